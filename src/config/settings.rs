@@ -1,0 +1,327 @@
+//! The validated configuration: what every module but the parser sees.
+//!
+//! A value of these types has been checked: regions that are referred to exist, numbers are in
+//! range, names are unique. Not here: defaults (`model::limits`) and the YAML shapes (`raw`).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::model::{Coordinates, Country, DeploymentName, RegionId, RuleId};
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where requests come in; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where operators come in.
+    pub admin: Admin,
+    /// Data-plane threads; `None` is one per core.
+    pub workers: Option<NonZeroUsize>,
+    /// GeoIP databases in place of the embedded one.
+    pub geoip: GeoipFiles,
+    /// Table of expected round-trip times.
+    pub latency: Option<LatencyFile>,
+    /// Who is believed about client addresses and places.
+    pub client: ClientTrust,
+    /// All regions, in file order.
+    pub regions: Vec<Arc<Region>>,
+    /// All deployments, in file order.
+    pub deployments: Vec<Arc<Deployment>>,
+}
+
+impl Config {
+    /// The region of that id.
+    pub fn region(&self, id: &RegionId) -> Option<&Arc<Region>> {
+        self.regions.iter().find(|region| region.id == *id)
+    }
+}
+
+/// An address that accepts requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+/// The admin address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Address and port; loopback unless configured.
+    pub address: SocketAddr,
+}
+
+/// Files that replace the embedded country database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeoipFiles {
+    /// Country or city databases, asked in order (some vendors ship IPv4 and IPv6 apart). Empty:
+    /// the embedded country database.
+    pub databases: Vec<PathBuf>,
+    /// A database of autonomous systems.
+    pub asn_database: Option<PathBuf>,
+}
+
+/// The table of expected round-trip times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatencyFile {
+    /// A CSV file `client,region,rtt_ms`.
+    pub table: PathBuf,
+}
+
+/// Whom to believe about clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// Peers whose forwarding and geo headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Headers that carry a country code, asked in order, lower case.
+    pub country_headers: Vec<HeaderName>,
+}
+
+impl ClientTrust {
+    /// Whether `address` (with IPv4-mapped IPv6 already unmapped) is a trusted proxy.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// A place that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Unique id.
+    pub id: RegionId,
+    /// Name for people.
+    pub name: Option<String>,
+    /// Place for people.
+    pub location: Option<String>,
+    /// Where it is.
+    pub coordinates: Coordinates,
+    /// In which country.
+    pub country: Country,
+    /// -99..=99: widens (positive) or narrows the region's reach in `geolocation`.
+    pub bias: i8,
+    /// Upstream addresses; at least one.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One upstream address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub url: EndpointUrl,
+    /// Share of the region's requests, relative to the others; at least 1.
+    pub weight: u32,
+}
+
+/// `http://host:port`, without a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointUrl {
+    /// Name or address.
+    pub host: Host,
+    /// Port; 80 unless written.
+    pub port: u16,
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => write!(f, "http://[{address}]:{}", self.port),
+            Host::Address(IpAddr::V4(address)) => write!(f, "http://{address}:{}", self.port),
+            Host::Name(name) => write!(f, "http://{name}:{}", self.port),
+        }
+    }
+}
+
+impl Serialize for EndpointUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Host part of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An IP address.
+    Address(IpAddr),
+    /// A DNS name, resolved when a connection is made.
+    Name(Arc<str>),
+}
+
+/// One API, routed as a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// Unique name.
+    pub name: DeploymentName,
+    /// Hosts it answers; empty: any.
+    pub hosts: Vec<HostPattern>,
+    /// Path prefix it answers, starting with `/` and not ending in one unless it is `/`.
+    pub path_prefix: String,
+    /// Primary first, then the replicas as listed, less the excluded ones; no duplicates;
+    /// 1..=`REGIONS_PER_DEPLOYMENT`.
+    pub regions: Vec<RegionSettings>,
+    /// Regions that the file excludes, for display.
+    pub excluded_regions: Vec<RegionId>,
+    /// The primary region, even when it is excluded.
+    pub primary_region: RegionId,
+    /// How regions are ranked.
+    pub strategy: Strategy,
+    /// Rules in file order, disabled ones included.
+    pub rules: Vec<Rule>,
+    /// Active checks; `None`: none.
+    pub health_check: Option<HealthCheck>,
+    /// When a region is taken out and may come back.
+    pub failover: Failover,
+    /// Limits of one request.
+    pub timeouts: Timeouts,
+    /// How often a failed attempt is repeated elsewhere.
+    pub retries: Retries,
+    /// What to do when no region is healthy.
+    pub when_all_down: WhenAllDown,
+}
+
+/// A region as one deployment uses it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionSettings {
+    /// The region.
+    pub region: Arc<Region>,
+    /// Its share for `weighted`; 0 takes it out of the draw but not out of the list.
+    pub weight: u32,
+    /// The region's endpoints, or the deployment's own; at least one.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// How a deployment ranks its regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Primary, then replicas as listed.
+    Failover,
+    /// Nearest first.
+    Geolocation,
+    /// Lowest expected round trip first.
+    Latency,
+    /// A draw by weight.
+    Weighted,
+    /// Each in turn.
+    RoundRobin,
+}
+
+impl Strategy {
+    /// The word used in configuration, metrics and explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::Geolocation => "geolocation",
+            Self::Latency => "latency",
+            Self::Weighted => "weighted",
+            Self::RoundRobin => "round_robin",
+        }
+    }
+}
+
+/// A host that a deployment answers, in lower case and without a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// Exactly this host.
+    Exact(String),
+    /// `*.example.org`: one or more labels before this suffix, which is kept without `*.`.
+    Wildcard(String),
+}
+
+/// A condition on the request, and the regions it then goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Unique in the deployment.
+    pub id: RuleId,
+    /// Name for people.
+    pub name: Option<String>,
+    /// Higher first; ties in file order.
+    pub priority: i32,
+    /// Whether it is used.
+    pub enabled: bool,
+    /// Any of these client countries; empty: any client, also one of unknown country.
+    pub source_countries: Vec<Country>,
+    /// All of these headers.
+    pub header_conditions: Vec<HeaderMatch>,
+    /// Where to; at least one.
+    pub target_regions: Vec<RegionId>,
+    /// Shares of the targets; empty: the deployment's strategy orders them.
+    pub weights: Vec<(RegionId, u32)>,
+    /// Where to when no target is left, in order.
+    pub fallback_regions: Vec<RegionId>,
+}
+
+/// A header that must have exactly this value in one of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderMatch {
+    /// Name.
+    pub name: HeaderName,
+    /// Value, compared byte for byte.
+    pub value: HeaderValue,
+}
+
+/// An active HTTP check. Equal checks of one endpoint are made once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HealthCheck {
+    /// Path and query to GET.
+    pub path: String,
+    /// `Host` to send; `None`: the endpoint's authority.
+    pub host: Option<String>,
+    /// The status of a healthy answer.
+    pub expected_status: u16,
+    /// Between the starts of two checks.
+    pub interval: Duration,
+    /// For a whole check.
+    pub timeout: Duration,
+    /// Between the starts of two checks while in doubt.
+    pub fast_interval: Duration,
+    /// Consecutive successes that make it healthy.
+    pub healthy_threshold: u32,
+    /// Consecutive failures that make it degraded.
+    pub unhealthy_threshold: u32,
+}
+
+/// When a region is taken out and may come back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Failover {
+    /// Whether failed checks take a region out at all.
+    pub auto_failover_enabled: bool,
+    /// Consecutive failures that take it out.
+    pub threshold: u32,
+    /// It stays out at least this long.
+    pub cooldown: Duration,
+}
+
+/// Limits of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Connecting, for each attempt.
+    pub connect: Duration,
+    /// From the request sent to the response head, for each attempt.
+    pub first_byte: Duration,
+    /// From the request head received to the response head, all attempts.
+    pub request: Duration,
+}
+
+/// How often a failed attempt is repeated elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// Attempts after the first.
+    pub attempts: u32,
+}
+
+/// What to do when no region is healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenAllDown {
+    /// Try the regions in order all the same.
+    LastResort,
+    /// Answer 503 `no_healthy_region`.
+    Refuse,
+}

@@ -1,0 +1,1 @@
+//! Where a client is: database readers, the table of countries, trusted headers.

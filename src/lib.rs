@@ -1,0 +1,5 @@
+//! Rhumb: an edge proxy that decides, for every request, which region answers.
+
+pub mod config;
+pub mod geo;
+pub mod model;

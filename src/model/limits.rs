@@ -1,0 +1,102 @@
+//! Every limit and default in one place, so that "nothing is unbounded" can be read on one screen.
+//!
+//! Values that a configuration can change are defaults; the others are fixed.
+
+use std::time::Duration;
+
+/// Regions that one deployment may have: sets of them are the bits of one `u128`.
+pub const REGIONS_PER_DEPLOYMENT: usize = 128;
+/// Endpoints that one region may have: sets of them are the bits of one `u128`.
+pub const ENDPOINTS_PER_REGION: usize = 128;
+/// Regions that a decision keeps in order: the chosen one and its alternates.
+pub const REGIONS_PER_DECISION: usize = 8;
+/// Rules that one deployment may have.
+pub const RULES_PER_DEPLOYMENT: usize = 100_000;
+/// Bytes of a configuration file.
+pub const CONFIG_BYTES: u64 = 64 << 20;
+/// Nodes of a configuration document after aliases are expanded ("billion laughs").
+pub const CONFIG_NODES: usize = 4_000_000;
+/// Depth of nesting of a configuration document.
+pub const CONFIG_DEPTH: usize = 64;
+/// Errors that one pass over a configuration reports before it stops counting.
+pub const CONFIG_ERRORS: usize = 1_000;
+/// Bytes of a latency table.
+pub const LATENCY_TABLE_BYTES: u64 = 256 << 20;
+/// Bytes of a GeoIP database.
+pub const GEOIP_BYTES: u64 = 1 << 30;
+
+/// Header fields of one HTTP/1 message.
+pub const HEADER_FIELDS: usize = 100;
+/// Bytes of one HTTP/1 message head.
+pub const HEADER_BYTES: usize = 32 << 10;
+/// Bytes of a request target.
+pub const URI_BYTES: usize = 8 << 10;
+/// Read and write buffer of one HTTP/1 connection.
+pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
+
+/// From a connection's start to the first byte of its first request.
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the first byte of a request to the end of its head.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without a byte of a body moving, in either direction.
+pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
+/// A kept-alive client connection without a request.
+pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
+pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Connecting to an endpoint.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// From a sent request to the first byte of its response, for each attempt.
+pub const RESPONSE_HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A whole request, all attempts.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Attempts after the first.
+pub const RETRY_ATTEMPTS: u32 = 2;
+/// Largest configurable number of attempts after the first.
+pub const RETRY_ATTEMPTS_MAX: u32 = 7;
+/// Request body bytes that are kept so that an attempt can be repeated.
+pub const REPLAY_BYTES: usize = 64 << 10;
+
+/// Idle connections that a worker keeps for one endpoint.
+pub const POOL_IDLE_PER_ENDPOINT: usize = 256;
+/// An idle upstream connection.
+pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// An upstream connection, after which it is not used again.
+pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Client connections of one worker.
+pub const CONNECTIONS_PER_WORKER: usize = 10_000;
+/// Pending connections in a listener's kernel queue.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// Requests in flight get this long to finish after a signal to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request body on the admin address.
+pub const ADMIN_BODY_BYTES: usize = 1 << 20;
+/// Connections to the admin address.
+pub const ADMIN_CONNECTIONS: usize = 256;
+/// Observations that wait for the controller; more are dropped and counted.
+pub const OBSERVATION_QUEUE: usize = 4_096;
+/// Events kept for the log on the admin address.
+pub const EVENTS_KEPT: usize = 1_000;
+
+/// A health check's default interval.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// A health check's default timeout.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+/// A health check's default interval while a region is in doubt.
+pub const CHECK_FAST_INTERVAL: Duration = Duration::from_millis(25);
+/// Shortest interval and timeout a check may have.
+pub const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// Consecutive successes that make a region healthy again.
+pub const HEALTHY_THRESHOLD: u32 = 2;
+/// Consecutive failures that make a region degraded.
+pub const UNHEALTHY_THRESHOLD: u32 = 3;
+/// Consecutive failures that take a region out.
+pub const FAILOVER_THRESHOLD: u32 = 3;
+/// A region that was taken out stays out at least this long.
+pub const FAILOVER_COOLDOWN: Duration = Duration::from_secs(300);
+/// Bytes of a health check's response body that are read before the connection is closed.
+pub const CHECK_BODY_BYTES: usize = 64 << 10;
+/// Health checks under way at once.
+pub const CHECKS_IN_FLIGHT: usize = 1_024;

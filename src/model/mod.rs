@@ -1,0 +1,17 @@
+//! Leaf value types that every other module speaks: ids, places, clients, health, limits.
+//!
+//! Deliberately without I/O, without parsing of whole documents and without policy: a type lives
+//! here when two modules that may not know each other both need the word.
+
+mod client;
+mod geography;
+mod health;
+mod ids;
+pub mod limits;
+
+pub use client::{Client, ClientSource};
+pub use geography::{
+    Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,
+};
+pub use health::{EndpointSignal, Observation, RegionState, SignalKind};
+pub use ids::{DeploymentName, EndpointId, RegionId, RuleId};
