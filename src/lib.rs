@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod geo;
+pub mod metrics;
 pub mod model;
