@@ -40,6 +40,8 @@ pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte of a body moving, in either direction.
 pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Without a byte of a response that is an event stream.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A kept-alive client connection without a request.
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
@@ -100,3 +102,11 @@ pub const FAILOVER_COOLDOWN: Duration = Duration::from_secs(300);
 pub const CHECK_BODY_BYTES: usize = 64 << 10;
 /// Health checks under way at once.
 pub const CHECKS_IN_FLIGHT: usize = 1_024;
+/// Health checks of one endpoint under way at once while it is in doubt.
+pub const CHECKS_IN_DOUBT: usize = 4;
+/// Once an endpoint seems to hang, a check of it fails after this many times its usual duration.
+pub const CHECK_HANG_FACTOR: u32 = 4;
+/// Shortest time that a check of an endpoint that seems to hang is given.
+pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Timeouts of real requests in a row that make an endpoint seem to hang.
+pub const HANG_SIGNALS: u32 = 3;
