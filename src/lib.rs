@@ -3,3 +3,4 @@
 pub mod config;
 pub mod geo;
 pub mod model;
+pub mod routing;
