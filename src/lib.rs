@@ -4,3 +4,4 @@ pub mod config;
 pub mod geo;
 pub mod metrics;
 pub mod model;
+pub mod routing;

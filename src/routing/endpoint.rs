@@ -1,0 +1,116 @@
+//! Endpoints: the numbers that stand for their addresses, and the choice of one inside a region.
+//!
+//! Load is an argument; connections and their counts belong to the data plane.
+
+use std::collections::HashMap;
+
+use foldhash::quality::FixedState;
+
+use super::draws::{Purpose, Stream};
+use super::plan::{Plan, RegionPlan};
+use crate::config::EndpointUrl;
+use crate::model::EndpointId;
+
+/// Gives each address its number, and the same number again at the next compile.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointIds {
+    ids: HashMap<EndpointUrl, EndpointId, FixedState>,
+    free: Vec<EndpointId>,
+    next: u32,
+}
+
+impl EndpointIds {
+    /// The number of an address, a new one if it has none.
+    pub fn intern(&mut self, url: &EndpointUrl) -> EndpointId {
+        if let Some(id) = self.ids.get(url) {
+            return *id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            let id = EndpointId(self.next);
+            self.next += 1;
+            id
+        });
+        self.ids.insert(url.clone(), id);
+        id
+    }
+
+    /// The number of an address that has one.
+    pub fn get(&self, url: &EndpointUrl) -> Option<EndpointId> {
+        self.ids.get(url).copied()
+    }
+
+    /// Gives up the numbers that none of these plans uses, so that they can be given again. Name
+    /// every plan that a worker may still read.
+    pub fn retain<'a>(&mut self, plans: impl IntoIterator<Item = &'a Plan>) {
+        let mut used = vec![false; self.bound()];
+        for endpoint in plans.into_iter().flat_map(Plan::endpoints) {
+            if let Some(slot) = used.get_mut(endpoint.id.index()) {
+                *slot = true;
+            }
+        }
+        let before = self.free.len();
+        self.ids.retain(|_, id| {
+            let keep = used.get(id.index()).copied().unwrap_or(false);
+            if !keep {
+                self.free.push(*id);
+            }
+            keep
+        });
+        // Lowest first, whatever the order of the map.
+        if self.free.len() > before {
+            self.free.sort_unstable_by(|a, b| b.cmp(a));
+        }
+    }
+
+    /// One more than the largest number ever given.
+    pub fn bound(&self) -> usize {
+        self.next as usize
+    }
+}
+
+/// The index of the endpoint to use, or `None` when the region has nothing more to try.
+///
+/// Endpoints in `tried` are out. Those not in `up` are out too, unless no endpoint of the region
+/// is up. Two of the rest are drawn by weight, and the one with fewer requests outstanding in
+/// proportion to its weight is taken, at a tie the first drawn: an idle region is used by weight,
+/// a busy one by load (M. Mitzenmacher, "The power of two choices in randomized load balancing",
+/// 2001).
+pub fn choose_endpoint(
+    region: &RegionPlan,
+    up: u128,
+    tried: u128,
+    entropy: u64,
+    load: impl Fn(EndpointId) -> u32,
+) -> Option<usize> {
+    let all = match region.endpoints.len() {
+        count @ 0..=127 => (1 << count) - 1,
+        _ => u128::MAX,
+    };
+    let up = if up & all == 0 { all } else { up & all };
+    let candidates = up & !tried;
+    if candidates.count_ones() <= 1 {
+        return (candidates != 0).then(|| candidates.trailing_zeros() as usize);
+    }
+    let stream = Stream::new(entropy, Purpose::Endpoint);
+    let first = draw(region, candidates, stream, 0)?;
+    let second = draw(region, candidates & !(1 << first), stream, 1)?;
+    let (a, b) = (region.endpoints.get(first)?, region.endpoints.get(second)?);
+    let relative_a = u64::from(load(a.id)) * u64::from(b.weight);
+    let relative_b = u64::from(load(b.id)) * u64::from(a.weight);
+    Some(if relative_b < relative_a { second } else { first })
+}
+
+/// One draw by weight among the endpoints of a set that is not empty.
+fn draw(region: &RegionPlan, set: u128, stream: Stream, n: u64) -> Option<usize> {
+    let members = || region.endpoints.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1);
+    let total: u64 = members().map(|(_, endpoint)| u64::from(endpoint.weight)).sum();
+    let mut point = stream.below(n, total);
+    for (index, endpoint) in members() {
+        match point.checked_sub(u64::from(endpoint.weight)) {
+            Some(rest) => point = rest,
+            None => return Some(index),
+        }
+    }
+    // Only weights of zero get here.
+    members().next().map(|(index, _)| index)
+}

@@ -1,0 +1,158 @@
+//! From the text of a latency table to its rows.
+//!
+//! Three fields without commas or quotes inside: read line by line, so that every error has the
+//! line it is on.
+
+use std::collections::HashMap;
+
+use foldhash::quality::FixedState;
+use thiserror::Error;
+
+use super::key::ClientKey;
+use super::networks::Networks;
+use super::{Entry, Rows};
+use crate::model::RegionId;
+use crate::model::limits::CONFIG_ERRORS;
+
+/// The columns, which the first line names.
+const HEADER: [&str; 3] = ["client", "region", "rtt_ms"];
+
+/// What is wrong in a latency table.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {message}")]
+pub struct LatencyError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong there, and what to write instead.
+    pub message: String,
+}
+
+/// One line.
+struct Row {
+    key: ClientKey,
+    region: u32,
+    line: u32,
+    rtt_ms: f64,
+}
+
+pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Vec<LatencyError>> {
+    let mut reader = Reader { known, numbers: HashMap::default(), regions: Vec::new() };
+    let mut errors = Vec::new();
+    let mut rows = Vec::new();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut lines = (1u32..)
+        .zip(text.lines())
+        .map(|(number, line)| (number, line.trim()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+
+    let header = lines.next();
+    if header.and_then(|(_, line)| fields(line)) != Some(HEADER) {
+        let line = header.map_or(1, |(line, _)| line as usize);
+        let message = "the first line must be `client,region,rtt_ms`".to_owned();
+        errors.push(LatencyError { line, message });
+        return Err(errors);
+    }
+    for (line, text) in lines {
+        if errors.len() >= CONFIG_ERRORS {
+            return Err(errors);
+        }
+        match reader.row(line, text) {
+            Ok(row) => rows.push(row),
+            Err(message) => errors.push(LatencyError { line: line as usize, message }),
+        }
+    }
+    rows.sort_unstable_by_key(|row| (row.key, row.region, row.line));
+    errors.extend(reader.duplicates(&rows).take(CONFIG_ERRORS.saturating_sub(errors.len())));
+    if errors.is_empty() {
+        Ok(assemble(reader.regions, &rows))
+    } else {
+        errors.sort_by_key(|error| error.line);
+        Err(errors)
+    }
+}
+
+/// Three fields, without the spaces and quotes around them.
+fn fields(line: &str) -> Option<[&str; 3]> {
+    let mut fields = line.split(',').map(|field| {
+        let field = field.trim();
+        let quoted = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+        quoted.unwrap_or(field).trim()
+    });
+    let all = [fields.next()?, fields.next()?, fields.next()?];
+    fields.next().is_none().then_some(all)
+}
+
+struct Reader<'a> {
+    known: &'a dyn Fn(&str) -> bool,
+    numbers: HashMap<&'a str, u32, FixedState>,
+    regions: Vec<RegionId>,
+}
+
+impl<'a> Reader<'a> {
+    fn row(&mut self, line: u32, text: &'a str) -> Result<Row, String> {
+        let [client, region, rtt] =
+            fields(text).ok_or("expected three fields: `client,region,rtt_ms`")?;
+        let key = ClientKey::parse(client)?;
+        let region = self.region(region)?;
+        let rtt_ms = rtt
+            .parse()
+            .ok()
+            .filter(|rtt: &f64| rtt.is_finite() && *rtt >= 0.0)
+            .ok_or_else(|| format!("`{rtt}` is not a number of milliseconds, 0 or more"))?;
+        Ok(Row { key, region, line, rtt_ms })
+    }
+
+    fn region(&mut self, id: &'a str) -> Result<u32, String> {
+        if let Some(number) = self.numbers.get(id) {
+            return Ok(*number);
+        }
+        if !(self.known)(id) {
+            return Err(format!("region `{id}` does not exist; define it under `regions`"));
+        }
+        let number = self.regions.len() as u32;
+        self.regions.push(id.into());
+        self.numbers.insert(id, number);
+        Ok(number)
+    }
+
+    /// Errors of rows that say again what an earlier line said.
+    fn duplicates<'r>(&'r self, sorted: &'r [Row]) -> impl Iterator<Item = LatencyError> + 'r {
+        let pairs = sorted.windows(2).filter_map(|pair| <&[Row; 2]>::try_from(pair).ok());
+        let same = pairs.filter(|[a, b]| (a.key, a.region) == (b.key, b.region));
+        same.map(|[first, second]| {
+            let region = self.regions.get(second.region as usize).map_or("", RegionId::as_str);
+            let message = format!(
+                "line {} already has a row for {} and region `{region}`; keep one of them",
+                first.line, second.key
+            );
+            LatencyError { line: second.line as usize, message }
+        })
+    }
+}
+
+fn assemble(regions: Vec<RegionId>, sorted: &[Row]) -> Rows {
+    let mut v4 = Vec::new();
+    let mut v6 = Vec::new();
+    let mut places = HashMap::default();
+    let mut end = 0;
+    for group in sorted.chunk_by(|a, b| a.key == b.key) {
+        let range = end..end + group.len() as u32;
+        end = range.end;
+        match group.first().map(|row| row.key) {
+            Some(ClientKey::V4(first, length)) => v4.push((first, length, range)),
+            Some(ClientKey::V6(first, length)) => v6.push((first, length, range)),
+            Some(key) => {
+                places.insert(key, range);
+            }
+            None => {}
+        }
+    }
+    let entry = |row: &Row| Entry { region: row.region, rtt_ms: row.rtt_ms };
+    Rows {
+        regions,
+        entries: sorted.iter().map(entry).collect(),
+        v4: Networks::new(v4),
+        v6: Networks::new(v6),
+        places,
+    }
+}

@@ -1,0 +1,109 @@
+//! Distances from a client to regions, in the form that is cheapest to compare.
+//!
+//! With regions and client as points of the unit sphere, a quarter of the squared chord between
+//! two of them is the haversine of their angle: comparing squared chords compares great-circle
+//! distances, exactly and without trigonometry. Only a bias needs the angle itself.
+
+use super::super::plan::{RegionPlan, RegionPosition};
+use super::select::FLOOR_MARGIN;
+use crate::model::{Coordinates, EARTH_RADIUS_KM};
+
+/// Where the regions of a deployment are.
+#[derive(Debug)]
+pub(in crate::routing) struct Sites {
+    sites: Box<[Site]>,
+    biased: bool,
+}
+
+#[derive(Debug)]
+struct Site {
+    point: Point,
+    /// What the distance is multiplied by.
+    factor: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    x: f64,
+    y: f64,
+    z: f64,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::routing) struct ClientPoint {
+    point: Point,
+}
+
+impl ClientPoint {
+    pub(in crate::routing) fn at(coordinates: Coordinates) -> Self {
+        Self { point: Point::at(coordinates) }
+    }
+}
+
+impl Point {
+    fn at(coordinates: Coordinates) -> Self {
+        let (sin_lat, cos_lat) = coordinates.latitude.to_radians().sin_cos();
+        let (sin_lon, cos_lon) = coordinates.longitude.to_radians().sin_cos();
+        Self { x: cos_lat * cos_lon, y: cos_lat * sin_lon, z: sin_lat }
+    }
+
+    fn chord_squared(self, other: Self) -> f64 {
+        let (x, y, z) = (self.x - other.x, self.y - other.y, self.z - other.z);
+        x * x + y * y + z * z
+    }
+}
+
+/// What a bias multiplies the distance by: below 1 when it is positive.
+pub(super) fn bias_factor(bias: i8) -> f64 {
+    let bias = f64::from(bias) / 100.0;
+    if bias >= 0.0 { 1.0 - bias } else { 1.0 / (1.0 + bias) }
+}
+
+impl Sites {
+    pub(in crate::routing) fn new(regions: &[RegionPlan]) -> Self {
+        let site = |region: &RegionPlan| Site {
+            point: Point::at(region.coordinates),
+            factor: bias_factor(region.bias),
+        };
+        Self {
+            sites: regions.iter().map(site).collect(),
+            biased: regions.iter().any(|region| region.bias != 0),
+        }
+    }
+
+    /// Whether any region has a bias.
+    pub(super) fn biased(&self) -> bool {
+        self.biased
+    }
+
+    /// Ascends with the distance.
+    #[inline]
+    pub(super) fn chord_squared(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        let site = self.sites.get(position.index());
+        site.map_or(f64::INFINITY, |site| site.point.chord_squared(client.point))
+    }
+
+    /// The angle in radians, times the bias factor.
+    #[inline]
+    pub(super) fn scaled_angle(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        let factor = self.sites.get(position.index()).map_or(1.0, |site| site.factor);
+        angle(self.chord_squared(position, client)) * factor
+    }
+
+    /// At most [`scaled_angle`](Self::scaled_angle): a chord is shorter than its arc.
+    #[inline]
+    pub(super) fn scaled_angle_floor(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        let factor = self.sites.get(position.index()).map_or(1.0, |site| site.factor);
+        self.chord_squared(position, client).sqrt() * factor * FLOOR_MARGIN
+    }
+
+    /// The great-circle distance.
+    pub(super) fn km(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        angle(self.chord_squared(position, client)) * EARTH_RADIUS_KM
+    }
+}
+
+fn angle(chord_squared: f64) -> f64 {
+    2.0 * (chord_squared.sqrt() / 2.0).min(1.0).asin()
+}

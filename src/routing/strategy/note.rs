@@ -1,0 +1,137 @@
+//! The numbers that put regions in order, for people.
+
+use super::super::draws::Stream;
+use super::super::plan::{RegionPlan, RegionPosition};
+use super::super::ranking::{By, Ranking};
+use super::super::regions::RegionSet;
+use super::super::story::Scene;
+use super::distance::bias_factor;
+use super::expected::{Origin, expect};
+use super::{Ranker, start_of_turn, weighted_key};
+use crate::config::Strategy;
+
+/// How each group was ordered, and each region's number.
+pub(in crate::routing) fn note(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    ranker: &Ranker<'_>,
+    draws: Stream,
+    order: &[RegionPosition],
+) -> String {
+    let mut parts = Vec::new();
+    let strategy = ranking.groups().iter().filter(|group| matches!(group.order, By::Strategy));
+    let ordered = strategy.fold(RegionSet::EMPTY, |all, group| all.or(group.regions));
+    if !ordered.is_empty() {
+        parts.push(by_strategy(scene, ranking, ranker, order, ordered));
+    }
+    for group in ranking.groups() {
+        match group.order {
+            By::Strategy => {}
+            By::Weights(weights) => {
+                let draws = each(scene, order, group.regions, |region, position| {
+                    let weight = weights.get(position.index()).copied().unwrap_or(0);
+                    let key = weighted_key(weights, draws, position);
+                    format!("{} {}", region.id, drawn(weight, key))
+                });
+                parts.push(format!("by the rule's weights: {draws}"));
+            }
+            By::List(_) => {
+                let ids = each(scene, order, group.regions, |region, _| region.id.to_string());
+                parts.push(format!("as the rule lists them: {ids}"));
+            }
+        }
+    }
+    parts.join("; ")
+}
+
+fn by_strategy(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    ranker: &Ranker<'_>,
+    order: &[RegionPosition],
+    ordered: RegionSet,
+) -> String {
+    let strategy = scene.deployment.settings.strategy;
+    let numbers = match ranker {
+        Ranker::Listed { unknown } => match (strategy, unknown) {
+            (Strategy::Geolocation, Some(_)) => {
+                "the client's location is unknown: as listed".into()
+            }
+            (Strategy::Latency, Some(_)) => {
+                "neither a row nor the client's location is known: as listed".into()
+            }
+            (Strategy::Failover, _) => "primary, then replicas as listed".into(),
+            _ => "as listed".into(),
+        },
+        Ranker::Nearest { sites, client } => each(scene, order, ordered, |region, position| {
+            distance(region, sites.km(position, client))
+        }),
+        Ranker::Fastest { .. } => expected(scene, order, ordered),
+        Ranker::Weighted { weights, draws } => each(scene, order, ordered, |region, position| {
+            let key = weighted_key(weights, *draws, position);
+            format!("{} {}", region.id, drawn(region.weight, key))
+        }),
+        Ranker::InTurn { turn } => ranking
+            .groups()
+            .iter()
+            .filter(|group| matches!(group.order, By::Strategy))
+            .map(|group| in_turn(scene, *turn, group.regions.and(scene.health.up())))
+            .collect::<Vec<_>>()
+            .join(", then "),
+    };
+    format!("{}: {numbers}", strategy.as_str())
+}
+
+fn distance(region: &RegionPlan, km: f64) -> String {
+    let id = &region.id;
+    let factor = bias_factor(region.bias);
+    match region.bias {
+        0 => format!("{id} {km:.1} km"),
+        bias => format!("{id} {km:.1} km, by bias {bias} as {:.1} km", km * factor),
+    }
+}
+
+fn expected(scene: &Scene<'_>, order: &[RegionPosition], ordered: RegionSet) -> String {
+    let mut known = Vec::new();
+    expect(scene.plan, scene.deployment, scene.facts, ordered, |position, ms, origin| {
+        known.push((position, ms, origin));
+    });
+    each(scene, order, ordered, |region, position| {
+        let id = &region.id;
+        match known.iter().find(|(known, ..)| *known == position) {
+            Some((_, ms, Origin::Row(key))) => format!("{id} {ms} ms (row {key})"),
+            Some((_, ms, Origin::Distance)) => format!("{id} {ms:.2} ms (from the distance)"),
+            None => format!("{id} unknown"),
+        }
+    })
+}
+
+fn drawn(weight: u32, key: f64) -> String {
+    if key.is_finite() {
+        format!("weight {weight}, drew {key:.6}")
+    } else {
+        format!("weight {weight}, not drawn")
+    }
+}
+
+fn in_turn(scene: &Scene<'_>, turn: u64, up: RegionSet) -> String {
+    let first = start_of_turn(turn, up).and_then(|first| scene.deployment.region(first));
+    match first {
+        Some(first) => format!("turn {turn} among {} starts at {}", up.len(), first.id),
+        None => format!("turn {turn}, none up"),
+    }
+}
+
+/// The regions of a set in the order they got, each described.
+fn each(
+    scene: &Scene<'_>,
+    order: &[RegionPosition],
+    set: RegionSet,
+    describe: impl Fn(&RegionPlan, RegionPosition) -> String,
+) -> String {
+    let members = order.iter().copied().filter(|position| set.contains(*position));
+    let described = members
+        .filter_map(|position| Some(describe(scene.deployment.region(position)?, position)))
+        .collect::<Vec<_>>();
+    described.join(", ")
+}
