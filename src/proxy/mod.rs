@@ -7,7 +7,6 @@
 //! [`handler`] is the table of contents. Everything here belongs to one worker thread: `Rc` and
 //! `Cell`, no locks. Accepting connections is `server`; what is decided is `routing`.
 
-mod attempts;
 mod body;
 mod context;
 mod error;
@@ -16,8 +15,10 @@ mod forward;
 mod handler;
 mod headers;
 mod refusal;
+mod retry;
 mod saved;
 mod screen;
+mod ticket;
 mod watch;
 
 pub use body::{RequestBody, ResponseBody};
