@@ -15,6 +15,7 @@ use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
+use super::headers::address_text;
 use super::watch::Watch;
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
 use crate::model::{DeploymentName, EndpointId, EndpointSignal};
@@ -47,9 +48,17 @@ pub struct Connection {
     /// Its waits.
     pub watch: Rc<Watch>,
     /// The other end, IPv4-mapped addresses unmapped.
-    pub peer: IpAddr,
+    pub(super) peer: IpAddr,
     /// The same as a header value, made once.
-    pub peer_text: HeaderValue,
+    pub(super) peer_text: HeaderValue,
+}
+
+impl Connection {
+    /// A connection of `peer` that was accepted at `now`.
+    pub fn new(worker: Rc<WorkerContext>, peer: IpAddr, now: Instant) -> Self {
+        let peer = peer.to_canonical();
+        Self { worker, watch: Rc::new(Watch::new(now)), peer, peer_text: address_text(peer) }
+    }
 }
 
 /// A snapshot with this worker's own things beside it.
@@ -108,6 +117,11 @@ impl WorkerContext {
         if self.signals.try_send(signal).is_err() {
             self.series.observations_dropped.increment();
         }
+    }
+
+    /// Counts a request that was refused before it could be read.
+    pub fn refused_unread(&self, status: u16) {
+        self.unrouted.requests.increment(status);
     }
 
     /// Closes upstream connections that were idle for too long.

@@ -4,7 +4,8 @@
 //! waits of a connection write their deadline here, and the connection's driver keeps one timer
 //! that it moves only when it fires or when a deadline comes to lie before it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::model::limits;
@@ -35,6 +36,7 @@ pub struct Watch {
     clock: Cell<Instant>,
     ambiguous: Cell<bool>,
     draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Watch {
@@ -49,6 +51,7 @@ impl Watch {
             clock: Cell::new(now),
             ambiguous: Cell::default(),
             draining: Cell::default(),
+            waker: RefCell::default(),
         }
     }
 
@@ -130,9 +133,20 @@ impl Watch {
         self.ambiguous.replace(false)
     }
 
+    /// Remembers how to wake the connection's task; the same one as long as it lives.
+    pub fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if known.is_none() {
+            *known = Some(waker.clone());
+        }
+    }
+
     /// The process is about to end: no further request on this connection.
     pub fn drain(&self) {
         self.draining.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
 
     /// Whether the process is about to end.
