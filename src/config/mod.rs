@@ -8,8 +8,11 @@
 //! `Config` exists only when there was none. What a configuration *means* for a request is not
 //! here but in `routing`.
 
+mod document;
+mod error;
 mod settings;
 
+pub use error::{ConfigError, ConfigErrors, Severity};
 pub use settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
     HeaderMatch, HealthCheck, Host, HostPattern, LatencyFile, Listener, Region, RegionSettings,
