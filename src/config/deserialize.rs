@@ -13,7 +13,7 @@ use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::document::{Entry, Node, Value};
+use super::document::{Entry, Node, NodeId, Value};
 use super::error::Quoted;
 use super::field::{FIELD, TEXT_OR};
 use super::report::{Report, nearest};
@@ -70,11 +70,17 @@ impl<'a> NodeDeserializer<'a> {
         let or = if self.text_welcome && expected != "text" { "text or " } else { "" };
         let help = match (&self.node.value, expected) {
             (Value::Null, _) => "write a value, or remove the field",
-            (Value::Integer(_) | Value::Float(_) | Value::Bool(_), "text") => {
+            (Value::Integer(_) | Value::Float(_) | Value::Bool(_), expected)
+                if expected == "text" || self.text_welcome =>
+            {
                 "put it in quotes if it is meant as text"
             }
-            (Value::Text(_), "a list") => "write it as [ ... ], or each on a line of its own after `- `",
-            (Value::Text(_), "a whole number" | "a number") => "write a number, without a unit and without quotes",
+            (Value::Text(_), "a list") => {
+                "write it as [ ... ], or each on a line of its own after `- `"
+            }
+            (Value::Text(_), "a whole number" | "a number") => {
+                "write a number, without a unit and without quotes"
+            }
             _ => "",
         };
         let found = match &self.node.value {
@@ -220,6 +226,7 @@ impl<'a> NodeDeserializer<'a> {
                 entries: entries.iter(),
                 value: None,
                 shape,
+                parent: self.node.id,
                 report: self.report,
             }),
             _ => Err(self.mismatch("a mapping")),
@@ -302,6 +309,7 @@ struct Entries<'a> {
     value: Option<&'a Node>,
     /// `None`: the keys are data.
     shape: Option<Shape>,
+    parent: NodeId,
     report: &'a Report<'a>,
 }
 
@@ -319,7 +327,10 @@ impl Entries<'_> {
             return false;
         }
         let help = match nearest(name, fields.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => {
+                self.report.misspelt(self.parent, near);
+                format!("did you mean `{near}`?")
+            }
             None => format!("the fields here are {}", list(fields)),
         };
         self.report.error(entry.key.id, format!("unknown field {}", Quoted(name)), help);

@@ -84,7 +84,8 @@ impl ConfigError {
         }
     }
 
-    fn order(&self, other: &Self) -> Ordering {
+    /// By position.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
         (self.line, self.column, &self.path, &self.message).cmp(&(
             other.line,
             other.column,
@@ -230,7 +231,8 @@ impl SourceLine {
 
 /// A character that cannot move a terminal's cursor or reorder its text.
 fn printable(c: char) -> char {
-    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let reorders =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     match c {
         '\t' => ' ',
         c if c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',

@@ -3,6 +3,7 @@
 //! Not here: how they are shown (`error`).
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 use super::document::{NodeId, Position};
 use super::error::Severity;
@@ -26,6 +27,8 @@ pub(super) struct Report<'a> {
     problems: RefCell<Vec<Problem>>,
     errors: Cell<usize>,
     warnings: Cell<usize>,
+    /// Mappings, and the fields that unknown ones in them were probably meant to be.
+    misspelt: RefCell<HashSet<(NodeId, &'static str)>>,
 }
 
 impl<'a> Report<'a> {
@@ -36,6 +39,7 @@ impl<'a> Report<'a> {
             problems: RefCell::default(),
             errors: Cell::new(0),
             warnings: Cell::new(0),
+            misspelt: RefCell::default(),
         }
     }
 
@@ -49,8 +53,16 @@ impl<'a> Report<'a> {
         self.push(Severity::Warning, at, None, message.into(), help.into());
     }
 
+    /// A field of the mapping at `parent` has been reported as unknown, and is probably this one.
+    pub(super) fn misspelt(&self, parent: NodeId, field: &'static str) {
+        self.misspelt.borrow_mut().insert((parent, field));
+    }
+
     /// The mapping at `parent` lacks a field.
     pub(super) fn missing(&self, parent: NodeId, field: &'static str, help: &str) {
+        if self.misspelt.borrow().contains(&(parent, field)) {
+            return;
+        }
         let message = format!("`{field}` is missing");
         self.push(Severity::Error, parent, Some(field), message, help.to_owned());
     }
@@ -77,6 +89,11 @@ impl<'a> Report<'a> {
     /// Whether any error has been reported.
     pub(super) fn has_errors(&self) -> bool {
         self.errors.get() > 0
+    }
+
+    /// Whether further errors are only counted, so that advice for them is wasted.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors.get() >= CONFIG_ERRORS
     }
 
     /// The problems, and how many errors and warnings were too many to keep.
@@ -115,7 +132,9 @@ pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     let allowed = (name.chars().count() / 3).max(1);
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -5,7 +5,11 @@
 const FIELDS: &[(&str, &[&str], &str)] = &[
     ("File", &["tenants"], "remove it; tenants cannot be told apart yet"),
     ("Listener", &["tls"], "remove it, and end TLS in front of Rhumb"),
-    ("Listener", &["proxy_protocol"], "remove it; use `client.trusted_proxies` and X-Forwarded-For"),
+    (
+        "Listener",
+        &["proxy_protocol"],
+        "remove it; use `client.trusted_proxies` and X-Forwarded-For",
+    ),
     ("Admin", &["token", "tokens", "tls"], "remove it, and keep the admin address private"),
     (
         "Latency",
@@ -16,9 +20,21 @@ const FIELDS: &[(&str, &[&str], &str)] = &[
     ("Region", &["cost_multiplier"], "remove it; there is no `cost` strategy yet"),
     ("Region", &["max_in_flight"], "remove it; regions have no capacity limit yet"),
     ("Deployment", &["tenant"], "remove it; tenants cannot be told apart yet"),
-    ("Deployment", &["residency"], "remove it; list only regions that may see the requests instead"),
-    ("Deployment", &["writes", "affinity"], "remove it; every request is routed by the same strategy"),
-    ("Deployment", &["latency_tolerance_ms"], "remove it; the region with the lowest latency is taken"),
+    (
+        "Deployment",
+        &["residency"],
+        "remove it; list only regions that may see the requests instead",
+    ),
+    (
+        "Deployment",
+        &["writes", "affinity"],
+        "remove it; every request is routed by the same strategy",
+    ),
+    (
+        "Deployment",
+        &["latency_tolerance_ms"],
+        "remove it; the region with the lowest latency is taken",
+    ),
     ("Deployment", &["hooks", "safety"], "remove it; watch the log and the metrics instead"),
     (
         "Rule",

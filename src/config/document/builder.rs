@@ -10,7 +10,7 @@ use std::rc::Rc;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::variables::{Environment, substitute};
-use super::{Document, Entry, Node, NodeId, Position, SyntaxProblem, Value, line, number, scalar};
+use super::{Document, Entry, Node, NodeId, Position, SyntaxProblem, Value, lines, number, scalar};
 use crate::config::error::Quoted;
 use crate::model::limits::{CONFIG_BYTES, CONFIG_DEPTH, CONFIG_ERRORS, CONFIG_NODES};
 
@@ -130,13 +130,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn scalar(
-        &mut self,
-        text: &str,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        at: Position,
-    ) -> Value {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Position) -> Value {
         let is_text = tag.is_some_and(|tag| {
             (tag.is_yaml_core_schema() && tag.suffix == "str")
                 || (tag.handle.is_empty() && tag.suffix == "!")
@@ -352,14 +346,14 @@ fn marker(marker: &Marker) -> Position {
 
 fn syntax_error(error: &ScanError, text: &str) -> Stop {
     let at = marker(error.marker());
-    let line = line(text, at.line);
+    let line = lines(text).nth(at.line as usize - 1).unwrap_or("");
     let help = if error.info().contains("recursion limit") {
         "no configuration needs brackets nested that deep; look for an unclosed one"
     } else if line.contains("${") && line.contains(['[', '{']) {
         "inside [ ] and { }, put quotes around a variable: \"${NAME}\""
     } else if line.trim_start_matches(' ').starts_with('\t') {
         "indent with spaces, not with tabs"
-    } else if at.line as usize >= text.lines().count() {
+    } else if at.line as usize >= lines(text).count() {
         "is the file complete? Something opened before its end is not closed"
     } else {
         ""

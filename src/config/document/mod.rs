@@ -27,7 +27,7 @@ impl Position {
 }
 
 /// The number of a node in the order of writing (aliases expanded); 0 is the root.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct NodeId(pub(super) u32);
 
 impl NodeId {
@@ -94,12 +94,8 @@ pub(super) struct Document {
 
 /// Gives every node of the tree its number.
 fn number(node: &mut Node, next: &mut u32) {
-    let mut take = || {
-        let id = NodeId(*next);
-        *next = next.saturating_add(1);
-        id
-    };
-    node.id = take();
+    node.id = NodeId(*next);
+    *next = next.saturating_add(1);
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| number(item, next)),
         Value::Map(entries) => {
@@ -152,12 +148,11 @@ pub(super) fn push_field(path: &mut String, name: &str) {
     }
 }
 
-/// A line of the text, from 1; lines end as YAML says, in LF, CR LF or CR.
-pub(super) fn line(text: &str, number: u32) -> &str {
+/// The lines of the text; they end as YAML says, in LF, CR LF or CR.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text.split('\n').flat_map(|line| {
+    text.split('\n').flat_map(|line| {
         let line = line.strip_suffix('\r').unwrap_or(line);
         line.split('\r')
-    });
-    lines.nth((number as usize).saturating_sub(1)).unwrap_or("")
+    })
 }
