@@ -28,6 +28,7 @@
 //! | [`app`] | puts it all together |
 //! | [`cli`] | the commands |
 
+pub mod cli;
 pub mod config;
 pub mod failover;
 pub mod geo;

@@ -258,7 +258,7 @@ pub struct Rule {
 }
 
 /// A header that must have exactly this value in one of its lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderMatch {
     /// Name.
     pub name: HeaderName,

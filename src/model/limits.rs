@@ -20,6 +20,24 @@ pub const CONFIG_NODES: usize = 4_000_000;
 pub const CONFIG_DEPTH: usize = 64;
 /// Errors that one pass over a configuration reports before it stops counting.
 pub const CONFIG_ERRORS: usize = 1_000;
+/// Largest weight of a region or an endpoint.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+/// Largest threshold of a health check or of failover.
+pub const THRESHOLD_MAX: u32 = 1_000;
+/// Largest distance of a rule's priority from 0.
+pub const PRIORITY_MAX: i32 = 1_000_000;
+/// Shortest timeout of a request that can be configured.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// Longest interval or timeout that can be configured.
+pub const DURATION_MAX: Duration = Duration::from_secs(86_400);
+/// Longest failover cooldown that can be configured.
+pub const FAILOVER_COOLDOWN_MAX: Duration = Duration::from_secs(604_800);
+/// Listeners of a configuration.
+pub const LISTENERS_MAX: usize = 64;
+/// Largest number of data-plane threads that can be configured.
+pub const WORKERS_MAX: usize = 1_024;
+/// Characters of a region's id, a deployment's name and a rule's id.
+pub const NAME_LENGTH: usize = 64;
 /// Bytes of a latency table.
 pub const LATENCY_TABLE_BYTES: u64 = 256 << 20;
 /// Bytes of a GeoIP database.
