@@ -187,12 +187,12 @@ impl View {
 
     /// What this worker counts about a region of a deployment; without a region, about requests
     /// of the deployment that reached none.
-    pub(super) fn series(
-        &self,
-        worker: &WorkerContext,
+    pub(super) fn series<'a>(
+        &'a self,
+        worker: &'a WorkerContext,
         index: DeploymentIndex,
         region: Option<RegionPosition>,
-    ) -> &Arc<PairSeries> {
+    ) -> &'a Arc<PairSeries> {
         let Some(deployment) = self.deployments.get(index.index()) else {
             return &worker.unrouted;
         };
