@@ -2,7 +2,7 @@
 //! load, one core for the proxy and one for everything else. Started by `benches/peers/run`, which
 //! pins it to the load's core and cleans up after it; see docs/benchmarks.md for what it measures.
 //!
-//! Here: the options and the order of measurements. Not here: how anything is measured.
+//! Here: the order of measurements. Not here: how anything is measured.
 
 mod check;
 mod client;
@@ -11,13 +11,14 @@ mod countries;
 mod error;
 mod load;
 mod message;
+mod options;
 mod origin;
 mod regions;
 mod report;
+mod sample;
 mod scenario;
 mod usage;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,90 +27,17 @@ use clap::Parser;
 use serde_json::json;
 use tokio::task::LocalSet;
 
-use contestant::{Kind, Programs, Running, Surroundings};
+use contestant::{Kind, Running, Surroundings};
 use error::BenchError;
 use load::{Plan, Workload};
+use options::{Modes, Options};
 use regions::Region;
-use report::{Mode, Sample, Spread, Standing};
-use scenario::Scenario;
+use report::{Spread, Standing};
+use sample::{Mode, Sample};
 use usage::Watch;
 
 /// How often a start is tried: between finding a free port and listening, another may take it.
 const STARTS: usize = 2;
-
-/// Compare Rhumb, nginx, HAProxy and a byte relay.
-#[derive(Debug, Parser)]
-#[command(name = "benches/peers/run")]
-struct Options {
-    /// JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// Rounds; each measures every contestant once
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: u16,
-    /// Measured seconds of each window
-    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
-    seconds: f64,
-    /// Seconds of load before each window
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
-    warmup: f64,
-    /// Client connections
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    connections: u16,
-    /// Contestants, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
-    only: Vec<Kind>,
-    /// What is asked and answered
-    #[arg(long, value_enum, default_value_t = Scenario::Get)]
-    scenario: Scenario,
-    /// How requests are sent
-    #[arg(long, value_enum, default_value_t = Modes::Both)]
-    mode: Modes,
-    /// Requests per second at the fixed rate [default: half of the slowest's saturated throughput]
-    #[arg(long, value_parser = rate)]
-    rate: Option<f64>,
-    #[command(flatten)]
-    programs: Programs,
-    #[command(flatten)]
-    machine: Machine,
-}
-
-/// What the script finds out.
-#[derive(Debug, clap::Args)]
-struct Machine {
-    /// Directory for temporary files
-    #[arg(long, value_name = "DIRECTORY")]
-    directory: PathBuf,
-    /// Country database
-    #[arg(long, value_name = "FILE")]
-    database: PathBuf,
-    /// Core of the contestant
-    #[arg(long, default_value_t = 0)]
-    proxy_core: usize,
-    /// Unit of /proc/PID/stat
-    #[arg(long, default_value_t = 100.0)]
-    ticks_per_second: f64,
-    /// Versions of what is compared, for the report; repeatable
-    #[arg(long, value_name = "TEXT")]
-    about: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Modes {
-    Saturated,
-    Fixed,
-    Both,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if (0.1..=3600.0).contains(&value) { Ok(value) } else { Err("must be 0.1 to 3600".into()) }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number of requests per second".to_owned())?;
-    if (1.0..=1e7).contains(&value) { Ok(value) } else { Err("must be 1 to 10000000".into()) }
-}
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -60,3 +60,38 @@ impl ResponseHead {
         Some(Self { ok: status.starts_with(b"200 "), length: length?, region, closes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_matters_of_a_response() {
+        let head = ResponseHead { ok: true, length: 5, region: Some(Region::Eu), closes: false };
+        for (text, expected) in [
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nX-Origin-Region: eu-west-1\r\n\r\n",
+                Some(head),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length:5\r\nConnection: Close\r\n\r\n",
+                Some(ResponseHead { region: None, closes: true, ..head }),
+            ),
+            (
+                "HTTP/1.1 503 no\r\nContent-Length: 5\r\nx-origin-region: eu-west-1\r\n\r\n",
+                Some(ResponseHead { ok: false, ..head }),
+            ),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\n", None),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", None),
+        ] {
+            assert_eq!(ResponseHead::parse(text.as_bytes()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_ends_with_its_empty_line() {
+        assert_eq!(head_length(b"GET / HTTP/1.1\r\n\r\nbody"), Some(18));
+        assert_eq!(head_length(b"GET / HTTP/1.1\r\nhost: a\r\n"), None);
+    }
+}

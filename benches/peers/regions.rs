@@ -44,8 +44,30 @@ impl Region {
     }
 }
 
-const AMERICAS: &str = "AG AI AR AW BB BL BM BO BQ BR BS BZ CA CL CO CR CU CW DM DO EC FK GD GF \
+const AMERICAS: &str = "AG AI AN AR AW BB BL BM BO BQ BR BS BZ CA CL CO CR CU CW DM DO EC FK GD GF \
     GL GP GT GY HN HT JM KN KY LC MF MQ MS MX NI PA PE PM PR PY SR SV SX TC TT US UY VC VE VG VI";
 
 const ASIA_PACIFIC: &str = "AS AU BD BN BT CC CK CN CX FJ FM GU HK ID IN IO JP KH KI KP KR LA LK \
     MH MM MN MO MP MV MY NC NF NP NR NU NZ PF PG PH PN PW SB SG TH TK TL TO TV TW UM VN VU WF WS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn countries_go_to_their_part_of_the_world() {
+        for (country, region) in [
+            ("US", Region::Us),
+            ("VI", Region::Us),
+            ("AU", Region::Ap),
+            ("IN", Region::Ap),
+            ("DE", Region::Eu),
+            ("ZA", Region::Eu),
+            ("XK", Region::Eu),
+        ] {
+            assert_eq!(Region::of_country(country), region, "{country}");
+        }
+        let both = AMERICAS.split(' ').find(|a| ASIA_PACIFIC.split(' ').any(|b| *a == b));
+        assert_eq!(both, None);
+    }
+}

@@ -136,3 +136,17 @@ fn document(author: &str, length: usize) -> String {
     text.push_str(END);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_have_their_length_and_tell_regions_apart() {
+        let [us, eu, _] = Region::ALL.map(Documents::of);
+        assert_eq!((us.small.len(), us.large.len()), (SMALL_BYTES, LARGE_BYTES));
+        assert_eq!(posted().len(), POST_BYTES);
+        assert_ne!(us.small, eu.small);
+        assert!(serde_json::from_slice::<serde_json::Value>(&us.large).is_ok());
+    }
+}

@@ -24,10 +24,8 @@ pub(crate) struct Cpu {
 /// Seconds that a core spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Core {
-    /// Running processes.
-    pub(crate) processes: f64,
-    /// In interrupts, where the kernel accounts for them apart.
-    pub(crate) interrupts: f64,
+    /// Not idle: in processes and in interrupts.
+    pub(crate) busy: f64,
     /// Taken away by the hypervisor.
     pub(crate) stolen: f64,
 }
@@ -99,8 +97,7 @@ impl Watch {
             return Core::default();
         };
         Core {
-            processes: (user + nice + system) / self.ticks_per_second,
-            interrupts: (irq + softirq) / self.ticks_per_second,
+            busy: (user + nice + system + irq + softirq) / self.ticks_per_second,
             stolen: steal / self.ticks_per_second,
         }
     }
