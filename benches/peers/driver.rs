@@ -19,6 +19,8 @@ mod sample;
 mod scenario;
 mod usage;
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -93,7 +95,10 @@ async fn compare(options: &Options) -> Result<bool, BenchError> {
         bench.measure(&contestants, Mode::Fixed, Some(rate), &mut samples).await?;
     }
     right &= samples.iter().all(|sample| sample.faults.is_empty()) && !samples.is_empty();
-    show(options, &bench.around, rate, &samples);
+    let report = report(options, &bench.around, rate, &samples);
+    std::io::stdout()
+        .write_all(report.as_bytes())
+        .map_err(|source| BenchError::Io { doing: "write the report", source })?;
     Ok(right)
 }
 
@@ -212,8 +217,13 @@ fn describe(options: &Options, around: &Surroundings<'_>) {
     );
 }
 
-/// The report.
-fn show(options: &Options, around: &Surroundings<'_>, rate: Option<f64>, samples: &[Sample]) {
+/// The report, as text or JSON.
+fn report(
+    options: &Options,
+    around: &Surroundings<'_>,
+    rate: Option<f64>,
+    samples: &[Sample],
+) -> String {
     let of = |mode| report::standings(samples, mode);
     let standings: Vec<Standing> = [of(Mode::Saturated), of(Mode::Fixed)].concat();
     let doubts = report::doubts(samples);
@@ -233,9 +243,9 @@ fn show(options: &Options, around: &Surroundings<'_>, rate: Option<f64>, samples
             "doubts": doubts,
             "samples": samples,
         });
-        println!("{report:#}");
-        return;
+        return format!("{report:#}\n");
     }
+    let mut text = String::new();
     let (connections, rounds) = (options.connections, options.rounds);
     for mode in [Mode::Saturated, Mode::Fixed] {
         let tables = report::tables(&standings, mode);
@@ -246,16 +256,21 @@ fn show(options: &Options, around: &Surroundings<'_>, rate: Option<f64>, samples
             Mode::Saturated => "as fast as it answers".to_owned(),
             Mode::Fixed => format!("{:.0} requests/s", rate.unwrap_or_default()),
         };
-        println!(
+        let _ = writeln!(
+            text,
             "\n=== {:?}, {load}, {connections} connections, {rounds} rounds of {} s ===",
             options.scenario, options.seconds
         );
-        print!("{tables}");
+        text.push_str(&tables);
     }
     for doubt in &doubts {
-        println!("\nnote: {doubt}");
+        let _ = writeln!(text, "\nnote: {doubt}");
     }
     let wrong: u64 = samples.iter().flat_map(|sample| sample.faults.values()).sum();
     let requests: usize = samples.iter().map(|sample| sample.requests).sum();
-    println!("\n{requests} measured requests; {wrong} wrong or missing answers, warm-up included");
+    let _ = writeln!(
+        text,
+        "\n{requests} measured requests; {wrong} wrong or missing answers, warm-up included"
+    );
+    text
 }

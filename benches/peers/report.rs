@@ -201,7 +201,7 @@ pub(crate) fn doubts(samples: &[Sample]) -> Vec<String> {
     };
     doubt(
         "the load's core was the limit, so requests/s and latency are not the proxy's own",
-        &|s| s.mode == Mode::Saturated && s.proxy_busy < 0.95,
+        &|s| s.mode == Mode::Saturated && s.proxy_busy + s.others_busy + s.stolen < 0.95,
     );
     doubt("other processes or interrupts took more than 3 % of the proxy's core", &|s| {
         s.others_busy > 0.03
