@@ -23,16 +23,20 @@
 //! | [`snapshot`] | what workers read |
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
+//! | [`inquiry`] | a request described instead of sent, explained |
 //! | [`admin`] | what operators and Prometheus see |
 //! | [`metrics`] | counting without sharing |
 //! | [`app`] | puts it all together |
 //! | [`cli`] | the commands |
 
+pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod failover;
 pub mod geo;
 pub mod health;
+pub mod inquiry;
 pub mod metrics;
 pub mod model;
 pub mod proxy;

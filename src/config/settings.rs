@@ -234,6 +234,15 @@ pub enum HostPattern {
     Wildcard(String),
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
 /// A condition on the request, and the regions it then goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {

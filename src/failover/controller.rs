@@ -289,13 +289,29 @@ impl Controller {
         }
         let fields = (event.deployment.as_str(), event.region.as_str());
         if event.to == RegionState::Healthy {
-            tracing::info!(event = event.id, deployment = fields.0, region = fields.1,
-                from = event.from.as_str(), to = event.to.as_str(), trigger = event.cause.trigger(),
-                generation = event.generation, "{}", event.summary());
+            tracing::info!(
+                event = event.id,
+                deployment = fields.0,
+                region = fields.1,
+                from = event.from.as_str(),
+                to = event.to.as_str(),
+                trigger = event.cause.trigger(),
+                generation = event.generation,
+                "{}",
+                event.summary()
+            );
         } else {
-            tracing::warn!(event = event.id, deployment = fields.0, region = fields.1,
-                from = event.from.as_str(), to = event.to.as_str(), trigger = event.cause.trigger(),
-                generation = event.generation, "{}", event.summary());
+            tracing::warn!(
+                event = event.id,
+                deployment = fields.0,
+                region = fields.1,
+                from = event.from.as_str(),
+                to = event.to.as_str(),
+                trigger = event.cause.trigger(),
+                generation = event.generation,
+                "{}",
+                event.summary()
+            );
         }
         self.events.push(event);
     }

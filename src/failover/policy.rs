@@ -12,9 +12,7 @@ use crate::config::{Config, Deployment, EndpointUrl, HealthCheck};
 use crate::health::{
     CheckId, CheckState, EndpointHealth, Evidence, Failure, ProbeOrder, RegionMachine, Transition,
 };
-use crate::model::{
-    DeploymentName, EndpointId, EndpointSignal, RegionId, RegionState, SignalKind,
-};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, RegionId, RegionState, SignalKind};
 use crate::routing::{
     ContinentOf, DeploymentHealth, EndpointIds, LatencyTable, Plan, RegionHealth, Table,
 };
@@ -299,7 +297,8 @@ impl Policy {
                 changed |= health.observe(&check.state, spec);
             }
         }
-        let states = member.endpoints.iter().filter_map(|(id, _)| Some(&self.checks.get(id)?.state));
+        let states =
+            member.endpoints.iter().filter_map(|(id, _)| Some(&self.checks.get(id)?.state));
         let transition = Evidence::of(states)
             .and_then(|evidence| member.machine.observe(now, evidence, spec, &settings.failover));
         (changed, transition)
@@ -360,9 +359,10 @@ impl Policy {
 
     fn publish(&mut self, plan: Option<Plan>, effects: &mut Vec<Effect>) {
         let plan = plan.map_or_else(|| Arc::clone(&self.table.plan), Arc::new);
-        let health = self.members.iter().map(|members| {
-            DeploymentHealth::new(members.iter().map(Member::health))
-        });
+        let health = self
+            .members
+            .iter()
+            .map(|members| DeploymentHealth::new(members.iter().map(Member::health)));
         let table = Table::new(self.table.generation + 1, plan, health.collect());
         self.table = Arc::new(table);
         effects.push(Effect::Publish(Arc::clone(&self.table)));
@@ -403,7 +403,8 @@ impl Member {
             return RegionHealth { state: self.machine.state(), ..RegionHealth::HEALTHY };
         }
         let up = self.endpoints.iter().enumerate().filter(|(_, (_, health))| health.up);
-        let endpoints_up = up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
+        let endpoints_up =
+            up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
         RegionHealth { state: self.machine.state(), endpoints_up }
     }
 }

@@ -9,4 +9,6 @@ pub mod probe;
 mod state;
 
 pub use monitor::{Monitor, ProbeOrder, ProbeReport};
-pub use state::{CheckId, CheckState, EndpointHealth, Evidence, Failure, ProbePlan, RegionMachine, Transition};
+pub use state::{
+    CheckId, CheckState, EndpointHealth, Evidence, Failure, ProbePlan, RegionMachine, Transition,
+};

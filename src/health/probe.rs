@@ -104,9 +104,9 @@ fn protocol(error: &hyper::Error) -> Failure {
     let source = std::error::Error::source(error);
     match source.and_then(|source| source.downcast_ref::<std::io::Error>()) {
         Some(io) => Failure::Connection { detail: describe(io) },
-        None if error.is_incomplete_message() => Failure::Connection {
-            detail: "the connection was closed without an answer".to_owned(),
-        },
+        None if error.is_incomplete_message() => {
+            Failure::Connection { detail: "the connection was closed without an answer".to_owned() }
+        }
         None => Failure::Protocol { detail: error.to_string() },
     }
 }

@@ -62,22 +62,33 @@ impl ErrorReason {
             Self::Malformed => {
                 ("malformed_request", 400, "The request is malformed", "http_request_error")
             }
-            Self::BadHost => ("bad_host", 400, "The host is missing or unusable", "http_request_error"),
+            Self::BadHost => {
+                ("bad_host", 400, "The host is missing or unusable", "http_request_error")
+            }
             Self::UriTooLong => {
                 ("uri_too_long", 414, "The request target is too long", "http_request_error")
             }
             Self::HeadersTooLarge => {
                 ("headers_too_large", 431, "The request head is too large", "http_request_error")
             }
-            Self::NotImplemented => {
-                ("not_implemented", 501, "The request uses something not supported", "http_request_error")
-            }
-            Self::RequestTimeout => {
-                ("request_timeout", 408, "The request took too long to arrive", "http_request_error")
-            }
-            Self::NoDeployment => {
-                ("no_deployment", 404, "Nothing is served at this host and path", "destination_not_found")
-            }
+            Self::NotImplemented => (
+                "not_implemented",
+                501,
+                "The request uses something not supported",
+                "http_request_error",
+            ),
+            Self::RequestTimeout => (
+                "request_timeout",
+                408,
+                "The request took too long to arrive",
+                "http_request_error",
+            ),
+            Self::NoDeployment => (
+                "no_deployment",
+                404,
+                "Nothing is served at this host and path",
+                "destination_not_found",
+            ),
             Self::NoHealthyRegion => {
                 ("no_healthy_region", 503, "No region can answer now", "destination_unavailable")
             }
@@ -87,13 +98,21 @@ impl ErrorReason {
             Self::UpstreamReset => {
                 ("upstream_reset", 502, "The origin broke the connection", "connection_terminated")
             }
-            Self::UpstreamProtocol => {
-                ("upstream_protocol", 502, "The origin's answer is malformed", "http_protocol_error")
+            Self::UpstreamProtocol => (
+                "upstream_protocol",
+                502,
+                "The origin's answer is malformed",
+                "http_protocol_error",
+            ),
+            Self::UpstreamTimeout => (
+                "upstream_timeout",
+                504,
+                "The origin did not answer in time",
+                "http_response_timeout",
+            ),
+            Self::Internal => {
+                ("internal", 500, "Something went wrong here", "proxy_internal_error")
             }
-            Self::UpstreamTimeout => {
-                ("upstream_timeout", 504, "The origin did not answer in time", "http_response_timeout")
-            }
-            Self::Internal => ("internal", 500, "Something went wrong here", "proxy_internal_error"),
         }
     }
 
@@ -153,10 +172,7 @@ impl ErrorReason {
         *response.status_mut() =
             StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Ok(value) = format!("rhumb; error={}", self.proxy_status()).parse() {
             headers.insert("proxy-status", value);
         }

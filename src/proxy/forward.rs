@@ -16,10 +16,11 @@ use super::body::{Exchange, Progress, REQUEST_STALL, RequestBody, ResponseBody};
 use super::context::{Connection, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
-use super::handler::{Identity, path, refuse};
+use super::handler::{Identity, refuse};
 use super::headers::prepare_response;
 use super::retry::{Tried, is_idempotent, next_target};
 use super::saved::SavedRequest;
+use super::screen::path;
 use super::ticket::{InFlight, Ticket};
 use super::watch::stall_timeout;
 use crate::config::Deployment;
@@ -142,8 +143,7 @@ impl Forward {
         if Rc::ptr_eq(&view, &self.routed.view) {
             return;
         }
-        let facts =
-            self.routed.who.facts(request.method(), path(request.uri()), request.headers());
+        let facts = self.routed.who.facts(request.method(), path(request.uri()), request.headers());
         // Where the new table would refuse, the old decision's alternates are still worth a try.
         if let Ok(decision) = decide(&view.snapshot.table, &facts, self.routed.draws, &mut NoTrace)
         {

@@ -20,7 +20,7 @@ use super::error::ErrorReason;
 use super::expect::Gate;
 use super::forward::{Forward, Routed};
 use super::headers::prepare_request;
-use super::screen::{HostName, screen};
+use super::screen::{HostName, path, screen};
 use super::ticket::Ticket;
 use crate::geo;
 use crate::model::{Client, Location};
@@ -105,14 +105,6 @@ impl Identity {
     ) -> Facts<'a> {
         let Self { host, client, location } = self;
         Facts { method, host, path, headers, client: *client, location: *location }
-    }
-}
-
-/// The path that is routed: that of the target, and `/` for `OPTIONS *`.
-pub(super) fn path(uri: &Uri) -> &str {
-    match uri.path() {
-        "*" | "" => "/",
-        path => path,
     }
 }
 

@@ -46,8 +46,12 @@ impl Present {
             match name.as_str() {
                 "connection" => present.connection = true,
                 "te" => present.te = true,
-                "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
-                | "proxy-authenticate" | "proxy-authorization" => present.rare_hop = true,
+                "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "proxy-authenticate"
+                | "proxy-authorization" => present.rare_hop = true,
                 "x-forwarded-for" => present.forwarded_for = true,
                 "x-forwarded-proto" => present.forwarded_proto = true,
                 "x-forwarded-host" => present.forwarded_host = true,
@@ -139,9 +143,19 @@ fn strip_named(headers: &mut HeaderMap, request: bool) {
     for name in named {
         let end_to_end = matches!(
             name.as_str(),
-            "host" | "content-length" | "content-type" | "authorization" | "cookie" | "trailer"
-                | "cache-control" | "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host"
-                | "forwarded" | "via" | "x-request-id"
+            "host"
+                | "content-length"
+                | "content-type"
+                | "authorization"
+                | "cookie"
+                | "trailer"
+                | "cache-control"
+                | "x-forwarded-for"
+                | "x-forwarded-proto"
+                | "x-forwarded-host"
+                | "forwarded"
+                | "via"
+                | "x-request-id"
         );
         if !(end_to_end && (request || name == TRAILER || name == "content-length")) {
             headers.remove(name);

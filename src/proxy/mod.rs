@@ -17,7 +17,7 @@ mod headers;
 mod refusal;
 mod retry;
 mod saved;
-mod screen;
+pub mod screen;
 mod ticket;
 mod watch;
 

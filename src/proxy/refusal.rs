@@ -18,7 +18,8 @@ pub fn refusal_bytes(reason: ErrorReason) -> Vec<u8> {
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", response.body().len()).as_bytes());
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\n\r\n", response.body().len()).as_bytes());
     bytes.extend_from_slice(response.body());
     bytes
 }

@@ -5,20 +5,20 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
-use http::{Method, Version, request::Parts};
+use http::{Method, Uri, Version, request::Parts};
 
 use super::error::ErrorReason;
 use crate::model::limits;
 
 /// The host that a request is for, in lower case and without a port; on the stack if it fits.
-pub(super) type HostName = arrayvec::ArrayString<255>;
+pub type HostName = arrayvec::ArrayString<255>;
 
 /// Checks a request's head and finds its host.
 ///
 /// # Errors
 ///
 /// The reason for the refusal; nothing of the request may reach an origin then.
-pub(super) fn screen(parts: &Parts, ambiguous: bool) -> Result<HostName, ErrorReason> {
+pub fn screen(parts: &Parts, ambiguous: bool) -> Result<HostName, ErrorReason> {
     if ambiguous {
         return Err(ErrorReason::Malformed);
     }
@@ -36,6 +36,14 @@ pub(super) fn screen(parts: &Parts, ambiguous: bool) -> Result<HostName, ErrorRe
     }
     transfer_coding(parts)?;
     host(parts)
+}
+
+/// The path that is routed: that of the target, and `/` for `OPTIONS *`.
+pub fn path(uri: &Uri) -> &str {
+    match uri.path() {
+        "*" | "" => "/",
+        path => path,
+    }
 }
 
 fn target_length(parts: &Parts) -> usize {
@@ -154,7 +162,8 @@ mod tests {
             ("chunked, chunked", false),
             ("identity", false),
         ] {
-            let parts = parts(|r| r.uri("/").header("host", "a").header("transfer-encoding", given));
+            let parts =
+                parts(|r| r.uri("/").header("host", "a").header("transfer-encoding", given));
             assert_eq!(screen(&parts, false).is_ok(), fine, "{given}");
         }
     }

@@ -180,12 +180,7 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: IpAddr,
-    context: &Rc<WorkerContext>,
-    open: &Rc<OpenConnections>,
-) {
+fn admit(stream: TcpStream, peer: IpAddr, context: &Rc<WorkerContext>, open: &Rc<OpenConnections>) {
     if open.count() >= limits::CONNECTIONS_PER_WORKER {
         context.series.refused.increment();
         return;
