@@ -249,6 +249,7 @@ mod tests {
 
     use super::*;
     use crate::geo::{Asn, Place};
+    use crate::model::{Country, Subdivision};
 
     const MAXMIND_CITY: &[u8] = include_bytes!("testdata/maxmind-city.mmdb");
     const MAXMIND_ASN: &[u8] = include_bytes!("testdata/maxmind-asn.mmdb");
@@ -262,16 +263,19 @@ mod tests {
     /// country, subdivision, latitude, longitude
     type Spot = (Option<&'static str>, Option<&'static str>, Option<(f64, f64)>);
 
+    /// schema, file, what it says about addresses
+    type Table = (&'static str, &'static [u8], &'static [(&'static str, Option<Spot>)]);
+
     #[test]
     fn every_schema_is_understood() {
-        let london = Some((51.5142, -0.0931));
-        let tables: [(&str, &[u8], &[(&str, Option<Spot>)]); 3] = [
+        const LONDON: Option<(f64, f64)> = Some((51.5142, -0.0931));
+        let tables: [Table; 3] = [
             (
                 "maxmind",
                 MAXMIND_CITY,
                 &[
-                    ("81.2.69.1", Some((Some("GB"), Some("ENG"), london))),
-                    ("::ffff:81.2.69.255", Some((Some("GB"), Some("ENG"), london))),
+                    ("81.2.69.1", Some((Some("GB"), Some("ENG"), LONDON))),
+                    ("::ffff:81.2.69.255", Some((Some("GB"), Some("ENG"), LONDON))),
                     ("81.2.70.0", None),
                     ("2001:4860::8888", Some((Some("US"), None, None))),
                     ("2001:4861::", None),
@@ -310,8 +314,8 @@ mod tests {
                 let place = database.lookup(address.parse().unwrap());
                 let found = place.as_ref().map(|place| {
                     (
-                        place.country.as_ref().map(|country| country.as_str()),
-                        place.subdivision.as_ref().map(|subdivision| subdivision.as_str()),
+                        place.country.as_ref().map(Country::as_str),
+                        place.subdivision.as_ref().map(Subdivision::as_str),
                         place.coordinates.map(|at| (at.latitude, at.longitude)),
                     )
                 });
