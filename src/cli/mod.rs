@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod explain;
+pub mod geoip;
 pub mod run;
 pub mod schema;
 
@@ -48,6 +49,8 @@ pub enum Command {
     Schema(schema::SchemaArgs),
     /// Say where a request would go, and why
     Explain(explain::ExplainArgs),
+    /// Ask the GeoIP databases
+    Geoip(geoip::GeoipArgs),
 }
 
 impl Command {
@@ -58,6 +61,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Explain(args) => explain::run(args),
+            Self::Geoip(args) => geoip::run(args),
         }
     }
 }

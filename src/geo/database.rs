@@ -239,3 +239,197 @@ impl<'a, R: Record> Loader<'a, R> {
 fn network(address: IpAddr, length: u8) -> IpNet {
     IpNet::new(address, length).unwrap_or_else(|_| IpNet::from(address))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geo::{Asn, Place};
+    use crate::model::{Country, Subdivision};
+
+    const MAXMIND_CITY: &[u8] = include_bytes!("testdata/maxmind-city.mmdb");
+    const MAXMIND_ASN: &[u8] = include_bytes!("testdata/maxmind-asn.mmdb");
+    const FLAT_CITY: &[u8] = include_bytes!("testdata/flat-city.mmdb");
+    const IPINFO: &[u8] = include_bytes!("testdata/ipinfo.mmdb");
+
+    fn load<R: Record>(bytes: &[u8]) -> Result<Database<R>, GeoError> {
+        Database::from_bytes(Path::new("test.mmdb"), bytes)
+    }
+
+    /// country, subdivision, latitude, longitude
+    type Spot = (Option<&'static str>, Option<&'static str>, Option<(f64, f64)>);
+
+    /// schema, file, what it says about addresses
+    type Table = (&'static str, &'static [u8], &'static [(&'static str, Option<Spot>)]);
+
+    #[test]
+    fn every_schema_is_understood() {
+        const LONDON: Option<(f64, f64)> = Some((51.5142, -0.0931));
+        let tables: [Table; 3] = [
+            (
+                "maxmind",
+                MAXMIND_CITY,
+                &[
+                    ("81.2.69.1", Some((Some("GB"), Some("ENG"), LONDON))),
+                    ("::ffff:81.2.69.255", Some((Some("GB"), Some("ENG"), LONDON))),
+                    ("81.2.70.0", None),
+                    ("2001:4860::8888", Some((Some("US"), None, None))),
+                    ("2001:4861::", None),
+                    ("5.5.1.1", Some((Some("SE"), None, None))),
+                    ("5.6.1.1", Some((Some("NL"), None, None))),
+                    ("5.7.1.1", Some((Some("KE"), None, None))),
+                    ("5.8.1.1", Some((Some("KE"), None, None))),
+                    ("5.9.1.1", Some((None, None, Some((1.5, 2.5))))),
+                    ("5.10.1.1", None),
+                    ("5.11.1.1", None),
+                ],
+            ),
+            (
+                "ip-location-db",
+                FLAT_CITY,
+                &[
+                    ("81.2.69.1", Some((Some("GB"), None, Some((51.5, -0.125))))),
+                    ("5.5.1.1", Some((Some("CH"), None, Some((47.25, 8.5))))),
+                    ("5.6.1.1", Some((Some("US"), Some("CA"), None))),
+                ],
+            ),
+            (
+                "ipinfo",
+                IPINFO,
+                &[
+                    ("81.2.69.1", Some((Some("GB"), Some("ENG"), Some((51.50853, -0.12574))))),
+                    ("5.5.1.1", Some((Some("SE"), None, None))),
+                    ("5.6.1.1", Some((Some("NL"), None, Some((52.3740, 4.8897))))),
+                    ("5.7.1.1", None),
+                ],
+            ),
+        ];
+        for (schema, bytes, expected) in tables {
+            let database = load::<Place>(bytes).unwrap();
+            for (address, expected) in expected {
+                let place = database.lookup(address.parse().unwrap());
+                let found = place.as_ref().map(|place| {
+                    (
+                        place.country.as_ref().map(Country::as_str),
+                        place.subdivision.as_ref().map(Subdivision::as_str),
+                        place.coordinates.map(|at| (at.latitude, at.longitude)),
+                    )
+                });
+                assert_eq!(found, *expected, "{schema} {address}");
+            }
+        }
+    }
+
+    #[test]
+    fn systems_are_numbers_or_text() {
+        for (bytes, address, expected) in [
+            (MAXMIND_ASN, "1.1.1.1", Some(13335)),
+            (MAXMIND_ASN, "2a00::1", Some(4_200_000_001)),
+            (MAXMIND_ASN, "5.5.1.1", None),
+            (MAXMIND_ASN, "5.6.1.1", None),
+            (IPINFO, "81.2.69.1", Some(20712)),
+            (IPINFO, "5.5.1.1", Some(1257)),
+            (IPINFO, "5.6.1.1", None),
+            (IPINFO, "5.7.1.1", None),
+        ] {
+            let found = load::<Asn>(bytes).unwrap().lookup(address.parse().unwrap());
+            assert_eq!(found.map(|Asn(number)| number), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_database_of_another_kind_is_refused_by_name() {
+        let asn = load::<Place>(MAXMIND_ASN).unwrap_err();
+        assert!(matches!(asn, GeoError::NothingUseful { .. }), "{asn}");
+        assert!(asn.to_string().contains("GeoLite2-ASN"), "{asn}");
+        let city = load::<Asn>(MAXMIND_CITY).unwrap_err();
+        assert!(city.to_string().contains("autonomous system number"), "{city}");
+    }
+
+    #[test]
+    fn metadata_are_read() {
+        let database = load::<Place>(MAXMIND_CITY).unwrap();
+        assert_eq!(database.database_type(), "GeoLite2-City");
+        assert_eq!(database.origin(), Path::new("test.mmdb"));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(database.age(database.built() + hour), hour);
+        assert_eq!(database.age(database.built() - hour), Duration::ZERO);
+    }
+
+    #[test]
+    fn files_that_are_none_are_refused_with_path_and_advice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, content: &[u8]| std::fs::write(path(name), content).unwrap();
+        write("empty", b"");
+        write("text", b"country,region\nDE,eu\n");
+        write("packed", b"\x1f\x8b\x08\x00\x00\x00\x00\x00");
+        write("marker", b"\xab\xcd\xefMaxMind.com");
+        write("bare", &[b"\xab\xcd\xefMaxMind.com".as_slice(), &[0xe0]].concat());
+        for name in ["missing", ".", "empty", "text", "packed", "marker", "bare"] {
+            let error = Database::<Place>::open(&path(name)).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&path(name).display().to_string()), "{text}");
+            assert!(text.contains("fetch"), "{text}");
+            assert!(error.source().is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(MAXMIND_CITY).unwrap();
+        file.as_file().set_len(limits::GEOIP_BYTES + 1).unwrap();
+        let error = Database::<Place>::open(file.path()).unwrap_err();
+        assert!(matches!(error, GeoError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn overwriting_the_file_changes_nothing() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(MAXMIND_CITY).unwrap();
+        let database = Database::<Place>::open(file.path()).unwrap();
+        let address = "81.2.69.1".parse().unwrap();
+        let before = database.lookup(address);
+        file.as_file().set_len(10).unwrap();
+        assert!(before.is_some());
+        assert_eq!(database.lookup(address), before);
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        for length in 0..MAXMIND_CITY.len() {
+            assert!(load::<Place>(&MAXMIND_CITY[..length]).is_err(), "{length}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn damage_is_an_error_or_harmless_but_never_a_panic(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..6),
+            addresses in prop::collection::vec(any::<u128>(), 8),
+            asn: bool,
+        ) {
+            let mut bytes = if asn { MAXMIND_ASN } else { MAXMIND_CITY }.to_vec();
+            for (at, bit) in flips {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+            }
+            let addresses = addresses.into_iter().flat_map(|bits| {
+                [IpAddr::V6(bits.into()), IpAddr::V4((bits as u32).into())]
+            });
+            if let Ok(database) = load::<Place>(&bytes) {
+                addresses.clone().for_each(|address| { database.lookup(address); });
+            }
+            if let Ok(database) = load::<Asn>(&bytes) {
+                addresses.for_each(|address| { database.lookup(address); });
+            }
+        }
+    }
+}

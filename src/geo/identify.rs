@@ -21,8 +21,9 @@ const HOPS: usize = 100;
 /// The address that a request from `peer` is attributed to.
 ///
 /// A peer that is not trusted is the client, whatever it sends. Behind a trusted peer, the client
-/// is the rightmost address that is not a trusted proxy, in `Forwarded` if there is one, else in
-/// `X-Forwarded-For`; if all are trusted, the leftmost. An element that does not name an address
+/// is the rightmost address that is not a trusted proxy, in `X-Forwarded-For` if there is one, else
+/// in `Forwarded`; if all are trusted, the leftmost. Where both are, `X-Forwarded-For` wins, because
+/// most proxies write it and pass a `Forwarded` that their client made up through. An element that does not name an address
 /// (`unknown`, an obfuscated or malformed one) ends the search: what stands left of it is vouched
 /// for by nobody who can be named, so the last good address to its right is the client.
 pub fn client(peer: IpAddr, headers: &HeaderMap, trust: &ClientTrust) -> Client {
@@ -30,14 +31,14 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trust: &ClientTrust) -> Client 
     if !trust.trusts(peer.address) {
         return peer;
     }
-    if headers.contains_key(FORWARDED) {
-        let elements = lines_from_right(headers, FORWARDED)
-            .flat_map(|line| FromRight::quoted(line.as_bytes()));
-        first_untrusted(peer, ClientSource::Forwarded, elements, forwarded_address, trust)
-    } else {
+    if headers.contains_key(X_FORWARDED_FOR) {
         let elements = lines_from_right(headers, X_FORWARDED_FOR)
             .flat_map(|line| FromRight::plain(line.as_bytes()));
         first_untrusted(peer, ClientSource::XForwardedFor, elements, plain_address, trust)
+    } else {
+        let elements = lines_from_right(headers, FORWARDED)
+            .flat_map(|line| FromRight::quoted(line.as_bytes()));
+        first_untrusted(peer, ClientSource::Forwarded, elements, forwarded_address, trust)
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
             (&[(XFF, " , 1.1.1.1 ,, ")], "1.1.1.1", XForwardedFor),
             (&[(FWD, "for=6.6.6.6, for=1.1.1.1;by=10.0.0.1, for=10.0.0.2")], "1.1.1.1", Forwarded),
             (&[(FWD, "for=1.1.1.1"), (FWD, "for=10.0.0.2")], "1.1.1.1", Forwarded),
-            (&[(XFF, "2.2.2.2"), (FWD, "for=1.1.1.1")], "1.1.1.1", Forwarded),
+            (&[(XFF, "2.2.2.2"), (FWD, "for=1.1.1.1")], "2.2.2.2", XForwardedFor),
             // All are trusted: the leftmost.
             (&[(XFF, "10.0.0.3, 10.0.0.2, 10.0.0.1")], "10.0.0.3", XForwardedFor),
             // Nothing is read through garbage.
@@ -183,7 +184,7 @@ mod tests {
             (&[(XFF, "1.1.1.1 10.0.0.1")], "127.0.0.1", Peer),
             (&[(FWD, "for=1.1.1.1, for=_x, for=10.0.0.1")], "10.0.0.1", Forwarded),
             (&[(FWD, "for=1.1.1.1, proto=http")], "127.0.0.1", Peer),
-            (&[(FWD, "for=1.1.1.1, for=unknown"), (XFF, "2.2.2.2")], "127.0.0.1", Peer),
+            (&[(FWD, "for=2.2.2.2"), (XFF, "1.1.1.1, unknown")], "127.0.0.1", Peer),
             (&[(XFF, "\u{e9}")], "127.0.0.1", Peer),
         ] {
             assert_eq!(found("127.0.0.1", lines), (address.to_owned(), source), "{lines:?}");

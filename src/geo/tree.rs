@@ -137,3 +137,152 @@ impl<'a> Tree<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Writes nodes as the MaxMind DB specification lays them out.
+    fn encode(nodes: &[(u32, u32)], bits: u16) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (left, right) in nodes {
+            let (l, r) = (left.to_be_bytes(), right.to_be_bytes());
+            match bits {
+                24 => out.extend([l[1], l[2], l[3], r[1], r[2], r[3]]),
+                28 => out.extend([l[1], l[2], l[3], l[0] << 4 | r[0] & 15, r[1], r[2], r[3]]),
+                _ => out.extend(l.into_iter().chain(r)),
+            }
+        }
+        out
+    }
+
+    /// `VisitError` stands in for what a caller's closure may return.
+    #[derive(Debug, PartialEq)]
+    struct VisitError(TreeProblem);
+
+    impl From<TreeProblem> for VisitError {
+        fn from(problem: TreeProblem) -> Self {
+            Self(problem)
+        }
+    }
+
+    fn leaves(tree: &Tree<'_>, root: Root, ipv4: Option<Root>) -> Result<Walked, VisitError> {
+        let mut leaves = Vec::new();
+        let aliases = tree.walk(root, ipv4, |leaf| {
+            leaves.push(leaf);
+            Ok::<_, VisitError>(())
+        })?;
+        Ok((leaves, aliases.to_vec()))
+    }
+
+    type Walked = (Vec<Leaf>, Vec<Alias>);
+
+    #[test]
+    fn leaves_come_in_order_in_every_record_size() {
+        // 0.0.0.0/2 has record 0, 64.0.0.0/2 none, 128.0.0.0/1 record 5.
+        let nodes = [(1, 2 + 16 + 5), (2 + 16, 2)];
+        for bits in [24, 28, 32] {
+            let file = encode(&nodes, bits);
+            let (leaves, aliases) =
+                leaves(&Tree::new(&file, 2, bits), Tree::root(32), None).unwrap();
+            let leaf = |start, length, record| Leaf { start, length, record };
+            assert_eq!(
+                leaves,
+                [leaf(0, 2, Some(0)), leaf(1 << 30, 2, None), leaf(1 << 31, 1, Some(5))],
+                "{bits}"
+            );
+            assert!(aliases.is_empty());
+        }
+    }
+
+    #[test]
+    fn large_records_are_read_whole() {
+        for (bits, largest) in [(24, 0x00ff_fffe_u32), (28, 0x0fff_fffe), (32, u32::MAX - 1)] {
+            let file = encode(&[(largest, largest - 1)], bits);
+            let tree = Tree::new(&file, 1, bits);
+            assert_eq!((tree.child(0, 0), tree.child(0, 1)), (Ok(largest), Ok(largest - 1)));
+        }
+    }
+
+    #[test]
+    fn damaged_trees_are_refused() {
+        for (what, nodes, problem) in [
+            ("itself", vec![(0, 0)], TreeProblem::NotATree),
+            ("a cycle of two", vec![(1, 1), (0, 0)], TreeProblem::NotATree),
+            ("into the gap", vec![(1 + 3, 1)], TreeProblem::BadPointer),
+        ] {
+            let file = encode(&nodes, 24);
+            let tree = Tree::new(&file, nodes.len() as u32, 24);
+            assert_eq!(leaves(&tree, Tree::root(32), None), Err(VisitError(problem)), "{what}");
+        }
+        let file = encode(&[(1, 2)], 24);
+        let short = leaves(&Tree::new(&file, 2, 24), Tree::root(32), None);
+        assert_eq!(short, Err(VisitError(TreeProblem::OutOfFile)));
+        // A chain longer than an address.
+        let chain: Vec<_> = (1..=40).map(|next| (next, 40)).collect();
+        let file = encode(&chain, 24);
+        let deep = leaves(&Tree::new(&file, 40, 24), Tree::root(32), None);
+        assert_eq!(deep, Err(VisitError(TreeProblem::TooDeep)));
+    }
+
+    /// A chain of zero bits to the IPv4 root at depth 96, with a second way to it at ::/16 = 2002.
+    fn with_alias() -> Vec<(u32, u32)> {
+        // Nodes 0..96 lead down the zeros; 96 is the IPv4 root; 97.. leads down 2002::/16.
+        let none = 112;
+        let mut nodes: Vec<(u32, u32)> = (0..96).map(|depth| (depth + 1, none)).collect();
+        nodes.push((none + 16, none));
+        let path = 0x2002_u16;
+        let bit = |depth: u32| path >> (15 - depth) & 1;
+        // 2002 = 0010...: it leaves the zeros at depth 2.
+        nodes[2].1 = 97;
+        for (at, depth) in (97..).zip(3..16) {
+            let next = if depth == 15 { 96 } else { at + 1 };
+            nodes.push(if bit(depth) == 0 { (next, none) } else { (none, next) });
+        }
+        nodes.resize(none as usize, (none, none));
+        nodes
+    }
+
+    #[test]
+    fn aliases_of_the_ipv4_subtree_are_found_and_not_walked_again() {
+        let nodes = with_alias();
+        let file = encode(&nodes, 24);
+        let tree = Tree::new(&file, nodes.len() as u32, 24);
+        let ipv4 = tree.ipv4_root().unwrap();
+        assert_eq!((ipv4.node, ipv4.bits), (96, 32));
+        let (found, aliases) = leaves(&tree, Tree::root(128), Some(ipv4)).unwrap();
+        let sixtofour = Alias { prefix: 0x2002 << 112, length: 16 };
+        assert_eq!(aliases, [Alias { prefix: 0, length: 96 }, sixtofour]);
+        assert!(found.iter().all(|leaf| leaf.record.is_none()));
+        let address: std::net::Ipv6Addr = "2002:0808:0404::1".parse().unwrap();
+        assert_eq!(sixtofour.embedded(address.to_bits()), Some(0x0808_0404));
+        assert_eq!(sixtofour.embedded(0x2003 << 112), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_nodes_end_in_an_answer_whose_leaves_cover_the_space(
+            nodes in prop::collection::vec((0u32..60, 0u32..60), 1..40),
+            version_6: bool,
+        ) {
+            let file = encode(&nodes, 28);
+            let tree = Tree::new(&file, nodes.len() as u32, 28);
+            let bits = if version_6 { 128 } else { 32 };
+            let ipv4 = tree.ipv4_root().ok().filter(|_| version_6);
+            if let Ok((leaves, _)) = leaves(&tree, Tree::root(bits), ipv4) {
+                let mut next = Some(0u128);
+                for leaf in leaves {
+                    prop_assert_eq!(Some(leaf.start), next);
+                    next = 1u128
+                        .checked_shl(u32::from(bits - leaf.length))
+                        .and_then(|size| leaf.start.checked_add(size));
+                }
+                prop_assert_eq!(next, if version_6 { None } else { Some(1 << 32) });
+            }
+            let _: Result<_, VisitError> = tree.walk(Tree::root(bits), None, |_| Ok(()));
+        }
+    }
+}
