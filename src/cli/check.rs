@@ -107,3 +107,41 @@ fn summary(config: &Config) -> String {
 fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const DOUBTFUL: &str = "
+listeners: [{ address: \"0.0.0.0:80\" }]
+regions: [{ id: a, latitude: 1, longitude: 2, country: DE, endpoints: [http://a] }]
+deployments: [{ name: d, primary_region: a }]
+";
+
+    fn outcome(text: &str, inspect: &dyn Fn(&Config) -> Vec<ConfigError>) -> Outcome {
+        Outcome::of(config::parse(text, "f", Path::new(""), &|_| None), inspect)
+    }
+
+    #[test]
+    fn warnings_do_not_make_a_file_invalid() {
+        let outcome = outcome(DOUBTFUL, &|_| Vec::new());
+        assert_eq!((outcome.errors, outcome.problems.len()), (0, 2));
+        let summary = outcome.summary.unwrap();
+        assert_eq!(summary, "1 listener, 1 region, 1 deployment, 0 rules");
+    }
+
+    #[test]
+    fn what_the_configuration_names_can_make_it_invalid() {
+        let missing = |_: &Config| vec![ConfigError::of_file(Path::new("x.mmdb"), "is missing")];
+        assert_eq!(outcome(DOUBTFUL, &missing).errors, 1);
+    }
+
+    #[test]
+    fn errors_and_warnings_of_a_refused_file_are_both_told() {
+        let outcome = outcome(&DOUBTFUL.replace("country: DE", "country: D"), &|_| Vec::new());
+        assert_eq!((outcome.errors, outcome.problems.len()), (1, 3));
+        assert!(outcome.summary.is_none());
+    }
+}

@@ -16,7 +16,7 @@ use serde::forward_to_deserialize_any;
 use super::document::{Entry, Node, NodeId, Value};
 use super::error::Quoted;
 use super::field::{FIELD, TEXT_OR};
-use super::report::{Report, nearest};
+use super::report::Report;
 use super::unbuilt;
 
 /// Why a value could not be read.
@@ -198,7 +198,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
             let message = format!("{} is not built in this version of Rhumb", Quoted(text));
             return Err(Fault::new(message, &format!("choose {choices}")));
         }
-        let help = match nearest(text, variants.iter().copied()) {
+        let help = match self.report.nearest(text, variants.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? The choices are {choices}"),
             None => format!("choose {choices}"),
         };
@@ -326,7 +326,7 @@ impl Entries<'_> {
             self.report.error(entry.key.id, message, help);
             return false;
         }
-        let help = match nearest(name, fields.iter().copied()) {
+        let help = match self.report.nearest(name, fields.iter().copied()) {
             Some(near) => {
                 self.report.misspelt(self.parent, near);
                 format!("did you mean `{near}`?")

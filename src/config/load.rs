@@ -146,6 +146,13 @@ impl Found {
 
     /// Sorts by position and fetches every line in one pass over the text.
     fn into_errors(mut self, text: &str, file_name: &str) -> Vec<ConfigError> {
+        // Where something is missing at the end, the parser may point to the line behind the last.
+        let count = line_count(text);
+        for (error, _) in self.0.iter_mut().filter(|(error, _)| error.line > count) {
+            let last = document::lines(text).last().map_or(0, |line| line.chars().count());
+            error.line = count;
+            error.column = u32::try_from(last).unwrap_or(u32::MAX - 1).saturating_add(1);
+        }
         self.0.sort_by(|(a, _), (b, _)| a.order(b));
         let mut lines = document::lines(text).zip(1..);
         let mut current = lines.next();

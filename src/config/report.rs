@@ -91,9 +91,14 @@ impl<'a> Report<'a> {
         self.errors.get() > 0
     }
 
-    /// Whether further errors are only counted, so that advice for them is wasted.
-    pub(super) fn is_full(&self) -> bool {
-        self.errors.get() >= CONFIG_ERRORS
+    /// The known name that is nearest to `name`, when one is near enough to be meant. Never once
+    /// errors are only counted: comparing takes time, and nobody would see the result.
+    pub(super) fn nearest<'n>(
+        &self,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        if self.errors.get() >= CONFIG_ERRORS { None } else { nearest(name, known) }
     }
 
     /// The problems, and how many errors and warnings were too many to keep.

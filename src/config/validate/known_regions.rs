@@ -6,11 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Context;
+use super::values::is_name;
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::Field;
 use crate::config::raw;
-use crate::config::report::{Report, nearest};
+use crate::config::report::Report;
 use crate::config::settings::Region;
 
 /// The regions of the file, by id.
@@ -18,7 +19,7 @@ pub(super) struct KnownRegions<'f> {
     by_id: HashMap<&'f str, Known>,
     /// Ids in file order.
     ids: Vec<&'f str>,
-    /// Whether every region's id could be read; without, "unknown" cannot be said of any id.
+    /// Whether every region has an id that is one; without, "unknown" cannot be said of any id.
     complete: bool,
     used: RefCell<HashSet<&'f str>>,
     report: &'f Report<'f>,
@@ -46,7 +47,8 @@ impl<'f> KnownRegions<'f> {
             by_id.entry(id.as_str()).or_insert(known);
             ids.push(id.as_str());
         }
-        let complete = !list.is_empty() && ids.len() == list.len();
+        let named = ids.iter().filter(|id| is_name(id)).count();
+        let complete = !list.is_empty() && named == list.len();
         Self { by_id, ids, complete, used: RefCell::default(), report: cx.report }
     }
 
@@ -56,9 +58,8 @@ impl<'f> KnownRegions<'f> {
             return Some(id);
         }
         if self.complete {
-            let help = if self.report.is_full() {
-                String::new()
-            } else if let Some(near) = nearest(text, self.ids.iter().copied()) {
+            let near = self.report.nearest(text, self.ids.iter().copied());
+            let help = if let Some(near) = near {
                 format!("did you mean `{near}`?")
             } else {
                 format!("regions are defined under `regions`; there are {}", self.some_ids())

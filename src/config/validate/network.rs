@@ -104,10 +104,11 @@ fn raw_address(listener: &Field<raw::Listener>) -> Option<&Field<String>> {
     listener.value().map(|listener| &listener.address)
 }
 
-/// Whether two addresses cannot both be listened on.
+/// Whether two addresses cannot both be listened on. `[::]` and `0.0.0.0` can.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (everywhere || a.ip() == b.ip())
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    a.port() != 0 && a.port() == b.port() && same_family && (everywhere || a.ip() == b.ip())
 }
 
 fn socket_address(at: NodeId, text: &str, report: &Report<'_>) -> Option<SocketAddr> {

@@ -79,9 +79,7 @@ pub(super) fn name<'f>(
     report: &Report<'_>,
 ) -> Option<&'f str> {
     let name = report.required(field, parent, key, "give it a name that is unique here")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if !starts || name.len() > NAME_LENGTH || !name.chars().all(plain) {
+    if !is_name(name) {
         let help = format!(
             "up to {NAME_LENGTH} letters, digits, `-`, `_` and `.`, starting with a letter or digit"
         );
@@ -89,6 +87,14 @@ pub(super) fn name<'f>(
         return None;
     }
     Some(name)
+}
+
+/// Whether the text can be a name in metrics, paths and headers.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.len() <= NAME_LENGTH
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(plain)
 }
 
 /// A path, which starts at the directory of the configuration file when it is relative.
