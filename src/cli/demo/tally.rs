@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::places::{COUNT, Each, PLACES};
 use crate::model::Country;
 
-/// Latest requests that rates and durations are taken from.
+/// Latest requests that durations are taken from.
 const WINDOW: Duration = Duration::from_secs(5);
 /// Requests in that window at most.
 const WINDOW_REQUESTS: usize = 50_000;
@@ -16,6 +16,8 @@ const PHASE_DURATIONS: usize = 1_000_000;
 const FAILURES_KEPT: usize = 20;
 /// One step of the history.
 const STEP: Duration = Duration::from_millis(500);
+/// Steps that a rate is taken from.
+const RATE_STEPS: usize = 2;
 /// Steps of the history.
 const STEPS: usize = 240;
 
@@ -185,22 +187,24 @@ impl Tally {
         self.phases.iter().filter_map(|phase| phase.regions.get(region)).sum()
     }
 
-    /// How it goes at `now`: one region, or all.
+    /// How it goes lately: one region, or all.
     pub(super) fn pace(&self, region: Option<usize>) -> Pace {
         let mine = |got: usize| region.is_none_or(|wanted| wanted == got);
         let mut micros: Vec<u32> =
             self.recent.iter().filter(|(_, got, _)| mine(*got)).map(|recent| recent.2).collect();
-        let seconds = WINDOW.min(self.start.elapsed()).as_secs_f64().max(0.1);
-        let per_second = micros.len() as f64 / seconds;
+        let per_second = match region {
+            Some(region) => self.latest_rate(region),
+            None => (0..COUNT).map(|region| self.latest_rate(region)).sum(),
+        };
         micros.sort_unstable();
         Pace { per_second, p50: quantile(&micros, 0.5), p99: quantile(&micros, 0.99) }
     }
 
-    /// Requests a second that a region answered in the latest second that is over.
+    /// Requests a second that a region answered in the latest steps that are over.
     pub(super) fn latest_rate(&self, region: usize) -> f64 {
-        let steps = 2;
-        let answered: u64 = self.history(region, steps).iter().sum();
-        answered as f64 / (STEP.as_secs_f64() * steps as f64)
+        let latest = self.history(region, RATE_STEPS);
+        let seconds = STEP.as_secs_f64() * latest.len().max(1) as f64;
+        latest.iter().sum::<u64>() as f64 / seconds
     }
 
     /// Requests of a region in each of the latest steps that are over, the latest last.

@@ -17,7 +17,7 @@ use crate::model::RegionState;
 /// From this size on there is room for the map.
 const MAP_SIZE: (u16, u16) = (96, 28);
 /// One column of countries.
-const COUNTRY_WIDTH: u16 = 38;
+const COUNTRY_WIDTH: u16 = 41;
 /// Heights of a step of the history.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -55,7 +55,7 @@ pub(super) fn all(frame: &mut Frame<'_>, view: &View) {
         Constraint::Length(1),
     ])
     .areas(area);
-    frame.render_widget(header(view), head);
+    frame.render_widget(header(view, area.width), head);
     draw_regions(frame, regions, view);
     if area.width >= MAP_SIZE.0 && area.height >= MAP_SIZE.1 {
         let columns = if area.width >= 150 { 2 } else { 1 };
@@ -72,7 +72,7 @@ pub(super) fn all(frame: &mut Frame<'_>, view: &View) {
     frame.render_widget(footer(), keys);
 }
 
-fn header(view: &View) -> Line<'static> {
+fn header(view: &View, width: u16) -> Line<'static> {
     let failed = match view.failed {
         0 => Span::styled("0 failed", Style::new().fg(Color::LightGreen).bold()),
         failed => {
@@ -80,17 +80,18 @@ fn header(view: &View) -> Line<'static> {
             Span::styled(format!("{failed} failed: {why}"), Style::new().fg(Color::LightRed).bold())
         }
     };
+    let durations = match width {
+        // Each region's are below in any case.
+        ..100 => String::new(),
+        _ => format!("   p50 {}   p99 {}", ms(view.pace.p50), ms(view.pace.p99)),
+    };
     Line::from(vec![
         Span::styled(" Rhumb demo ", Style::new().fg(Color::Black).bg(Color::Cyan).bold()),
-        Span::raw(format!("  {} requests   ", grouped(view.requests))),
+        Span::raw(format!(" {}  {} requests   ", clock(view.elapsed), grouped(view.requests))),
         failed,
         Span::raw(format!(
-            "   {:.0}/s   p50 {}   p99 {}   generation {}   {}",
-            view.pace.per_second,
-            ms(view.pace.p50),
-            ms(view.pace.p99),
-            view.generation,
-            clock(view.elapsed),
+            "   {:.0}/s{durations}   generation {}",
+            view.pace.per_second, view.generation
         )),
     ])
 }
@@ -112,7 +113,7 @@ fn draw_regions(frame: &mut Frame<'_>, area: Rect, view: &View) {
 fn region_titles(wide: bool) -> Line<'static> {
     let place = if wide { format!("{:<17}", "place") } else { String::new() };
     let text = format!(
-        "   {:<16}{place}{:<10}{:>6}{:>6}{:>8}{:>8}{:>9}  requests each 0.5 s",
+        "   {:<16}{place}{:<10}{:>6}{:>6}{:>8}{:>8}{:>9}  each 0.5 s",
         "region", "state", "req/s", "share", "p50 ms", "p99 ms", "answers"
     );
     Line::styled(text, Style::new().fg(Color::DarkGray))
@@ -164,7 +165,9 @@ fn region_line(
 /// The latest steps as bars, the newest at the right.
 fn bars(history: &[u64], most: u64, width: usize) -> String {
     let steps = history.iter().skip(history.len().saturating_sub(width));
-    steps
+    let missing = width.saturating_sub(history.len());
+    std::iter::repeat_n(&0, missing)
+        .chain(steps)
         .map(|count| {
             let height = if most == 0 { 0 } else { (count * 8).div_ceil(most) };
             BARS.get(height as usize).copied().unwrap_or('█')
@@ -177,7 +180,7 @@ fn draw_countries(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let moved = view.countries.iter().filter(away).count();
     let title = match moved {
         0 => " Countries ".to_owned(),
-        moved => format!(" Countries: {moved} away from their nearest region "),
+        moved => format!(" Countries: {moved} not at their nearest "),
     };
     let block = panel(&title);
     let inner = block.inner(area);
@@ -196,10 +199,10 @@ fn country_line(country: &CountryView) -> Line<'static> {
     let region = country.region.and_then(|region| PLACES.get(region)).map_or("", |place| place.id);
     let style = country.region.map_or(Style::new(), |region| Style::new().fg(colour(region)));
     let moved = country.region.is_some_and(|region| region != country.home);
-    let name: String = country.name.chars().take(12).collect();
+    let name: String = country.name.chars().take(13).collect();
     Line::from(vec![
         Span::styled(format!(" {} ", country.code), Style::new().bold()),
-        Span::raw(format!("{name:<12}{:>6} ", grouped(country.requests))),
+        Span::raw(format!("{name:<13}{:>6} ", grouped(country.requests))),
         Span::styled(if moved { "⇒ " } else { "→ " }, style),
         Span::styled(region, if moved { style.bold() } else { style }),
     ])

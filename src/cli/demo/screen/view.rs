@@ -8,8 +8,8 @@ use super::super::sample::{SampleClient, client_of};
 use super::super::stage::Stage;
 use super::super::tally::{Pace, Tally};
 use super::super::world::states;
-use crate::failover::Event;
-use crate::model::RegionState;
+use crate::failover::{Cause, Event};
+use crate::model::{RegionState, SignalKind};
 
 /// Lines that the diary keeps.
 const DIARY_LINES: usize = 100;
@@ -66,7 +66,7 @@ impl Diary {
         for event in events.iter().filter(|event| event.id > self.last_event) {
             let at = (epoch + event.at).saturating_duration_since(self.start);
             let (region, from, to) = (&event.region, event.from.as_str(), event.to.as_str());
-            let text = format!("{region} {from} -> {to}: {}", event.cause);
+            let text = format!("{region} {from} -> {to}: {}", why(&event.cause));
             let mood = match event.to {
                 RegionState::Healthy => Mood::Good,
                 RegionState::Down => Mood::Bad,
@@ -98,6 +98,18 @@ impl Diary {
         while self.notes.len() > DIARY_LINES {
             self.notes.pop_front();
         }
+    }
+}
+
+/// A cause in few words: on this screen each region has one endpoint, which need not be named.
+fn why(cause: &Cause) -> String {
+    match cause {
+        Cause::ChecksFailed { failures, last, signal, .. } => {
+            let prompt = signal.map_or("the interval", SignalKind::as_str);
+            format!("{failures} failed checks in a row ({last}), prompted by {prompt}")
+        }
+        Cause::ChecksPassed { successes, .. } => format!("{successes} passed checks in a row"),
+        other => other.to_string(),
     }
 }
 
