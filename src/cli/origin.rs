@@ -188,7 +188,7 @@ async fn stdin_closed() {
         Ok(_) => drop(end.await),
         Err(error) => {
             tracing::warn!(%error, "cannot watch standard input");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

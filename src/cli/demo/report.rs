@@ -158,7 +158,9 @@ impl fmt::Display for Report {
                 Some(last) => row(
                     f,
                     "last request there",
-                    &format_args!("after {last:.1} ms; {attempts} met the dead origin, and another region answered them"),
+                    &format_args!(
+                        "after {last:.1} ms; {attempts} met the dead origin, and another region answered them"
+                    ),
                 )?,
                 None => row(f, "last request there", &"before its death")?,
             }
@@ -179,7 +181,9 @@ impl fmt::Display for Report {
             row(
                 f,
                 "reload",
-                &format_args!("{milliseconds:.0} ms from file to table (generation {generation}): {change}; {moved_requests} requests went elsewhere for it"),
+                &format_args!(
+                    "{milliseconds:.0} ms from file to table (generation {generation}): {change}; {moved_requests} requests went elsewhere for it"
+                ),
             )?;
         }
         for failure in &self.failures {

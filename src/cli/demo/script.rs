@@ -82,7 +82,10 @@ impl Story {
             self.line(format_args!("  {id:<16}{location:<17}http://{origin:<17}process {pid}"));
         }
         let (proxy, admin) = (self.stage.shared.proxy, self.stage.admin());
-        self.line(format_args!("  {:<16}{:<17}http://{proxy:<17}admin http://{admin}", "Rhumb", "in front"));
+        self.line(format_args!(
+            "  {:<16}{:<17}http://{proxy:<17}admin http://{admin}",
+            "Rhumb", "in front"
+        ));
         self.line("");
     }
 
@@ -101,7 +104,8 @@ impl Story {
             self.problem(format!("{region} was not taken out after its death"));
             return Ok(None);
         };
-        let since = |at: Instant| millis(at.saturating_duration_since(death.at).as_secs_f64() * 1e3);
+        let since =
+            |at: Instant| millis(at.saturating_duration_since(death.at).as_secs_f64() * 1e3);
         self.say(format_args!(
             "Rhumb took {region} out {:.1} ms after its death: {}",
             since(at),
@@ -169,7 +173,10 @@ impl Story {
         let change = format!("bias of {region} from {} to {}", rewrite.from, rewrite.to);
         self.say(format_args!("the configuration file changes: {change}"));
         let reloaded = |story: &Self| {
-            story.stage.notes.read().reloaded.filter(|(at, _)| *at >= rewrite.at)
+            // A table that has the change, not just any other.
+            let waiting = story.stage.shared.world().reloading();
+            let seen = story.stage.notes.read().reloaded;
+            seen.filter(|(at, _)| !waiting && *at >= rewrite.at)
         };
         self.wait(PATIENCE, |story| reloaded(story).is_some()).await?;
         let Some((at, generation)) = reloaded(self) else {
@@ -192,7 +199,8 @@ impl Story {
         let end = Instant::now();
         self.report.seconds = millis(end.saturating_duration_since(self.start).as_secs_f64());
         let ends = self.phases.iter().skip(1).map(|(_, start)| *start).chain([end]);
-        let seconds = |start: Instant, end: Instant| end.saturating_duration_since(start).as_secs_f64();
+        let seconds =
+            |start: Instant, end: Instant| end.saturating_duration_since(start).as_secs_f64();
         let phases: Vec<_> = self
             .phases
             .iter()

@@ -68,11 +68,8 @@ impl Stage {
         let ports: Each<u16> = ports(plan.port.map(|port| port.saturating_add(2)))?;
         let [us, eu, ap] = &PLACES;
         let [us_port, eu_port, ap_port] = ports;
-        let origins = [
-            Origin::start(us, us_port)?,
-            Origin::start(eu, eu_port)?,
-            Origin::start(ap, ap_port)?,
-        ];
+        let origins =
+            [Origin::start(us, us_port)?, Origin::start(eu, eu_port)?, Origin::start(ap, ap_port)?];
         let setting = Setting {
             port: plan.port.unwrap_or(0),
             admin_port: plan.port.map_or(0, |port| port.saturating_add(1)),

@@ -27,7 +27,7 @@ pub(super) struct Sight {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
     pub(super) regions: Each<Sight>,
-    /// When the biases of the latest reload were first seen in a table, and in which.
+    /// When a table of another configuration was first seen, and its generation.
     pub(super) reloaded: Option<(Instant, u64)>,
 }
 
@@ -68,16 +68,17 @@ impl Watcher {
     pub(super) fn look(&mut self, shared: &Shared) {
         let now = Instant::now();
         let mut world = shared.world();
-        let was_reloading = world.reloading();
         let snapshot = shared.live.load();
         world.observe(&snapshot, now);
         let mut seen = self.notes.lock();
-        if was_reloading && !world.reloading() {
-            seen.reloaded = Some((now, snapshot.table.generation));
-        }
         let away = (0..COUNT).any(|region| world.presence(region) != Some(Presence::Serving));
         drop(world);
         if self.held.as_ref().is_none_or(|held| !Arc::ptr_eq(held, &snapshot)) {
+            let plan = |snapshot: &Arc<Snapshot>| Arc::clone(&snapshot.table.plan);
+            let before = self.held.as_ref().map(plan);
+            if before.is_some_and(|before| !Arc::ptr_eq(&before, &snapshot.table.plan)) {
+                seen.reloaded = Some((now, snapshot.table.generation));
+            }
             let open = open(&snapshot);
             for ((sight, was), is) in seen.regions.iter_mut().zip(self.was_open).zip(open) {
                 match (was, is) {

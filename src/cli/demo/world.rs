@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::places::{Biases, COUNT, Each};
+use super::places::{Biases, COUNT, Each, PLACES};
 use super::sample::SampleClient;
+use crate::config::Strategy;
 use crate::model::RegionState;
 use crate::snapshot::Snapshot;
 
@@ -49,6 +50,10 @@ pub(super) struct World {
     posts: Each<Post>,
     biases: Biases,
     former: Option<Former>,
+    /// Somebody edited the file by hand, and it is no longer one that can be judged by.
+    foreign: bool,
+    /// Somebody edited the file by hand: what was sent before this is not judged.
+    unjudged_before: Option<Instant>,
 }
 
 /// Which regions the table in use sends requests to.
@@ -84,7 +89,7 @@ impl World {
     /// All alive since `now`.
     pub(super) fn new(biases: Biases, now: Instant) -> Self {
         let post = Post { presence: Presence::Serving, since: now, taken_out: false };
-        Self { posts: [post; COUNT], biases, former: None }
+        Self { posts: [post; COUNT], biases, former: None, foreign: false, unjudged_before: None }
     }
 
     pub(super) fn presence(&self, region: usize) -> Option<Presence> {
@@ -127,16 +132,35 @@ impl World {
         for (post, open) in self.posts.iter_mut().zip(open) {
             post.observe(open, now);
         }
-        if let Some(former) = &mut self.former
-            && former.replaced.is_none()
-            && biases(snapshot) == Some(self.biases)
-        {
-            former.replaced = Some(now);
+        self.take_up(biases(snapshot), now);
+    }
+
+    /// A table has these biases; none when it is not of a configuration like the demo's own.
+    fn take_up(&mut self, found: Option<Biases>, now: Instant) {
+        let Some(found) = found else {
+            self.foreign = true;
+            self.former = None;
+            return;
+        };
+        let awaited = self.former.as_mut().filter(|former| former.replaced.is_none());
+        match awaited {
+            Some(former) if found == self.biases => former.replaced = Some(now),
+            Some(former) if found == former.biases => {}
+            _ if found == self.biases && !self.foreign => {}
+            _ => {
+                self.biases = found;
+                self.former = None;
+                self.unjudged_before = Some(now);
+            }
         }
+        self.foreign = false;
     }
 
     /// Judges an answer.
     pub(super) fn judge(&self, client: &SampleClient, answer: Answer) -> Verdict {
+        if self.foreign || self.unjudged_before.is_some_and(|at| answer.sent < at) {
+            return Verdict::Right { moved: false };
+        }
         let expected = match self.candidates(client.ranking(self.biases), answer) {
             Ok(()) => {
                 return Verdict::Right { moved: self.moved(client, answer) };
@@ -223,13 +247,21 @@ pub(super) fn states(snapshot: &Snapshot) -> Each<RegionState> {
     states
 }
 
+/// The biases in a table, if it says nothing else that changes where requests go.
 fn biases(snapshot: &Snapshot) -> Option<Biases> {
-    let deployment = snapshot.table.plan.deployments.first()?;
+    let [deployment] = &*snapshot.table.plan.deployments else { return None };
+    let settings = &deployment.settings;
+    if settings.strategy != Strategy::Geolocation || !settings.rules.is_empty() {
+        return None;
+    }
     let mut biases = [0; COUNT];
-    for (bias, region) in biases.iter_mut().zip(&deployment.regions) {
+    for (bias, (place, region)) in biases.iter_mut().zip(PLACES.iter().zip(&deployment.regions)) {
+        if region.id.as_str() != place.id || region.coordinates != place.coordinates {
+            return None;
+        }
         *bias = region.bias;
     }
-    Some(biases)
+    (deployment.regions.len() == COUNT).then_some(biases)
 }
 
 #[cfg(test)]
@@ -319,5 +351,18 @@ mod tests {
         assert!(!case.right(1, 10, ALL));
         let answer = Answer { region: 0, sent: case.start + 10 * MS, open: ALL };
         assert_eq!(case.world.judge(&case.german, answer), Verdict::Right { moved: true });
+    }
+
+    #[test]
+    fn what_somebody_edits_by_hand_is_taken_as_it_is() {
+        let mut case = Case::new();
+        case.world.take_up(Some([90, 0, 0]), case.start + 10 * MS);
+        assert!(case.right(2, 9, ALL), "who knows what was in the table before");
+        assert!(case.right(0, 10, ALL) && !case.right(1, 10, ALL));
+        case.world.take_up(None, case.start + 20 * MS);
+        assert!(case.right(2, 30, ALL), "a rule, for instance");
+        case.world.take_up(Some([0; COUNT]), case.start + 40 * MS);
+        assert!(case.right(2, 39, ALL));
+        assert!(case.right(1, 40, ALL) && !case.right(2, 40, ALL));
     }
 }

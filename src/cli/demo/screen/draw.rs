@@ -16,8 +16,12 @@ use crate::model::RegionState;
 
 /// From this size on there is room for the map.
 const MAP_SIZE: (u16, u16) = (96, 28);
-/// One column of countries.
+/// One column of countries beside the map.
 const COUNTRY_WIDTH: u16 = 41;
+/// The narrowest column of countries.
+const COUNTRY_WIDTH_MIN: u16 = 38;
+/// What a country's line has beside its name.
+const COUNTRY_REST: u16 = 28;
 /// Heights of a step of the history.
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -31,7 +35,10 @@ pub(super) fn colour(region: usize) -> Color {
 
 pub(super) fn panel(title: &str) -> Block<'_> {
     let frame = Style::new().fg(Color::DarkGray);
-    Block::bordered().border_type(BorderType::Rounded).border_style(frame).title(title.bold().white())
+    Block::bordered()
+        .border_type(BorderType::Rounded)
+        .border_style(frame)
+        .title(title.bold().white())
 }
 
 /// Draws everything.
@@ -158,7 +165,10 @@ fn region_line(
         Span::raw(numbers),
     ];
     let used: usize = spans.iter().map(Span::width).sum();
-    spans.push(Span::styled(bars(&region.history, most, usize::from(width).saturating_sub(used)), own));
+    spans.push(Span::styled(
+        bars(&region.history, most, usize::from(width).saturating_sub(used)),
+        own,
+    ));
     Line::from(spans)
 }
 
@@ -185,24 +195,26 @@ fn draw_countries(frame: &mut Frame<'_>, area: Rect, view: &View) {
     let block = panel(&title);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let columns = (inner.width / COUNTRY_WIDTH).max(1);
+    let columns = (inner.width / COUNTRY_WIDTH_MIN).max(1);
     let rows = usize::from(inner.height);
     let areas = Layout::horizontal(vec![Constraint::Fill(1); usize::from(columns)]).split(inner);
     let mut countries = view.countries.iter();
     for area in areas.iter() {
-        let lines: Vec<_> = countries.by_ref().take(rows).map(country_line).collect();
+        let name = usize::from(area.width.saturating_sub(COUNTRY_REST).clamp(4, 24));
+        let lines = countries.by_ref().take(rows).map(|country| country_line(country, name));
+        let lines: Vec<_> = lines.collect();
         frame.render_widget(Paragraph::new(lines), *area);
     }
 }
 
-fn country_line(country: &CountryView) -> Line<'static> {
+fn country_line(country: &CountryView, width: usize) -> Line<'static> {
     let region = country.region.and_then(|region| PLACES.get(region)).map_or("", |place| place.id);
     let style = country.region.map_or(Style::new(), |region| Style::new().fg(colour(region)));
     let moved = country.region.is_some_and(|region| region != country.home);
-    let name: String = country.name.chars().take(13).collect();
+    let name: String = country.name.chars().take(width).collect();
     Line::from(vec![
         Span::styled(format!(" {} ", country.code), Style::new().bold()),
-        Span::raw(format!("{name:<13}{:>6} ", grouped(country.requests))),
+        Span::raw(format!("{name:<width$}{:>6} ", grouped(country.requests))),
         Span::styled(if moved { "⇒ " } else { "→ " }, style),
         Span::styled(region, if moved { style.bold() } else { style }),
     ])
@@ -224,7 +236,8 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, view: &View) {
                 Mood::Doubt => Style::new().fg(Color::LightYellow),
                 Mood::Bad => Style::new().fg(Color::LightRed),
             };
-            let at = Span::styled(format!(" {} ", clock(note.at)), Style::new().fg(Color::DarkGray));
+            let at =
+                Span::styled(format!(" {} ", clock(note.at)), Style::new().fg(Color::DarkGray));
             Line::from(vec![at, Span::styled(note.text.clone(), style)])
         })
         .collect();
@@ -265,7 +278,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -283,4 +296,119 @@ fn plain_ms(time: Option<Duration>) -> String {
 
 fn ms(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::super::view::Note;
+    use super::*;
+    use crate::cli::demo::tally::Pace;
+
+    fn view() -> View {
+        let region = |id, state, pid| RegionView {
+            id,
+            location: "Dublin, Ireland",
+            state,
+            bias: 0,
+            pid,
+            pace: Pace { per_second: 170.4, p50: Some(Duration::from_micros(9_240)), p99: None },
+            answered: 1_234_567,
+            history: vec![0, 1, 40, 80],
+        };
+        let country = |code: &str, name, region, home| CountryView {
+            code: code.to_owned(),
+            name,
+            clients: 1,
+            requests: 77,
+            latitude: 51.0,
+            longitude: 10.0,
+            region,
+            home,
+        };
+        View {
+            elapsed: Duration::from_millis(75_300),
+            generation: 7,
+            requests: 12_345,
+            failed: 0,
+            latest_failure: None,
+            pace: Pace::default(),
+            regions: [
+                region("us-east-1", RegionState::Healthy, Some(7)),
+                region("eu-west-1", RegionState::Down, None),
+                region("ap-northeast-1", RegionState::Down, Some(8)),
+            ],
+            countries: vec![
+                country("DE", "Germany", Some(0), 1),
+                country("JP", "Japan", Some(2), 2),
+                country("BO", "Bolivia (Plurinational State of)", None, 0),
+            ],
+            notes: vec![Note { at: Duration::ZERO, text: "you: kill".into(), mood: Mood::Hand }],
+            tries: vec![("ask", "curl http://127.0.0.1:1/".to_owned())],
+        }
+    }
+
+    fn drawn(width: u16, height: u16, view: &View) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| all(frame, view)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn every_size_shows_what_matters() {
+        for (width, height) in [(80, 24), (100, 30), (120, 40), (160, 50), (240, 80)] {
+            let text = drawn(width, height, &view());
+            for word in [
+                "0 failed",
+                "12,345",
+                "us-east-1",
+                "eu-west-1",
+                "ap-northeast-1",
+                "healthy",
+                "down",
+                "cooldown",
+                "1,234,567",
+                "Germany",
+                "you: kill",
+                "curl",
+                "quit",
+                "1 not at their nearest",
+                "generation 7",
+                "01:15.3",
+            ] {
+                assert!(text.contains(word), "{word} at {width}x{height}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn failures_are_shown_with_a_reason() {
+        let failed = View { failed: 3, latest_failure: Some("status 502".into()), ..view() };
+        assert!(drawn(120, 40, &failed).contains("3 failed: status 502"));
+    }
+
+    #[test]
+    fn no_size_breaks_it() {
+        for width in [1, 2, 10, 37, 95, 96, 149, 150] {
+            for height in [1, 2, 5, 10, 19, 20, 27, 28] {
+                drawn(width, height, &view());
+            }
+        }
+    }
+
+    #[test]
+    fn bars_grow_from_the_right() {
+        assert_eq!(bars(&[0, 1, 4, 8], 8, 6), "   ▁▄█");
+        assert_eq!(bars(&[8, 0, 1], 8, 2), " ▁");
+        assert_eq!(bars(&[0, 0], 0, 2), "  ");
+    }
+
+    #[test]
+    fn thousands_are_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
 }

@@ -134,7 +134,9 @@ fn perform(stage: &mut Stage, diary: &mut Diary, action: Action) -> Result<(), D
         Action::Toggle(region) => {
             let id = PLACES.get(region).map_or("", |place| place.id);
             match stage.kill(region)? {
-                Some(death) => diary.note(format!("you: kill -9 {}, the origin of {id}", death.pid)),
+                Some(death) => {
+                    diary.note(format!("you: kill -9 {}, the origin of {id}", death.pid));
+                }
                 None => {
                     stage.revive(region)?;
                     let pid = stage.pid(region).unwrap_or_default();

@@ -44,11 +44,18 @@ pub(super) struct Diary {
     notes: VecDeque<Note>,
     last_event: u64,
     awaited_reload: Option<Instant>,
+    last_reload: Option<(Instant, u64)>,
 }
 
 impl Diary {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, notes: VecDeque::new(), last_event: 0, awaited_reload: None }
+        Self {
+            start,
+            notes: VecDeque::new(),
+            last_event: 0,
+            awaited_reload: None,
+            last_reload: None,
+        }
     }
 
     /// Somebody did something.
@@ -72,19 +79,24 @@ impl Diary {
                 RegionState::Down => Mood::Bad,
                 _ => Mood::Doubt,
             };
-            let note = Note { at, text, mood };
-            self.notes.push_back(note);
+            self.notes.push_back(Note { at, text, mood });
         }
         self.last_event = events.last().map_or(self.last_event, |event| event.id);
         self.sort();
     }
 
     fn take_reload(&mut self, reloaded: Option<(Instant, u64)>) {
-        let Some(written) = self.awaited_reload else { return };
-        let Some((at, generation)) = reloaded.filter(|(at, _)| *at >= written) else { return };
-        self.awaited_reload = None;
-        let took = at.saturating_duration_since(written).as_millis();
-        let text = format!("configuration taken up after {took} ms, generation {generation}");
+        let Some((at, generation)) = reloaded.filter(|seen| self.last_reload != Some(*seen)) else {
+            return;
+        };
+        self.last_reload = reloaded;
+        let text = match self.awaited_reload.take() {
+            Some(written) => {
+                let took = at.saturating_duration_since(written).as_millis();
+                format!("configuration taken up after {took} ms, generation {generation}")
+            }
+            None => format!("configuration edited by hand: taken up, generation {generation}"),
+        };
         self.add(Note { at: at.saturating_duration_since(self.start), text, mood: Mood::Good });
     }
 
@@ -232,8 +244,14 @@ fn tries(stage: &Stage) -> Vec<(&'static str, String)> {
     let address = address.map_or_else(|| "192.0.2.1".to_owned(), |address| address.to_string());
     let (proxy, admin) = (stage.shared.proxy, stage.admin());
     vec![
-        ("ask as a client in Germany", format!("curl -H 'X-Forwarded-For: {address}' http://{proxy}/")),
-        ("why it goes there", format!("curl -d '{{\"peer\":\"{address}\"}}' http://{admin}/api/v1/route")),
+        (
+            "ask as a client in Germany",
+            format!("curl -H 'X-Forwarded-For: {address}' http://{proxy}/"),
+        ),
+        (
+            "why it goes there",
+            format!("curl -d '{{\"peer\":\"{address}\"}}' http://{admin}/api/v1/route"),
+        ),
         ("what is counted", format!("curl http://{admin}/metrics")),
         ("edit and watch", stage.path().display().to_string()),
     ]
