@@ -46,7 +46,7 @@ pub(super) fn rule(
     rule: Option<&CompiledRule>,
     ranking: &Ranking<'_>,
 ) -> StepRecord {
-    let listed = ranking.groups().iter().flat_map(|group| group.positions());
+    let listed = ranking.groups().iter().flat_map(super::ranking::Group::positions);
     let regions = deployment.ids(listed).cloned().collect();
     let settings = rule.and_then(|rule| deployment.rule(rule.index));
     let Some(settings) = settings else {
