@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::body::{Exchange, Progress, REQUEST_STALL, RequestBody, ResponseBody};
-use super::context::{Connection, Upstream, View};
+use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::handler::{Identity, refuse};
@@ -24,7 +24,7 @@ use super::screen::{path, screened_host};
 use super::ticket::{InFlight, Ticket};
 use super::watch::stall_timeout;
 use crate::config::Deployment;
-use crate::metrics::PairSeries;
+
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, NoTrace, decide};
 use crate::upstream::{ConnectError, Lease};
@@ -36,6 +36,8 @@ pub(super) struct Routed {
     pub(super) decision: Decision,
     pub(super) draws: Draws,
     pub(super) who: Identity,
+    /// An HTTP/1.0 request that names no host.
+    pub(super) hostless: bool,
 }
 
 /// A decided request on its way.
@@ -65,7 +67,7 @@ struct Failed {
 /// Where an attempt goes.
 struct Target {
     endpoint: Rc<Upstream>,
-    series: Arc<PairSeries>,
+    series: Series,
 }
 
 impl Forward {
@@ -131,7 +133,7 @@ impl Forward {
         let region = table.plan.deployment(decision.deployment)?.region(position)?;
         let endpoint = Rc::clone(view.endpoint(region.endpoints.get(index)?.id)?);
         let worker = &self.ticket.connection().worker;
-        let series = Arc::clone(view.series(worker, decision.deployment, Some(position)));
+        let series = Rc::clone(view.series(worker, decision.deployment, Some(position)));
         if self.tried.count() > 0 {
             series.retries.increment();
         }
@@ -177,8 +179,14 @@ impl Forward {
         target: &Target,
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Exchange), Failed> {
-        let started = Instant::now();
+        // A first attempt starts with the request, as good as.
+        let first = self.tried.count() <= 1 && self.progress.is_none();
+        let started = if first { self.ticket.started() } else { Instant::now() };
         let in_flight = InFlight::new(&target.series);
+        if self.routed.hostless {
+            // HTTP/1.1 has to name one (RFC 9112 section 3.2), so the endpoint is told its own.
+            name_host(&mut request, &target.endpoint);
+        }
         let mut kept = target.endpoint.checkout(started);
         let (response, lease) = loop {
             let lease = match kept.take() {
@@ -326,6 +334,12 @@ impl Forward {
         }
         parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, ResponseBody::origin(incoming, exchange, ticket))
+    }
+}
+
+fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
+    if let Ok(authority) = HeaderValue::try_from(endpoint.url().authority()) {
+        request.headers_mut().insert(header::HOST, authority);
     }
 }
 

@@ -57,6 +57,7 @@ pub async fn handle(
     let decided = decide(&view, &facts, draws);
 
     let version = parts.version;
+    origin_form(&mut parts.uri, &mut parts.headers);
     let trust = &view.snapshot.trust;
     let id = prepare_request(&mut parts.headers, version, trusted, trust, &present, &connection);
     let (decision, draws) = match decided {
@@ -71,10 +72,10 @@ pub async fn handle(
             return Ok(refuse(ticket, reason, Some(&id), true));
         }
     };
-    origin_form(&mut parts.uri, &mut parts.headers);
     parts.version = Version::HTTP_11;
     let request = Request::from_parts(parts, body);
-    let routed = Routed { view, decision, draws, who };
+    let hostless = host.is_empty();
+    let routed = Routed { view, decision, draws, who, hostless };
     let mut forward = Forward::new(ticket, routed, id, progress, gate);
     let outcome = forward.run(request).await;
     Ok(forward.respond(outcome))

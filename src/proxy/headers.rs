@@ -79,7 +79,9 @@ pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
 
 fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
     if present.connection {
-        strip_named(headers, request);
+        if !names_nothing(headers) {
+            strip_named(headers, request);
+        }
         headers.remove(CONNECTION);
     }
     if present.te {
@@ -92,6 +94,13 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
         headers.remove(PROXY_AUTHENTICATE);
         headers.remove(PROXY_AUTHORIZATION);
     }
+}
+
+/// Whether `Connection` says only `keep-alive` or `close`, as it nearly always does.
+fn names_nothing(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    lines
+        .all(|line| line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close"))
 }
 
 /// Removes what `Connection` names, except fields that are never hop-by-hop: a message could

@@ -26,25 +26,32 @@ impl Present {
         for (name, _) in headers {
             let name = name.as_str();
             present.lengths |= length_bit(name);
-            match name {
-                "host" => present.hosts += 1,
-                "connection" => present.connection = true,
-                "te" => present.te = true,
-                "expect" => present.expect = true,
-                "transfer-encoding" => {
-                    present.codings += 1;
-                    present.rare_hop = true;
+            // By length first: most names end there.
+            match name.len() {
+                2 => present.te |= name == "te",
+                4 => present.hosts += u32::from(name == "host"),
+                6 => present.expect |= name == "expect",
+                7 => present.rare_hop |= name == "upgrade",
+                9 => present.forwarded |= name == "forwarded",
+                10 => {
+                    present.connection |= name == "connection";
+                    present.rare_hop |= name == "keep-alive";
                 }
-                "keep-alive"
-                | "proxy-connection"
-                | "upgrade"
-                | "proxy-authenticate"
-                | "proxy-authorization" => present.rare_hop = true,
-                "x-forwarded-for" => present.forwarded_for = true,
-                "x-forwarded-proto" => present.forwarded_proto = true,
-                "x-forwarded-host" => present.forwarded_host = true,
-                "forwarded" => present.forwarded = true,
-                "x-request-id" => present.request_id = true,
+                12 => present.request_id |= name == "x-request-id",
+                15 => present.forwarded_for |= name == "x-forwarded-for",
+                16 => {
+                    present.forwarded_host |= name == "x-forwarded-host";
+                    present.rare_hop |= name == "proxy-connection";
+                }
+                17 => {
+                    present.forwarded_proto |= name == "x-forwarded-proto";
+                    if name == "transfer-encoding" {
+                        present.codings += 1;
+                        present.rare_hop = true;
+                    }
+                }
+                18 => present.rare_hop |= name == "proxy-authenticate",
+                19 => present.rare_hop |= name == "proxy-authorization",
                 _ => {}
             }
         }
@@ -59,4 +66,39 @@ impl Present {
 
 fn length_bit(name: &str) -> u64 {
     1 << name.len().min(63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field that is filed under the wrong length would never be found.
+    #[test]
+    fn every_field_is_found_by_its_name() {
+        type Read = fn(&Present) -> bool;
+        let fields: [(&'static str, Read); 16] = [
+            ("te", |p| p.te),
+            ("host", |p| p.hosts == 1),
+            ("expect", |p| p.expect),
+            ("upgrade", |p| p.rare_hop),
+            ("forwarded", |p| p.forwarded),
+            ("connection", |p| p.connection),
+            ("keep-alive", |p| p.rare_hop),
+            ("x-request-id", |p| p.request_id),
+            ("x-forwarded-for", |p| p.forwarded_for),
+            ("x-forwarded-host", |p| p.forwarded_host),
+            ("x-forwarded-proto", |p| p.forwarded_proto),
+            ("proxy-connection", |p| p.rare_hop),
+            ("transfer-encoding", |p| p.codings == 1 && p.rare_hop),
+            ("proxy-authenticate", |p| p.rare_hop),
+            ("proxy-authorization", |p| p.rare_hop),
+            ("cf-ipcountry", |p| p.may_have(&HeaderName::from_static("cf-ipcountry"))),
+        ];
+        for (name, read) in fields {
+            let mut headers = HeaderMap::new();
+            assert!(!read(&Present::of(&headers)), "{name}");
+            headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
+            assert!(read(&Present::of(&headers)), "{name}");
+        }
+    }
 }

@@ -99,15 +99,19 @@ fn parse_host(text: &[u8]) -> Option<HostName> {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    let mut name = HostName::new();
-    for byte in host.strip_suffix(b".").unwrap_or(host) {
-        let literal = matches!(byte, b'[' | b']' | b':') && host.starts_with(b"[");
-        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') || literal) {
-            return None;
-        }
-        name.try_push(char::from(byte.to_ascii_lowercase())).ok()?;
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let literal = host.starts_with(b"[");
+    let is_fine = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => true,
+        b'[' | b']' | b':' => literal,
+        _ => false,
+    };
+    if !port_is_fine || host.is_empty() || !host.iter().all(is_fine) {
+        return None;
     }
-    (port_is_fine && !name.is_empty()).then_some(name)
+    let mut name = HostName::from(std::str::from_utf8(host).ok()?).ok()?;
+    name.make_ascii_lowercase();
+    Some(name)
 }
 
 #[cfg(test)]
