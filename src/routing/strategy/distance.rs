@@ -2,11 +2,17 @@
 //!
 //! With regions and client as points of the unit sphere, a quarter of the squared chord between
 //! two of them is the haversine of their angle: comparing squared chords compares great-circle
-//! distances, exactly and without trigonometry. Only a bias needs the angle itself.
+//! distances, without trigonometry. Only a bias needs the angle itself.
 
 use super::super::plan::{RegionPlan, RegionPosition};
 use super::select::FLOOR_MARGIN;
 use crate::model::{Coordinates, EARTH_RADIUS_KM};
+
+/// Squared chords that differ by less are equal but for rounding: the places are equally far to
+/// within micrometres, and listed order decides.
+pub(super) const CHORD_TOLERANCE: f64 = 4e-15;
+/// The same for angles.
+pub(super) const ANGLE_TOLERANCE: f64 = 1e-12;
 
 /// Where the regions of a deployment are.
 #[derive(Debug)]
@@ -105,5 +111,9 @@ impl Sites {
 }
 
 fn angle(chord_squared: f64) -> f64 {
-    2.0 * (chord_squared.sqrt() / 2.0).min(1.0).asin()
+    // Near the antipode the arc sine would magnify rounding to decimetres.
+    if chord_squared > 4.0 - CHORD_TOLERANCE {
+        return std::f64::consts::PI;
+    }
+    2.0 * (chord_squared.sqrt() / 2.0).asin()
 }

@@ -15,6 +15,9 @@ const KM_PER_MS: f64 = 100.0;
 /// How much longer the way of the cables is.
 const DETOUR: f64 = 1.4;
 
+/// Expectations that differ by less are equal but for rounding.
+pub(super) const MS_TOLERANCE: f64 = 1e-9;
+
 /// Expected round trips in milliseconds, by position.
 #[derive(Debug)]
 pub(in crate::routing) struct Expected {

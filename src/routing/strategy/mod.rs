@@ -90,20 +90,22 @@ impl<'a> Ranker<'a> {
             Self::Nearest { sites, client } if sites.biased() => select(
                 members,
                 out,
+                distance::ANGLE_TOLERANCE,
                 |position| sites.scaled_angle_floor(position, client),
                 |position| sites.scaled_angle(position, client),
             ),
             Self::Nearest { sites, client } => {
                 let key = |position| sites.chord_squared(position, client);
-                select(members, out, key, key);
+                select(members, out, distance::CHORD_TOLERANCE, key, key);
             }
             Self::Fastest { expected } => {
                 let key = |position| expected.ms(position);
-                select(members, out, key, key);
+                select(members, out, expected::MS_TOLERANCE, key, key);
             }
             Self::Weighted { weights, draws } => select(
                 members,
                 out,
+                0.0,
                 |position| weighted_key_floor(weights, *draws, position),
                 |position| weighted_key(weights, *draws, position),
             ),

@@ -10,31 +10,40 @@ use super::Order;
 pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
 
 /// Appends the regions of `members` in ascending order of `key`, as many as fit; equal keys keep
-/// listed order. `floor` must be at most `key` and cheaper: a region whose floor is already too
-/// high costs no key.
+/// listed order, and so do those that differ by less than `tolerance`, which is for keys that come
+/// with rounding. `floor` must be at most `key` and cheaper: a region whose floor is already too high
+/// costs no key.
 #[inline]
 pub(super) fn select<const N: usize>(
     members: RegionSet,
     out: &mut Order<N>,
+    tolerance: f64,
     floor: impl Fn(RegionPosition) -> f64,
     key: impl Fn(RegionPosition) -> f64,
 ) {
     let base = out.len();
     let mut keys: ArrayVec<f64, N> = ArrayVec::new();
     for position in members {
+        let worst = if !out.is_full() {
+            f64::INFINITY
+        } else if let Some(worst) = keys.last() {
+            *worst
+        } else {
+            return;
+        };
+        if out.is_full() && floor(position) >= worst {
+            continue;
+        }
+        let key = key(position);
         if out.is_full() {
-            let Some(worst) = keys.last().copied() else {
-                return;
-            };
-            if floor(position) >= worst || key(position) >= worst {
+            if key + tolerance >= worst {
                 continue;
             }
             keys.pop();
             out.pop();
         }
-        let key = key(position);
         let mut place = keys.len();
-        while place > 0 && keys[place - 1] > key {
+        while place > 0 && keys[place - 1] > key + tolerance {
             place -= 1;
         }
         keys.insert(place, key);
