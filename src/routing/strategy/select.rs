@@ -42,11 +42,14 @@ pub(super) fn select<const N: usize>(
             keys.pop();
             out.pop();
         }
-        let mut place = keys.len();
+        // A step at a time: most go a short way, if any.
+        keys.push(key);
+        out.push(position);
+        let mut place = keys.len() - 1;
         while place > 0 && keys[place - 1] > key + tolerance {
+            keys.swap(place - 1, place);
+            out.swap(base + place - 1, base + place);
             place -= 1;
         }
-        keys.insert(place, key);
-        out.insert(base + place, position);
     }
 }

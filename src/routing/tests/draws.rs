@@ -21,12 +21,18 @@ fn shares(table: &Table, regions: &[&str]) -> Vec<u64> {
 
 #[track_caller]
 fn within_three_sigma(counts: &[u64], weights: &[u32]) {
+    within_sigmas(counts, weights, 3.0);
+}
+
+/// Of forty shares, one is likely to be beyond three sigma.
+#[track_caller]
+fn within_sigmas(counts: &[u64], weights: &[u32], sigmas: f64) {
     let total: u32 = weights.iter().sum();
     for (count, weight) in counts.iter().zip(weights) {
         let share = f64::from(*weight) / f64::from(total);
         let sigma = (DRAWS as f64 * share * (1.0 - share)).sqrt();
         let off = (*count as f64 - DRAWS as f64 * share).abs();
-        assert!(off <= 3.0 * sigma, "{count} for weight {weight} of {total}: {counts:?}");
+        assert!(off <= sigmas * sigma, "{count} for weight {weight} of {total}: {counts:?}");
     }
 }
 
@@ -78,6 +84,36 @@ fn only_requests_of_the_region_that_went_down_move() {
         let after = ids(&without, &decided(&without, &Request::default(), draws).unwrap());
         assert_eq!(before, after);
     }
+}
+
+/// Many regions are drawn another way than few.
+#[test]
+fn weights_are_shares_among_many_regions_too() {
+    let weights: Vec<u32> = (0..40).map(|n| if n == 7 { 3_000 } else { n % 4 * 10 }).collect();
+    let ids: Vec<String> = (0..40).map(|n| format!("r{n}")).collect();
+    let regions = ids.iter().zip(&weights).map(|(id, w)| region_settings(id, at(0.0, 0.0), 0, *w));
+    let table = table(vec![deployment("api", Strategy::Weighted, regions.collect())], None);
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let counts = shares(&table, &names);
+    within_sigmas(&counts, &weights, 4.0);
+
+    // Without the large one, most requests run out of draws; the shares stay.
+    let without = with_down(&table, &["r7"]);
+    let rest: Vec<u32> = weights.iter().map(|w| if *w == 3_000 { 0 } else { *w }).collect();
+    within_sigmas(&shares(&without, &names), &rest, 4.0);
+    for entropy in 0..1_000 {
+        let draws = Draws { entropy, turn: 0 };
+        let mut before = ids_of(&table, draws);
+        before.retain(|id| id != "r7");
+        before.truncate(7);
+        let mut after = ids_of(&without, draws);
+        after.truncate(before.len());
+        assert_eq!(before, after);
+    }
+}
+
+fn ids_of(table: &Table, draws: Draws) -> Vec<String> {
+    ids(table, &decided(table, &Request::default(), draws).unwrap())
 }
 
 #[test]
