@@ -1,6 +1,8 @@
 //! The regions with the lowest keys, without sorting the others.
-
-use arrayvec::ArrayVec;
+//!
+//! Which of a hundred regions come first is as good as random to a branch predictor, so the
+//! innermost loop has no branch to predict: key and position are packed into one number, and each
+//! step keeps the lower of two and carries the higher on.
 
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
@@ -9,10 +11,13 @@ use super::Order;
 /// Keeps a floor below its key in spite of rounding.
 pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
 
-/// Appends the regions of `members` in ascending order of `key`, as many as fit; equal keys keep
-/// listed order, and so do those that differ by less than `tolerance`, which is for keys that come
-/// with rounding. `floor` must be at most `key` and cheaper: a region whose floor is already too high
-/// costs no key.
+/// The low bits of a packed number: the position. The key above them keeps 45 bits of its mantissa.
+const POSITION: u64 = 0x7f;
+
+/// Appends the regions of `members` in ascending order of `key`, as many as fit. Equal keys keep
+/// listed order, and so do those that differ by no more than `tolerance`, which is for keys that
+/// come with rounding. Keys are not negative and not NaN. `floor` must be at most `key` and cheaper:
+/// a region whose floor is already too high costs no key.
 #[inline]
 pub(super) fn select<const N: usize>(
     members: RegionSet,
@@ -21,35 +26,46 @@ pub(super) fn select<const N: usize>(
     floor: impl Fn(RegionPosition) -> f64,
     key: impl Fn(RegionPosition) -> f64,
 ) {
-    let base = out.len();
-    let mut keys: ArrayVec<f64, N> = ArrayVec::new();
+    let room = out.remaining_capacity();
+    let mut best = [u64::MAX; N];
+    let mut count = 0;
     for position in members {
-        let worst = if !out.is_full() {
-            f64::INFINITY
-        } else if let Some(worst) = keys.last() {
-            *worst
-        } else {
+        // While there is room, this is not a number, and nothing is above it.
+        let Some(worst) = best[..room].last().copied() else {
             return;
         };
-        if out.is_full() && floor(position) >= worst {
+        if floor(position) >= key_of(worst) {
             continue;
         }
-        let key = key(position);
-        if out.is_full() {
-            if key + tolerance >= worst {
-                continue;
-            }
-            keys.pop();
-            out.pop();
+        let mut carried = key(position).to_bits() & !POSITION | u64::from(position.0) & POSITION;
+        if carried >= worst {
+            continue;
         }
-        // A step at a time: most go a short way, if any.
-        keys.push(key);
-        out.push(position);
-        let mut place = keys.len() - 1;
-        while place > 0 && keys[place - 1] > key + tolerance {
-            keys.swap(place - 1, place);
-            out.swap(base + place - 1, base + place);
-            place -= 1;
+        count = (count + 1).min(room);
+        for slot in &mut best[..count] {
+            let lower = carried.min(*slot);
+            carried = carried.max(*slot);
+            *slot = lower;
         }
     }
+    settle_ties(&mut best[..count], tolerance);
+    out.extend(best[..count].iter().map(|packed| RegionPosition((packed & POSITION) as u8)));
+}
+
+/// Puts neighbours into listed order whose keys differ by no more than `tolerance`.
+fn settle_ties(sorted: &mut [u64], tolerance: f64) {
+    for end in 1..sorted.len() {
+        for place in (1..=end).rev() {
+            let (before, here) = (sorted[place - 1], sorted[place]);
+            let tie = key_of(here) - key_of(before) <= tolerance;
+            if !tie || before & POSITION < here & POSITION {
+                break;
+            }
+            sorted.swap(place - 1, place);
+        }
+    }
+}
+
+fn key_of(packed: u64) -> f64 {
+    f64::from_bits(packed & !POSITION)
 }
