@@ -11,21 +11,21 @@ use crate::model::{Coordinates, EARTH_RADIUS_KM};
 /// Squared chords that differ by less are equal but for rounding: the places are equally far to
 /// within micrometres, and listed order decides.
 pub(super) const CHORD_TOLERANCE: f64 = 4e-15;
-/// The same for angles.
-pub(super) const ANGLE_TOLERANCE: f64 = 1e-12;
 
 /// Where the regions of a deployment are.
 #[derive(Debug)]
 pub(in crate::routing) struct Sites {
     sites: Box<[Site]>,
     biased: bool,
+    /// Squares of scaled angles that differ by no more are equal but for rounding.
+    tolerance: f64,
 }
 
 #[derive(Debug)]
 struct Site {
     point: Point,
-    /// What the distance is multiplied by.
-    factor: f64,
+    /// The square of what the distance is multiplied by.
+    factor_squared: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +70,13 @@ impl Sites {
     pub(in crate::routing) fn new(regions: &[RegionPlan]) -> Self {
         let site = |region: &RegionPlan| Site {
             point: Point::at(region.coordinates),
-            factor: bias_factor(region.bias),
+            factor_squared: bias_factor(region.bias).powi(2),
         };
+        let sites: Box<[Site]> = regions.iter().map(site).collect();
+        let factors = sites.iter().map(|site| site.factor_squared);
         Self {
-            sites: regions.iter().map(site).collect(),
+            tolerance: CHORD_TOLERANCE * factors.fold(1.0, f64::max),
+            sites,
             biased: regions.iter().any(|region| region.bias != 0),
         }
     }
@@ -83,6 +86,11 @@ impl Sites {
         self.biased
     }
 
+    /// For comparing squares of scaled angles.
+    pub(super) fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+
     /// Ascends with the distance.
     #[inline]
     pub(super) fn chord_squared(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
@@ -90,31 +98,34 @@ impl Sites {
         site.map_or(f64::INFINITY, |site| site.point.chord_squared(client.point))
     }
 
-    /// The angle in radians.
+    /// The square of the angle in radians.
     #[inline]
-    pub(super) fn angle(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
-        angle(self.chord_squared(position, client))
+    pub(super) fn angle_squared(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        angle(self.chord_squared(position, client)).powi(2)
     }
 
-    /// At most [`angle`](Self::angle), and cheaper.
+    /// At most [`angle_squared`](Self::angle_squared), and cheaper.
     #[inline]
-    pub(super) fn angle_floor(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
-        let chord_squared = self.chord_squared(position, client);
-        // The first terms of 2 asin(chord / 2); the others are positive too.
-        let x = chord_squared / 4.0;
-        let terms = 1.0 + x * (1.0 / 6.0 + x * (3.0 / 40.0 + x * (5.0 / 112.0)));
-        chord_squared.sqrt() * terms * FLOOR_MARGIN
+    pub(super) fn angle_squared_floor(
+        &self,
+        position: RegionPosition,
+        client: &ClientPoint,
+    ) -> f64 {
+        // The first terms of the power series of (2 asin(chord / 2))^2; the others are positive too.
+        let c = self.chord_squared(position, client);
+        let terms = c * (1.0 / 560.0 + c * (1.0 / 3150.0));
+        c * (1.0 + c * (1.0 / 12.0 + c * (1.0 / 90.0 + terms))) * FLOOR_MARGIN
     }
 
-    /// What the bias multiplies the region's distance by.
+    /// The square of what the bias multiplies the region's distance by.
     #[inline]
-    pub(super) fn factor(&self, position: RegionPosition) -> f64 {
-        self.sites.get(position.index()).map_or(1.0, |site| site.factor)
+    pub(super) fn factor_squared(&self, position: RegionPosition) -> f64 {
+        self.sites.get(position.index()).map_or(1.0, |site| site.factor_squared)
     }
 
     /// The great-circle distance.
     pub(super) fn km(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
-        self.angle(position, client) * EARTH_RADIUS_KM
+        angle(self.chord_squared(position, client)) * EARTH_RADIUS_KM
     }
 }
 

@@ -18,8 +18,8 @@ const DETOUR: f64 = 1.4;
 /// Milliseconds for an angle of one radian.
 const MS_PER_RADIAN: f64 = EARTH_RADIUS_KM / KM_PER_MS * DETOUR;
 
-/// Expectations that differ by less are equal but for rounding.
-pub(super) const MS_TOLERANCE: f64 = 1e-9;
+/// Squares of expectations that differ by no more are equal but for rounding.
+pub(super) const TOLERANCE: f64 = 1e-9;
 
 /// Expected round trips in milliseconds.
 #[derive(Debug)]
@@ -52,25 +52,38 @@ impl<'a> Expected<'a> {
     }
 
     /// Infinite where nothing is known.
-    #[inline]
     pub(super) fn ms(&self, position: RegionPosition) -> f64 {
-        match &self.client {
-            Some(client) if self.rowless.contains(position) => {
-                self.sites.angle(position, client) * MS_PER_RADIAN
-            }
-            _ => self.row(position),
+        match self.by_distance(position) {
+            Some(client) => self.sites.km(position, client) / KM_PER_MS * DETOUR,
+            None => self.row(position),
         }
     }
 
-    /// At most [`ms`](Self::ms), and cheaper.
+    /// The square of [`ms`](Self::ms).
     #[inline]
-    pub(super) fn ms_floor(&self, position: RegionPosition) -> f64 {
-        match &self.client {
-            Some(client) if self.rowless.contains(position) => {
-                self.sites.angle_floor(position, client) * MS_PER_RADIAN
+    pub(super) fn ms_squared(&self, position: RegionPosition) -> f64 {
+        match self.by_distance(position) {
+            Some(client) => {
+                self.sites.angle_squared(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
             }
-            _ => self.row(position),
+            None => self.row(position).powi(2),
         }
+    }
+
+    /// At most [`ms_squared`](Self::ms_squared), and cheaper.
+    #[inline]
+    pub(super) fn ms_squared_floor(&self, position: RegionPosition) -> f64 {
+        match self.by_distance(position) {
+            Some(client) => {
+                self.sites.angle_squared_floor(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
+            }
+            None => self.row(position).powi(2),
+        }
+    }
+
+    /// The client, if it is the distance that counts for this region.
+    fn by_distance(&self, position: RegionPosition) -> Option<&ClientPoint> {
+        self.client.as_ref().filter(|_| self.rowless.contains(position))
     }
 
     fn row(&self, position: RegionPosition) -> f64 {

@@ -89,21 +89,23 @@ impl<'a> Ranker<'a> {
         match self {
             Self::Listed { .. } => fill(members, out),
             _ if members.len() <= 1 => fill(members, out),
-            Self::Nearest { sites, client } if sites.biased() => select(
-                members,
-                out,
-                distance::ANGLE_TOLERANCE,
-                |position| sites.angle_floor(position, client) * sites.factor(position),
-                |position| sites.angle(position, client) * sites.factor(position),
-            ),
+            Self::Nearest { sites, client } if sites.biased() => {
+                let floor = |position| {
+                    sites.angle_squared_floor(position, client) * sites.factor_squared(position)
+                };
+                let key = |position| {
+                    sites.angle_squared(position, client) * sites.factor_squared(position)
+                };
+                select(members, out, sites.tolerance(), floor, key);
+            }
             Self::Nearest { sites, client } => {
                 let key = |position| sites.chord_squared(position, client);
                 select(members, out, distance::CHORD_TOLERANCE, key, key);
             }
             Self::Fastest { expected } => {
-                let floor = |position| expected.ms_floor(position);
-                let key = |position| expected.ms(position);
-                select(members, out, expected::MS_TOLERANCE, floor, key);
+                let floor = |position| expected.ms_squared_floor(position);
+                let key = |position| expected.ms_squared(position);
+                select(members, out, expected::TOLERANCE, floor, key);
             }
             Self::Weighted { shares, draws } => shares.order(*draws, members, out),
             Self::InTurn { turn } => {

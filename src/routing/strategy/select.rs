@@ -13,6 +13,9 @@ pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
 
 /// The low bits of a packed number: the position. The key above them keeps 45 bits of its mantissa.
 const POSITION: u64 = 0x7f;
+/// What one step of a packed key is at most, as a part of the key: two keys on either side of such a
+/// step may have differed by next to nothing.
+const STEP: f64 = 1.0 / (1u64 << 45) as f64;
 
 /// Appends the regions of `members` in ascending order of `key`, as many as fit. Equal keys keep
 /// listed order, and so do those that differ by no more than `tolerance`, which is for keys that
@@ -57,7 +60,7 @@ fn settle_ties(sorted: &mut [u64], tolerance: f64) {
     for end in 1..sorted.len() {
         for place in (1..=end).rev() {
             let (before, here) = (sorted[place - 1], sorted[place]);
-            let tie = key_of(here) - key_of(before) <= tolerance;
+            let tie = key_of(here) - key_of(before) <= tolerance + key_of(before) * STEP;
             if !tie || before & POSITION < here & POSITION {
                 break;
             }
