@@ -21,13 +21,14 @@ const MS_PER_RADIAN: f64 = EARTH_RADIUS_KM / KM_PER_MS * DETOUR;
 /// Squares of expectations that differ by no more are equal but for rounding.
 pub(super) const TOLERANCE: f64 = 1e-9;
 
-/// Expected round trips in milliseconds.
+/// Expected round trips.
 #[derive(Debug)]
 pub(in crate::routing) struct Expected<'a> {
-    /// By position, of the regions that have a row.
-    rows: [f64; REGIONS_PER_DEPLOYMENT],
-    /// The regions that have none.
-    rowless: RegionSet,
+    /// By position, the square of the milliseconds: as the row has it, or at most that by distance;
+    /// infinite where nothing is known.
+    floors: [f64; REGIONS_PER_DEPLOYMENT],
+    /// The regions for which the distance counts.
+    by_distance: RegionSet,
     sites: &'a Sites,
     client: Option<ClientPoint>,
 }
@@ -40,66 +41,62 @@ impl<'a> Expected<'a> {
         facts: &Facts<'_>,
         among: RegionSet,
     ) -> Option<Self> {
-        let mut rows = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
+        let mut floors = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
+        let mut keep = |position: RegionPosition, squared| {
+            if let Some(slot) = floors.get_mut(position.index()) {
+                *slot = squared;
+            }
+        };
         let rowless = each_row(plan, deployment, facts, among, |position, ms, _| {
-            if let Some(slot) = rows.get_mut(position.index()) {
-                *slot = ms;
-            }
+            keep(position, ms * ms);
         });
-        let client = facts.location.coordinates.map(ClientPoint::at);
-        let known = client.is_some() || rowless != among;
-        known.then_some(Self { rows, rowless, sites: &deployment.sites, client })
-    }
-
-    /// Infinite where nothing is known.
-    pub(super) fn ms(&self, position: RegionPosition) -> f64 {
-        match self.by_distance(position) {
-            Some(client) => self.sites.km(position, client) / KM_PER_MS * DETOUR,
-            None => self.row(position),
-        }
-    }
-
-    /// The square of [`ms`](Self::ms).
-    #[inline]
-    pub(super) fn ms_squared(&self, position: RegionPosition) -> f64 {
-        match self.by_distance(position) {
-            Some(client) => {
-                self.sites.angle_squared(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
+        let (sites, client) = (&deployment.sites, facts.location.coordinates.map(ClientPoint::at));
+        let mut by_distance = RegionSet::EMPTY;
+        if let Some(client) = &client {
+            by_distance = rowless;
+            for position in rowless {
+                let floor = sites.angle_squared_floor(position, client);
+                keep(position, floor * (MS_PER_RADIAN * MS_PER_RADIAN));
             }
-            None => self.row(position).powi(2),
         }
+        let known = client.is_some() || rowless != among;
+        known.then_some(Self { floors, by_distance, sites, client })
     }
 
-    /// At most [`ms_squared`](Self::ms_squared), and cheaper.
+    /// Whether every floor is what it is a floor of.
+    pub(super) fn exact(&self) -> bool {
+        self.by_distance.is_empty()
+    }
+
+    /// The square of the milliseconds, or less; infinite where nothing is known.
     #[inline]
     pub(super) fn ms_squared_floor(&self, position: RegionPosition) -> f64 {
-        match self.by_distance(position) {
-            Some(client) => {
-                self.sites.angle_squared_floor(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
+        self.floors.get(position.index()).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// The square of the milliseconds; infinite where nothing is known.
+    #[inline]
+    pub(super) fn ms_squared(&self, position: RegionPosition) -> f64 {
+        match &self.client {
+            Some(client) if self.by_distance.contains(position) => {
+                self.sites.angle_squared(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
             }
-            None => self.row(position).powi(2),
+            _ => self.ms_squared_floor(position),
         }
     }
 
-    /// The client, if it is the distance that counts for this region.
-    fn by_distance(&self, position: RegionPosition) -> Option<&ClientPoint> {
-        self.client.as_ref().filter(|_| self.rowless.contains(position))
-    }
-
-    fn row(&self, position: RegionPosition) -> f64 {
-        self.rows.get(position.index()).copied().unwrap_or(f64::INFINITY)
-    }
-
-    /// Where what is expected of each region is from; the others go by distance.
-    pub(super) fn origins(
+    /// The rows that count, for people.
+    pub(super) fn rows(
         plan: &Plan,
         deployment: &DeploymentPlan,
         facts: &Facts<'_>,
         among: RegionSet,
-    ) -> Vec<(RegionPosition, ClientKey)> {
-        let mut origins = Vec::new();
-        each_row(plan, deployment, facts, among, |position, _, key| origins.push((position, key)));
-        origins
+    ) -> Vec<(RegionPosition, f64, ClientKey)> {
+        let mut rows = Vec::new();
+        each_row(plan, deployment, facts, among, |position, ms, key| {
+            rows.push((position, ms, key));
+        });
+        rows
     }
 }
 

@@ -15,7 +15,7 @@ use arrayvec::ArrayVec;
 pub(super) use distance::{ClientPoint, Sites};
 pub(super) use expected::Expected;
 pub(super) use note::note;
-use select::select;
+use select::{select, select_above_floor};
 pub(super) use shares::Shares;
 
 use super::decide::{Facts, Reason};
@@ -96,16 +96,20 @@ impl<'a> Ranker<'a> {
                 let key = |position| {
                     sites.angle_squared(position, client) * sites.factor_squared(position)
                 };
-                select(members, out, sites.tolerance(), floor, key);
+                select_above_floor(members, out, sites.tolerance(), floor, key);
             }
             Self::Nearest { sites, client } => {
                 let key = |position| sites.chord_squared(position, client);
-                select(members, out, distance::CHORD_TOLERANCE, key, key);
+                select(members, out, distance::CHORD_TOLERANCE, key);
             }
             Self::Fastest { expected } => {
                 let floor = |position| expected.ms_squared_floor(position);
                 let key = |position| expected.ms_squared(position);
-                select(members, out, expected::TOLERANCE, floor, key);
+                if expected.exact() {
+                    select(members, out, expected::TOLERANCE, floor);
+                } else {
+                    select_above_floor(members, out, expected::TOLERANCE, floor, key);
+                }
             }
             Self::Weighted { shares, draws } => shares.order(*draws, members, out),
             Self::InTurn { turn } => {

@@ -94,11 +94,11 @@ fn expected(
     order: &[RegionPosition],
     ordered: RegionSet,
 ) -> String {
-    let origins = Expected::origins(scene.plan, scene.deployment, scene.facts, ordered);
+    let rows = Expected::rows(scene.plan, scene.deployment, scene.facts, ordered);
     each(scene, order, ordered, |region, position| {
-        let (id, ms) = (&region.id, expected.ms(position));
-        match origins.iter().find(|(other, _)| *other == position) {
-            Some((_, key)) => format!("{id} {ms} ms (row {key})"),
+        let (id, ms) = (&region.id, expected.ms_squared(position).sqrt());
+        match rows.iter().find(|(other, ..)| *other == position) {
+            Some((_, ms, key)) => format!("{id} {ms} ms (row {key})"),
             None if ms.is_finite() => format!("{id} {ms:.2} ms (from the distance)"),
             None => format!("{id} unknown"),
         }

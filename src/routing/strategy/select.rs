@@ -19,29 +19,24 @@ const STEP: f64 = 1.0 / (1u64 << 45) as f64;
 
 /// Appends the regions of `members` in ascending order of `key`, as many as fit. Equal keys keep
 /// listed order, and so do those that differ by no more than `tolerance`, which is for keys that
-/// come with rounding. Keys are not negative and not NaN. `floor` must be at most `key` and cheaper:
-/// a region whose floor is already too high costs no key.
+/// come with rounding. Keys are not negative and not NaN.
 #[inline]
 pub(super) fn select<const N: usize>(
     members: RegionSet,
     out: &mut Order<N>,
     tolerance: f64,
-    floor: impl Fn(RegionPosition) -> f64,
     key: impl Fn(RegionPosition) -> f64,
 ) {
     let room = out.remaining_capacity();
     let mut best = [u64::MAX; N];
     let mut count = 0;
+    let Some(last) = room.checked_sub(1) else {
+        return;
+    };
     for position in members {
-        // While there is room, this is not a number, and nothing is above it.
-        let Some(worst) = best[..room].last().copied() else {
-            return;
-        };
-        if floor(position) >= key_of(worst) {
-            continue;
-        }
         let mut carried = key(position).to_bits() & !POSITION | u64::from(position.0) & POSITION;
-        if carried >= worst {
+        // Nothing is above what is there while there is room.
+        if carried >= best[last] {
             continue;
         }
         count = (count + 1).min(room);
@@ -53,6 +48,26 @@ pub(super) fn select<const N: usize>(
     }
     settle_ties(&mut best[..count], tolerance);
     out.extend(best[..count].iter().map(|packed| RegionPosition((packed & POSITION) as u8)));
+}
+
+/// [`select`] for a `key` that is dear. `floor` is at most `key` and cheap: those with the lowest
+/// floors show how low a key must be, and only regions whose floor is as low cost one.
+#[inline]
+pub(super) fn select_above_floor<const N: usize>(
+    members: RegionSet,
+    out: &mut Order<N>,
+    tolerance: f64,
+    floor: impl Fn(RegionPosition) -> f64,
+    key: impl Fn(RegionPosition) -> f64,
+) {
+    let mut contenders = members;
+    if members.len() > N {
+        let mut likely = Order::<N>::new();
+        select(members, &mut likely, 0.0, &floor);
+        let limit = likely.iter().map(|position| key(*position)).fold(0.0, f64::max) + tolerance;
+        contenders = members.iter().filter(|position| floor(*position) <= limit).collect();
+    }
+    select(contenders, out, tolerance, key);
 }
 
 /// Puts neighbours into listed order whose keys differ by no more than `tolerance`.

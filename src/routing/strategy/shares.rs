@@ -8,7 +8,7 @@ use super::super::draws::Stream;
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::Order;
-use super::select::{FLOOR_MARGIN, select};
+use super::select::{FLOOR_MARGIN, select_above_floor};
 
 /// Up to so many regions, clocks are cheaper than repeated draws.
 const CLOCKS_ONLY: usize = 16;
@@ -60,7 +60,7 @@ impl Shares {
             }
         }
         let floor = |position| self.clock_floor(draws, position);
-        select(left, out, 0.0, floor, |position| self.clock(draws, position));
+        select_above_floor(left, out, 0.0, floor, |position| self.clock(draws, position));
     }
 
     /// What put a region where it is, for people.
