@@ -1,6 +1,46 @@
 //! Rhumb: an edge proxy that decides, for every request, which region answers.
+//!
+//! ```text
+//! listener ─> connection ─> identify ─> decide ─> forward ─> respond        (server, proxy)
+//!                                         │
+//!                              RoutingTable behind one ArcSwap              (snapshot)
+//!                                         │
+//! files, probes, signals, operators ─> controller: state + input -> effects (failover)
+//! ```
+//!
+//! The two halves meet only at the snapshot and at the channel of signals. Layers import downwards;
+//! `docs/architecture.md` has the map, and a test holds the code to it.
+//!
+//! | module | is about |
+//! |---|---|
+//! | [`model`] | words: ids, places, states, limits |
+//! | [`config`] | from a YAML file to a configuration that can be trusted |
+//! | [`geo`] | where a client is |
+//! | [`routing`] | which region answers, pure |
+//! | [`health`] | is an endpoint healthy |
+//! | [`failover`] | the one writer of the table |
+//! | [`upstream`] | connections to endpoints |
+//! | [`snapshot`] | what workers read |
+//! | [`proxy`] | a request's way through a worker |
+//! | [`server`] | worker threads and their sockets |
+//! | [`inquiry`] | a request described instead of sent, explained |
+//! | [`admin`] | what operators and Prometheus see |
+//! | [`metrics`] | counting without sharing |
+//! | [`app`] | puts it all together |
+//! | [`cli`] | the commands |
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod failover;
 pub mod geo;
+pub mod health;
+pub mod inquiry;
+pub mod metrics;
 pub mod model;
+pub mod proxy;
 pub mod routing;
+pub mod server;
+pub mod snapshot;
+pub mod upstream;

@@ -6,12 +6,32 @@
 //!
 //! Every step collects all errors it can find, each with file, line, column and field path; a
 //! `Config` exists only when there was none. What a configuration *means* for a request is not
-//! here but in `routing`.
+//! here but in `routing`. Beside that way: [`schema()`] describes the file to other programs,
+//! [`diff()`] says what a reload changes, and [`FileWatch`] says when one is due.
 
+mod deserialize;
+mod diff;
+mod document;
+mod error;
+mod field;
+mod load;
+mod raw;
+mod report;
+mod schema;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod unbuilt;
+mod validate;
+mod watch;
 
+pub use diff::{Change, diff};
+pub use error::{ConfigError, ConfigErrors, Severity};
+pub use load::{Loaded, environment, load, parse};
+pub use schema::schema;
 pub use settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
     HeaderMatch, HealthCheck, Host, HostPattern, LatencyFile, Listener, Region, RegionSettings,
     Retries, Rule, Strategy, Timeouts, WhenAllDown,
 };
+pub use watch::FileWatch;

@@ -234,6 +234,15 @@ pub enum HostPattern {
     Wildcard(String),
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
 /// A condition on the request, and the regions it then goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -258,7 +267,7 @@ pub struct Rule {
 }
 
 /// A header that must have exactly this value in one of its lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderMatch {
     /// Name.
     pub name: HeaderName,

@@ -1,8 +1,6 @@
 //! Words for health that cross module borders: states that routing reads, and signals that the
 //! data plane sends. The state machine itself is `health::state`.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::EndpointId;
@@ -54,6 +52,10 @@ pub enum SignalKind {
 }
 
 impl SignalKind {
+    /// Every kind, for metrics that show one series a kind.
+    pub const ALL: [Self; 4] =
+        [Self::ConnectFailed, Self::ConnectTimeout, Self::Reset, Self::FirstByteTimeout];
+
     /// The word used in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -74,15 +76,4 @@ pub struct EndpointSignal {
     pub kind: SignalKind,
     /// How many requests of that worker in a row failed there, this one included.
     pub consecutive: u32,
-}
-
-/// A message from a worker to the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observation {
-    /// What was met.
-    pub signal: EndpointSignal,
-    /// Generation of the table that sent the request there.
-    pub generation: u64,
-    /// Time since the process's epoch, on the controller's clock.
-    pub at: Duration,
 }

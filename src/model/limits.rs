@@ -20,6 +20,24 @@ pub const CONFIG_NODES: usize = 4_000_000;
 pub const CONFIG_DEPTH: usize = 64;
 /// Errors that one pass over a configuration reports before it stops counting.
 pub const CONFIG_ERRORS: usize = 1_000;
+/// Largest weight of a region or an endpoint.
+pub const WEIGHT_MAX: u32 = 1_000_000;
+/// Largest threshold of a health check or of failover.
+pub const THRESHOLD_MAX: u32 = 1_000;
+/// Largest distance of a rule's priority from 0.
+pub const PRIORITY_MAX: i32 = 1_000_000;
+/// Shortest timeout of a request that can be configured.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// Longest interval or timeout that can be configured.
+pub const DURATION_MAX: Duration = Duration::from_secs(86_400);
+/// Longest failover cooldown that can be configured.
+pub const FAILOVER_COOLDOWN_MAX: Duration = Duration::from_secs(604_800);
+/// Listeners of a configuration.
+pub const LISTENERS_MAX: usize = 64;
+/// Largest number of data-plane threads that can be configured.
+pub const WORKERS_MAX: usize = 1_024;
+/// Characters of a region's id, a deployment's name and a rule's id.
+pub const NAME_LENGTH: usize = 64;
 /// Bytes of a latency table.
 pub const LATENCY_TABLE_BYTES: u64 = 256 << 20;
 /// Bytes of a GeoIP database.
@@ -40,6 +58,8 @@ pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte of a body moving, in either direction.
 pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
+/// Without a byte of a response that is an event stream.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A kept-alive client connection without a request.
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
@@ -100,3 +120,11 @@ pub const FAILOVER_COOLDOWN: Duration = Duration::from_secs(300);
 pub const CHECK_BODY_BYTES: usize = 64 << 10;
 /// Health checks under way at once.
 pub const CHECKS_IN_FLIGHT: usize = 1_024;
+/// Health checks of one endpoint under way at once while it is in doubt.
+pub const CHECKS_IN_DOUBT: usize = 4;
+/// Once an endpoint seems to hang, a check of it fails after this many times its usual duration.
+pub const CHECK_HANG_FACTOR: u32 = 4;
+/// Shortest time that a check of an endpoint that seems to hang is given.
+pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Timeouts of real requests in a row that make an endpoint seem to hang.
+pub const HANG_SIGNALS: u32 = 3;

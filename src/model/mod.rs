@@ -13,5 +13,5 @@ pub use client::{Client, ClientSource};
 pub use geography::{
     Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,
 };
-pub use health::{EndpointSignal, Observation, RegionState, SignalKind};
+pub use health::{EndpointSignal, RegionState, SignalKind};
 pub use ids::{DeploymentName, EndpointId, RegionId, RuleId};

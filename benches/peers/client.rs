@@ -1,0 +1,144 @@
+//! One client connection: sends a request, reads the answer, checks that it is the right one.
+//!
+//! Not here: how many there are and when they send (`load`).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::message::{self, ResponseHead};
+use crate::regions::Region;
+
+/// More than any response of this benchmark.
+const RESPONSE_BYTES: usize = 128 * 1024;
+
+/// What was wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fault {
+    /// No connection to the proxy.
+    Refused,
+    /// The connection ended before the answer did.
+    Closed,
+    /// No HTTP/1.1 response with a `Content-Length`.
+    Malformed,
+    /// Not status 200.
+    Status,
+    /// Not as long as it should be.
+    Length,
+    /// From another region than the client's country goes to.
+    Region,
+    /// Not the bytes that the region's origin sent.
+    Body,
+    /// No answer within the time that a window leaves for the last ones.
+    Unanswered,
+}
+
+/// A connection to the proxy, opened when it is first needed.
+pub(crate) struct Client {
+    target: SocketAddr,
+    /// An address of its own, so that connecting anew for each request cannot run out of ports.
+    source: IpAddr,
+    stream: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+/// A complete response.
+pub(crate) struct Response<'a> {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: &'a [u8],
+}
+
+impl Client {
+    /// The `slot`th client of the proxy at `target`.
+    pub(crate) fn new(target: SocketAddr, slot: usize) -> Self {
+        let [.., high, low] = slot.to_be_bytes();
+        let source = Ipv4Addr::new(127, 1, high, low.saturating_add(1)).into();
+        Self { target, source, stream: None, buffer: Vec::with_capacity(RESPONSE_BYTES) }
+    }
+
+    /// The address that it connects from.
+    pub(crate) const fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// Ends the connection; the next request opens another.
+    pub(crate) fn disconnect(&mut self) {
+        self.stream = None;
+    }
+
+    /// Sends `request` and reads the whole answer. A fault ends the connection.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Response<'_>, Fault> {
+        let outcome = self.receive(request).await;
+        if !matches!(&outcome, Ok((head, _)) if !head.closes) {
+            self.stream = None;
+        }
+        let (head, start) = outcome?;
+        let body = self.buffer.get(start..).ok_or(Fault::Malformed)?;
+        Ok(Response { head, body })
+    }
+
+    /// The head of the answer, and where in the buffer its body starts.
+    async fn receive(&mut self, request: &[u8]) -> Result<(ResponseHead, usize), Fault> {
+        if self.stream.is_none() {
+            self.stream = Some(connect(self.source, self.target).await?);
+        }
+        let stream = self.stream.as_mut().ok_or(Fault::Refused)?;
+        stream.write_all(request).await.map_err(|_| Fault::Closed)?;
+        self.buffer.clear();
+        let (head, start) = loop {
+            read_more(stream, &mut self.buffer).await?;
+            if let Some(length) = message::head_length(&self.buffer) {
+                let bytes = self.buffer.get(..length).ok_or(Fault::Malformed)?;
+                break (ResponseHead::parse(bytes).ok_or(Fault::Malformed)?, length);
+            }
+        };
+        while self.buffer.len() < start + head.length {
+            read_more(stream, &mut self.buffer).await?;
+        }
+        if self.buffer.len() > start + head.length {
+            return Err(Fault::Length);
+        }
+        Ok((head, start))
+    }
+}
+
+impl Response<'_> {
+    /// Whether it is what an origin of `region` answers; `None`: any region will do.
+    pub(crate) fn verify(&self, region: Option<Region>, expected: &[u8]) -> Result<(), Fault> {
+        if !self.head.ok {
+            Err(Fault::Status)
+        } else if self.head.region.is_none() || region.is_some_and(|r| Some(r) != self.head.region)
+        {
+            Err(Fault::Region)
+        } else if self.body.len() != expected.len() {
+            Err(Fault::Length)
+        } else if region.is_some() && self.body != expected {
+            Err(Fault::Body)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+async fn connect(source: IpAddr, target: SocketAddr) -> Result<TcpStream, Fault> {
+    let refused = |_| Fault::Refused;
+    let socket = TcpSocket::new_v4().map_err(refused)?;
+    socket.set_reuseaddr(true).map_err(refused)?;
+    socket.bind((source, 0).into()).map_err(refused)?;
+    let stream = socket.connect(target).await.map_err(refused)?;
+    stream.set_nodelay(true).map_err(refused)?;
+    Ok(stream)
+}
+
+async fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Fault> {
+    if buffer.len() >= RESPONSE_BYTES {
+        return Err(Fault::Length);
+    }
+    match stream.read_buf(buffer).await {
+        Ok(read) if read > 0 => Ok(()),
+        _ => Err(Fault::Closed),
+    }
+}

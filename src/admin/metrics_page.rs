@@ -1,0 +1,67 @@
+//! `/metrics`: what was counted, and how things are now.
+
+use http::StatusCode;
+
+use super::serve::{Admin, Answer, problem, typed};
+use crate::metrics::{Page, names};
+use crate::model::{RegionState, SignalKind};
+use crate::routing::{DeploymentPlan, Reason, RegionHealth, RegionPlan};
+use crate::snapshot::Snapshot;
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn answer(admin: &Admin) -> Answer {
+    let mut page = Page::default();
+    let snapshot = admin.live.load();
+    page.sample(names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    page.sample(names::CONFIG_GENERATION, &[], snapshot.table.generation as f64);
+    geoip(&mut page, &snapshot);
+    health(&mut page, &snapshot);
+    let reasons = Reason::ALL.map(Reason::as_str);
+    page.registry(&admin.registry, &reasons, &SignalKind::ALL.map(SignalKind::as_str));
+    match page.encode() {
+        Ok(text) => typed(StatusCode::OK, TEXT_FORMAT, text),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be written; this is a bug");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "metrics cannot be written")
+        }
+    }
+}
+
+fn geoip(page: &mut Page, snapshot: &Snapshot) {
+    for info in snapshot.geo.info() {
+        let built = info.built.duration_since(std::time::UNIX_EPOCH);
+        let name = format!("{}:{}", info.kind, info.database_type);
+        let seconds = built.map_or(0.0, |built| built.as_secs_f64());
+        page.sample(names::GEOIP_BUILD_TIMESTAMP, &[&name], seconds);
+    }
+}
+
+fn health(page: &mut Page, snapshot: &Snapshot) {
+    for (index, deployment) in snapshot.table.plan.iter() {
+        let Some((_, health)) = snapshot.table.deployment(index) else { continue };
+        for (region, health) in deployment.regions.iter().zip(health.regions()) {
+            region_health(page, deployment, region, *health);
+        }
+    }
+}
+
+fn region_health(
+    page: &mut Page,
+    deployment: &DeploymentPlan,
+    region: &RegionPlan,
+    health: RegionHealth,
+) {
+    let (name, id) = (deployment.name.as_str(), region.id.as_str());
+    for state in RegionState::ALL {
+        let is = f64::from(u8::from(state == health.state));
+        page.sample(names::REGION_STATE, &[name, id, state.as_str()], is);
+    }
+    let up = f64::from(u8::from(health.state.takes_traffic()));
+    page.sample(names::REGION_UP, &[name, id], up);
+    for (i, endpoint) in region.endpoints.iter().enumerate() {
+        let up = health.endpoints_up >> i & 1 == 1;
+        let url = endpoint.url.to_string();
+        page.sample(names::ENDPOINT_UP, &[name, id, &url], f64::from(u8::from(up)));
+    }
+}

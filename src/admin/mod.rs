@@ -1,0 +1,12 @@
+//! What operators, probes and Prometheus see: the admin address.
+//!
+//! It reads the current snapshot and asks the controller; it changes nothing by itself, and when
+//! it is down requests keep flowing.
+
+mod api;
+mod metrics_page;
+mod readiness;
+mod serve;
+
+pub use readiness::Readiness;
+pub use serve::{Admin, AdminServer};

@@ -1,0 +1,176 @@
+//! The composition root: the only module that sees everything, and wires it together.
+//!
+//! ```text
+//! main thread      signals, start, stop
+//! rhumb-control    controller, probes, admin address
+//! rhumb-files      watches and reads files, sends them to the controller
+//! rhumb-worker-N   requests
+//! ```
+
+mod control;
+mod files;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::admin::Readiness;
+use crate::config::{Config, ConfigError};
+use crate::failover::{Controller, ControllerParts, Handle, Policy};
+use crate::metrics::Registry;
+use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
+use crate::snapshot::{Live, Snapshot};
+
+pub use files::{Bundle, LoadError, continent_of};
+
+/// Why Rhumb did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A file is not valid.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// An address could not be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A worker could not be started.
+    #[error(transparent)]
+    Worker(#[from] StartError),
+    /// The control thread could not be started.
+    #[error("cannot start the control thread")]
+    Control(#[source] std::io::Error),
+    /// The file thread could not be started.
+    #[error("cannot start the thread that watches files")]
+    Files(#[source] std::io::Error),
+    /// Signals cannot be received.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// A worker ended while starting; the log says why.
+    #[error("a worker ended while starting; see the log")]
+    WorkerEnded,
+}
+
+/// A running Rhumb.
+#[derive(Debug)]
+pub struct App {
+    workers: Workers,
+    control: control::ControlThread,
+    files: files::FileThread,
+    /// Where requests are accepted.
+    pub addresses: Vec<SocketAddr>,
+    /// Where operators are answered.
+    pub admin: SocketAddr,
+    /// What is probably not meant in the configuration.
+    pub warnings: Vec<ConfigError>,
+    /// Number of workers.
+    pub worker_count: usize,
+    handle: Handle,
+    live: Arc<Live>,
+    registry: Arc<Registry>,
+}
+
+impl App {
+    /// Reads the configuration at `path` and starts everything. Returns once every worker accepts
+    /// connections.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from starting; nothing keeps running then.
+    pub async fn start(path: &Path) -> Result<Self, AppError> {
+        let epoch = Instant::now();
+        let bundle = Bundle::load(path)?;
+        let config = Arc::clone(&bundle.config);
+        let worker_count = worker_count(&config);
+        let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address).collect();
+        let (listeners, addresses) = Listeners::open(&addresses, worker_count)?;
+        let admin = control::bind_admin(config.admin.address)?;
+
+        let policy =
+            Policy::new(Arc::clone(&config), bundle.latency.clone(), continent_of, epoch.elapsed());
+        let live = Arc::new(Live::new(Snapshot {
+            table: Arc::clone(policy.table()),
+            geo: Arc::clone(&bundle.geo),
+            trust: Arc::new(config.client.clone()),
+        }));
+        let registry = Arc::new(Registry::default());
+        let (controller, handle) = Controller::new(ControllerParts {
+            policy,
+            geo: Arc::clone(&bundle.geo),
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+            epoch,
+        });
+        let readiness = Readiness::default();
+        let admin = crate::admin::Admin {
+            handle: handle.clone(),
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+            readiness: readiness.clone(),
+        }
+        .on(admin);
+        let admin_address = admin.address();
+        let control =
+            control::ControlThread::start(controller, admin).map_err(AppError::Control)?;
+        let mut workers = Workers::start(WorkersParts {
+            listeners,
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+            signals: handle.signals.clone(),
+        })?;
+        if !workers.ready().await {
+            return Err(AppError::WorkerEnded);
+        }
+        readiness.set(true);
+        let warnings = bundle.warnings.clone();
+        let files = files::FileThread::start(path, bundle, handle.commands.clone())
+            .map_err(AppError::Files)?;
+        Ok(Self {
+            workers,
+            control,
+            files,
+            addresses,
+            admin: admin_address,
+            warnings,
+            worker_count,
+            handle,
+            live,
+            registry,
+        })
+    }
+
+    /// Reads all files again, also those that have not changed.
+    pub fn reload(&self) {
+        self.files.reload();
+    }
+
+    /// The controller's handle.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The place of the current snapshot.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Everything that is counted.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Stops accepting, lets requests under way finish within the drain time, and ends. False
+    /// when a thread had to be given up on.
+    pub fn stop(self) -> bool {
+        let Self { workers, control, files, handle, .. } = self;
+        let panics = workers.drain();
+        drop(handle);
+        files.stop();
+        control.stop() && panics == 0
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    config.workers.map_or(cores, NonZeroUsize::get)
+}

@@ -1,0 +1,167 @@
+//! `rhumb explain`: where a request would go, and why, by the code that decides live traffic.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::{Bundle, continent_of};
+use crate::inquiry::{HeaderValues, Inquiry};
+use crate::routing::{EndpointIds, Plan, Table};
+use crate::snapshot::Snapshot;
+
+/// Longest line of a batch.
+const LINE_BYTES: u64 = 1 << 20;
+
+/// Arguments of `rhumb explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Method
+    #[arg(long, default_value = "GET")]
+    pub method: String,
+    /// Host
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Path, with its query if it has one
+    #[arg(long, default_value = "/")]
+    pub path: String,
+    /// A header; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// The other end of the connection
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub peer: IpAddr,
+    /// Makes random draws repeatable
+    #[arg(long, default_value_t = 0)]
+    pub entropy: u64,
+    /// Turn of the round robin
+    #[arg(long, default_value_t = 0)]
+    pub turn: u64,
+    /// Explain every line of a JSON Lines file (`-`: standard input), one decision a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "headers"])]
+    pub batch: Option<PathBuf>,
+    /// Print JSON; a batch always does
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or_else(|| "expected `name: value`".to_owned())?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Explains. Exit code 0: explained, also if the request would be refused; 1: the configuration
+/// or a description is not valid.
+pub fn run(args: &ExplainArgs) -> ExitCode {
+    let snapshot = match snapshot(&args.config) {
+        Ok(snapshot) => snapshot,
+        Err(report) => {
+            eprintln!("{report}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let explained = match &args.batch {
+        Some(path) => batch(&snapshot, path),
+        None => single(&snapshot, args),
+    };
+    match explained {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The snapshot that `rhumb run` would start with: everything healthy.
+fn snapshot(config: &Path) -> Result<Snapshot, String> {
+    let bundle = Bundle::load(config).map_err(|error| error.report())?;
+    let mut ids = EndpointIds::default();
+    let plan = Plan::compile(&bundle.config, bundle.latency.as_deref(), continent_of, &mut ids);
+    Ok(Snapshot {
+        table: Arc::new(Table::healthy(1, Arc::new(plan))),
+        geo: bundle.geo,
+        trust: Arc::new(bundle.config.client.clone()),
+    })
+}
+
+fn single(snapshot: &Snapshot, args: &ExplainArgs) -> io::Result<bool> {
+    let mut headers = std::collections::BTreeMap::<String, HeaderValues>::new();
+    for (name, value) in &args.headers {
+        let known = headers.remove(name);
+        headers.insert(name.clone(), HeaderValues::joined(known, value.clone()));
+    }
+    let inquiry = Inquiry {
+        method: Some(args.method.clone()),
+        host: args.host.clone(),
+        path: Some(args.path.clone()),
+        headers,
+        peer: Some(args.peer),
+        entropy: Some(args.entropy),
+        turn: Some(args.turn),
+    };
+    match inquiry.explain(snapshot) {
+        Ok(explanation) if args.json => {
+            let text = serde_json::to_string_pretty(&explanation).map_err(io::Error::other)?;
+            writeln!(io::stdout(), "{text}")?;
+            Ok(true)
+        }
+        Ok(explanation) => {
+            writeln!(io::stdout(), "{explanation}")?;
+            Ok(true)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Ok(false)
+        }
+    }
+}
+
+fn batch(snapshot: &Snapshot, path: &Path) -> io::Result<bool> {
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
+    };
+    let mut input: Box<dyn BufRead> = if path.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::with_capacity(1 << 18, File::open(path).map_err(named)?))
+    };
+    let mut output = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+    let mut line = Vec::new();
+    let mut all_valid = true;
+    for number in 1_u64.. {
+        line.clear();
+        let read =
+            io::Read::take(&mut input, LINE_BYTES).read_until(b'\n', &mut line).map_err(named)?;
+        if read == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match explain_line(snapshot, &line) {
+            Ok(explanation) => serde_json::to_writer(&mut output, &explanation)?,
+            Err(error) => {
+                all_valid = false;
+                eprintln!("{}:{number}: error: {error}", path.display());
+                // One line out for each line in, so that both files can be read side by side.
+                serde_json::to_writer(&mut output, &serde_json::json!({ "error": error }))?;
+            }
+        }
+        output.write_all(b"\n")?;
+    }
+    output.flush()?;
+    Ok(all_valid)
+}
+
+fn explain_line(snapshot: &Snapshot, line: &[u8]) -> Result<crate::routing::Explanation, String> {
+    let inquiry: Inquiry = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    inquiry.explain(snapshot).map_err(|error| error.to_string())
+}

@@ -1,0 +1,212 @@
+//! The fields of each part as path and text. Every function takes its type apart completely, so
+//! that a new field does not compile until the log knows it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use crate::config::settings::{
+    Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
+    HealthCheck, HostPattern, LatencyFile, Listener, Region, RegionSettings, Retries, Rule,
+    Timeouts, WhenAllDown,
+};
+
+/// Field paths and their values.
+pub(super) type Fields = BTreeMap<String, String>;
+
+struct Writer(Fields);
+
+impl Writer {
+    fn new() -> Self {
+        Self(Fields::new())
+    }
+
+    fn put(&mut self, field: impl Into<String>, value: impl Display) {
+        self.0.insert(field.into(), value.to_string());
+    }
+
+    fn put_some(&mut self, field: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.put(field, value);
+        }
+    }
+
+    fn seconds(&mut self, field: &str, value: Duration) {
+        self.put(field, value.as_secs_f64());
+    }
+}
+
+/// `[a, b]`.
+pub(super) fn ids(items: impl IntoIterator<Item: Display>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// What only a restart changes.
+pub(super) fn restart(config: &Config) -> Fields {
+    let Config { listeners, admin: Admin { address }, workers, .. } = config;
+    let mut out = Writer::new();
+    out.put("listeners", ids(listeners.iter().map(|Listener { address }| address)));
+    out.put("admin.address", address);
+    out.put("workers", workers.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
+    out.0
+}
+
+/// What a reload changes, but regions and deployments.
+pub(super) fn live(config: &Config) -> Fields {
+    let Config {
+        listeners: _,
+        admin: _,
+        workers: _,
+        geoip: GeoipFiles { databases, asn_database },
+        latency,
+        client: ClientTrust { trusted_proxies, country_headers },
+        regions: _,
+        deployments: _,
+    } = config;
+    let mut out = Writer::new();
+    if !databases.is_empty() {
+        out.put("geoip.database", ids(databases.iter().map(|path| path.display())));
+    }
+    out.put_some("geoip.asn_database", asn_database.as_ref().map(|path| path.display()));
+    let table = latency.as_ref().map(|LatencyFile { table }| table.display());
+    out.put_some("latency.table", table);
+    out.put("client.trusted_proxies", ids(trusted_proxies));
+    out.put("client.country_headers", ids(country_headers));
+    out.0
+}
+
+pub(super) fn region(region: &Region) -> Fields {
+    let Region { id: _, name, location, coordinates, country, bias, endpoints } = region;
+    let mut out = Writer::new();
+    out.put_some("name", name.as_ref());
+    out.put_some("location", location.as_ref());
+    out.put("latitude", coordinates.latitude);
+    out.put("longitude", coordinates.longitude);
+    out.put("country", country);
+    out.put("bias", bias);
+    out.put("endpoints", self::endpoints(endpoints));
+    out.0
+}
+
+fn endpoints(endpoints: &[Endpoint]) -> String {
+    ids(endpoints.iter().map(|Endpoint { url, weight }| match weight {
+        1 => url.to_string(),
+        _ => format!("{url} (weight {weight})"),
+    }))
+}
+
+/// Eligible regions in order.
+pub(super) fn eligible(deployment: &Deployment) -> String {
+    ids(deployment.regions.iter().map(|settings| &settings.region.id))
+}
+
+/// All but the rules.
+pub(super) fn deployment(deployment: &Deployment) -> Fields {
+    let Deployment {
+        name: _,
+        hosts,
+        path_prefix,
+        regions,
+        excluded_regions,
+        primary_region,
+        strategy,
+        rules: _,
+        health_check,
+        failover: Failover { auto_failover_enabled, threshold, cooldown },
+        timeouts: Timeouts { connect, first_byte, request },
+        retries: Retries { attempts },
+        when_all_down,
+    } = deployment;
+    let mut out = Writer::new();
+    if !hosts.is_empty() {
+        out.put("hosts", ids(hosts.iter().map(host)));
+    }
+    out.put("path_prefix", path_prefix);
+    out.put("regions (in order)", eligible(deployment));
+    out.put("primary_region", primary_region);
+    out.put("excluded_regions", ids(excluded_regions));
+    out.put("routing_strategy", strategy.as_str());
+    for RegionSettings { region, weight, endpoints } in regions {
+        out.put(format!("regions[{}].weight", region.id), weight);
+        // A region's own endpoints are shown with the region.
+        if *endpoints != region.endpoints {
+            out.put(format!("regions[{}].endpoints", region.id), self::endpoints(endpoints));
+        }
+    }
+    if let Some(check) = health_check {
+        self::health_check(check, &mut out);
+    }
+    out.put("failover.auto_failover_enabled", auto_failover_enabled);
+    out.put("failover.failover_threshold", threshold);
+    out.seconds("failover.failover_cooldown_seconds", *cooldown);
+    out.seconds("timeouts.connect_seconds", *connect);
+    out.seconds("timeouts.first_byte_seconds", *first_byte);
+    out.seconds("timeouts.request_seconds", *request);
+    out.put("retries.attempts", attempts);
+    let when = match when_all_down {
+        WhenAllDown::LastResort => "last_resort",
+        WhenAllDown::Refuse => "refuse",
+    };
+    out.put("when_all_down", when);
+    out.0
+}
+
+fn host(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+    }
+}
+
+fn health_check(check: &HealthCheck, out: &mut Writer) {
+    let HealthCheck {
+        path,
+        host,
+        expected_status,
+        interval,
+        timeout,
+        fast_interval,
+        healthy_threshold,
+        unhealthy_threshold,
+    } = check;
+    out.put("health_check.path", path);
+    out.put_some("health_check.host", host.as_ref());
+    out.put("health_check.expected_status", expected_status);
+    out.seconds("health_check.interval_seconds", *interval);
+    out.seconds("health_check.timeout_seconds", *timeout);
+    out.seconds("health_check.fast_interval_seconds", *fast_interval);
+    out.put("health_check.healthy_threshold", healthy_threshold);
+    out.put("health_check.unhealthy_threshold", unhealthy_threshold);
+}
+
+pub(super) fn rule(rule: &Rule) -> Fields {
+    let Rule {
+        id: _,
+        name,
+        priority,
+        enabled,
+        source_countries,
+        header_conditions,
+        target_regions,
+        weights,
+        fallback_regions,
+    } = rule;
+    let mut out = Writer::new();
+    out.put_some("name", name.as_ref());
+    out.put("priority", priority);
+    out.put("enabled", enabled);
+    if !source_countries.is_empty() {
+        out.put("source_countries", ids(source_countries));
+    }
+    for HeaderMatch { name, value } in header_conditions {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        out.put(format!("header_conditions.{name}"), value);
+    }
+    out.put("target_regions", ids(target_regions));
+    for (region, weight) in weights {
+        out.put(format!("weights.{region}"), weight);
+    }
+    out.put("fallback_regions", ids(fallback_regions));
+    out.0
+}

@@ -1,0 +1,296 @@
+//! What a reload changes, field by field, for the log.
+//!
+//! Regions, deployments and rules are compared by id, so that one that was inserted does not make
+//! all behind it look changed. What a change does to traffic is not known here.
+
+mod fields;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use self::fields::Fields;
+use super::settings::{Config, Deployment, Region, Rule};
+
+/// One field that differs between two configurations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The field, such as `deployments[api].regions[us-east-1].weight`.
+    pub path: String,
+    /// What it was; `None`: it is new.
+    pub from: Option<String>,
+    /// What it is; `None`: it is gone.
+    pub to: Option<String>,
+    /// Whether it takes effect only when Rhumb is started again.
+    pub needs_restart: bool,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, "{}: {from} -> {to}", self.path),
+            (None, Some(to)) => write!(f, "{}: added {to}", self.path),
+            (Some(from), None) => write!(f, "{}: removed {from}", self.path),
+            (None, None) => f.write_str(&self.path),
+        }?;
+        if self.needs_restart { f.write_str(" (needs a restart)") } else { Ok(()) }
+    }
+}
+
+/// Every field that differs; empty when the two configurations are the same.
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Changes(Vec::new());
+    let restart = fields::restart;
+    changes.compare("", true, &restart(old), &restart(new));
+    changes.compare("", false, &fields::live(old), &fields::live(new));
+    changes.regions(old, new);
+    changes.deployments(old, new);
+    changes.0
+}
+
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn push(&mut self, path: String, from: Option<String>, to: Option<String>) {
+        self.0.push(Change { path, from, to, needs_restart: false });
+    }
+
+    fn compare(&mut self, prefix: &str, needs_restart: bool, old: &Fields, new: &Fields) {
+        for (field, from, to) in pairs(old, new) {
+            if from != to {
+                let path = format!("{prefix}{field}");
+                let (from, to) = (from.cloned(), to.cloned());
+                self.0.push(Change { path, from, to, needs_restart });
+            }
+        }
+    }
+
+    fn regions(&mut self, old: &Config, new: &Config) {
+        let by_id = |config: &Config| -> BTreeMap<_, _> {
+            config.regions.iter().map(|region| (region.id.clone(), region.clone())).collect()
+        };
+        let (before, after) = (by_id(old), by_id(new));
+        for (id, from, to) in pairs(&before, &after) {
+            let path = format!("regions[{id}]");
+            match (from, to) {
+                (Some(from), Some(to)) if from == to => {}
+                (Some(from), Some(to)) => {
+                    let (from, to) = (fields::region(from), fields::region(to));
+                    self.compare(&format!("{path}."), false, &from, &to);
+                }
+                (from, to) => self.push(path, from.map(|r| place(r)), to.map(|r| place(r))),
+            }
+        }
+        let ids = |config: &Config| fields::ids(config.regions.iter().map(|region| &region.id));
+        self.order("regions", &before, &after, (ids(old), ids(new)));
+    }
+
+    fn deployments(&mut self, old: &Config, new: &Config) {
+        let by_name = |config: &Config| -> BTreeMap<_, _> {
+            config.deployments.iter().map(|d| (d.name.clone(), d.clone())).collect()
+        };
+        let (before, after) = (by_name(old), by_name(new));
+        for (name, from, to) in pairs(&before, &after) {
+            let path = format!("deployments[{name}]");
+            let shown = |d: &Deployment| format!("{} in {}", d.path_prefix, fields::eligible(d));
+            match (from, to) {
+                (Some(from), Some(to)) if from == to => {}
+                (Some(from), Some(to)) => {
+                    let (a, b) = (fields::deployment(from), fields::deployment(to));
+                    self.compare(&format!("{path}."), false, &a, &b);
+                    self.rules(&path, from, to);
+                }
+                (from, to) => self.push(path, from.map(|d| shown(d)), to.map(|d| shown(d))),
+            }
+        }
+        let names = |config: &Config| fields::ids(config.deployments.iter().map(|d| &d.name));
+        self.order("deployments", &before, &after, (names(old), names(new)));
+    }
+
+    fn rules(&mut self, path: &str, old: &Deployment, new: &Deployment) {
+        let by_id = |deployment: &Deployment| -> BTreeMap<_, Rule> {
+            deployment.rules.iter().map(|rule| (rule.id.clone(), rule.clone())).collect()
+        };
+        let (before, after) = (by_id(old), by_id(new));
+        for (id, from, to) in pairs(&before, &after) {
+            let path = format!("{path}.routing_rules[{id}]");
+            let shown = |rule: &Rule| format!("with targets {}", fields::ids(&rule.target_regions));
+            match (from, to) {
+                (Some(from), Some(to)) if from == to => {}
+                (Some(from), Some(to)) => {
+                    let (from, to) = (fields::rule(from), fields::rule(to));
+                    self.compare(&format!("{path}."), false, &from, &to);
+                }
+                (from, to) => self.push(path, from.map(shown), to.map(shown)),
+            }
+        }
+        let ids = |d: &Deployment| fields::ids(d.rules.iter().map(|rule| &rule.id));
+        self.order(&format!("{path}.routing_rules"), &before, &after, (ids(old), ids(new)));
+    }
+
+    /// Ties are broken by file order, so the order alone can matter.
+    fn order<K: Ord, V>(
+        &mut self,
+        path: &str,
+        old: &BTreeMap<K, V>,
+        new: &BTreeMap<K, V>,
+        (from, to): (String, String),
+    ) {
+        if old.keys().eq(new.keys()) && from != to {
+            self.push(format!("{path} (order)"), Some(from), Some(to));
+        }
+    }
+}
+
+fn place(region: &Region) -> String {
+    let endpoints = region.endpoints.len();
+    format!("{} with {endpoints} endpoint{}", region.country, if endpoints == 1 { "" } else { "s" })
+}
+
+/// The keys of both maps in order, each with what either has there.
+fn pairs<'m, K: Ord, V>(
+    old: &'m BTreeMap<K, V>,
+    new: &'m BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'m K, Option<&'m V>, Option<&'m V>)> {
+    let added = new.keys().filter(|key| !old.contains_key(*key));
+    let mut keys: Vec<_> = old.keys().chain(added).collect();
+    keys.sort();
+    keys.into_iter().map(|key| (key, old.get(key), new.get(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    const EXAMPLE: &str = include_str!("../../../config/rhumb.yaml");
+
+    fn config(text: &str) -> Config {
+        parse(text, "f", Path::new("/"), &|_| None).unwrap_or_else(|e| panic!("{e}")).config
+    }
+
+    fn changes(edits: &[(&str, &str)]) -> Vec<String> {
+        let mut text = EXAMPLE.to_owned();
+        for (from, to) in edits {
+            assert!(text.contains(from), "{from}");
+            text = text.replacen(from, to, 1);
+        }
+        diff(&config(EXAMPLE), &config(&text)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn equal_configurations_do_not_differ() {
+        assert!(changes(&[]).is_empty());
+        assert!(changes(&[("# The places", "# Comments and spaces\n\n# are nothing")]).is_empty());
+    }
+
+    #[test]
+    fn names_every_changed_field() {
+        for (from, to, expected) in [
+            ("weight: 70", "weight: 30", "deployments[images].regions[eu-west-1].weight: 70 -> 30"),
+            (
+                "0.0.0.0:8080",
+                "0.0.0.0:80",
+                "listeners: [0.0.0.0:8080, [::1]:8081] -> [0.0.0.0:80, [::1]:8081] (needs a restart)",
+            ),
+            ("workers: auto", "workers: 4", "workers: auto -> 4 (needs a restart)"),
+            (
+                "127.0.0.1:9090",
+                "127.0.0.1:9091",
+                "admin.address: 127.0.0.1:9090 -> 127.0.0.1:9091 (needs a restart)",
+            ),
+            ("latitude: 38.95", "latitude: 39", "regions[us-east-1].latitude: 38.95 -> 39"),
+            (
+                "priority: 10",
+                "priority: 5",
+                "deployments[api].routing_rules[eu_users].priority: 10 -> 5",
+            ),
+            (
+                "{ x-preferred-region: asia }",
+                "{ x-preferred-region: eu }",
+                "deployments[api].routing_rules[preferred].header_conditions.x-preferred-region: asia -> eu",
+            ),
+            (
+                "interval_seconds: 30",
+                "interval_seconds: 12.5",
+                "deployments[api].health_check.interval_seconds: 30 -> 12.5",
+            ),
+            (
+                "      host: api.example.com",
+                "      #",
+                "deployments[api].health_check.host: removed api.example.com",
+            ),
+            (
+                "  table: latency.csv",
+                "  table: other.csv",
+                "latency.table: /latency.csv -> /other.csv",
+            ),
+            (
+                "endpoints: [http://10.0.1.20:8000]",
+                "endpoints: [http://10.0.1.21:8000]",
+                "deployments[images].regions[us-east-1].endpoints: [http://10.0.1.20:8000] -> [http://10.0.1.21:8000]",
+            ),
+            (
+                "weight: 2 }",
+                "weight: 3 }",
+                "regions[us-east-1].endpoints: [http://10.0.1.10:8000, http://10.0.1.11:8000 (weight 2)] -> [http://10.0.1.10:8000, http://10.0.1.11:8000 (weight 3)]",
+            ),
+            (
+                "when_all_down: refuse",
+                "when_all_down: last_resort",
+                "deployments[images].when_all_down: refuse -> last_resort",
+            ),
+            (
+                "\"::1\", 10.0.0.0/8",
+                "\"::1\"",
+                "client.trusted_proxies: [127.0.0.0/8, ::1/128, 10.0.0.0/8] -> [127.0.0.0/8, ::1/128]",
+            ),
+        ] {
+            let found = changes(&[(from, to)]);
+            // A changed region is shared by the deployments, which are then compared, too.
+            assert_eq!(found, [expected], "{from}");
+        }
+    }
+
+    #[test]
+    fn what_is_new_or_gone_is_one_change() {
+        let found = changes(&[("  - name: images", "  - name: pictures")]);
+        assert_eq!(
+            found,
+            [
+                "deployments[images]: removed /images in [eu-west-1, us-east-1]",
+                "deployments[pictures]: added /images in [eu-west-1, us-east-1]",
+            ]
+        );
+        let found = changes(&[("- id: preferred", "- id: asia")]);
+        assert_eq!(
+            found,
+            [
+                "deployments[api].routing_rules[asia]: added with targets [ap-northeast-1]",
+                "deployments[api].routing_rules[preferred]: removed with targets [ap-northeast-1]",
+            ]
+        );
+    }
+
+    #[test]
+    fn order_is_told() {
+        let found = changes(&[(
+            "[eu-west-1, eu-central-1, ap-northeast-1]",
+            "[eu-central-1, eu-west-1, ap-northeast-1]",
+        )]);
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].starts_with("deployments[api].regions (in order): [us-east-1, eu-west-1,")
+        );
+        let swapped = EXAMPLE.replacen("priority: 10 ", "priority: 0 ", 1);
+        let mut other = config(&swapped);
+        let deployment = std::sync::Arc::make_mut(&mut other.deployments[0]);
+        deployment.rules.reverse();
+        let found = diff(&config(&swapped), &other);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, "deployments[api].routing_rules (order)");
+    }
+}

@@ -1,0 +1,205 @@
+//! The way from a file to a [`Config`]: read, build the tree, read the shapes, validate, and give
+//! every problem its line and its field.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::deserialize::NodeDeserializer;
+use super::document::{self, Document, Environment, Position, SyntaxProblem};
+use super::error::{ConfigError, ConfigErrors, Severity, SourceLine};
+use super::field::Field;
+use super::raw;
+use super::report::{Problem, Report};
+use super::settings::Config;
+use super::validate::validate;
+use crate::model::limits::CONFIG_BYTES;
+
+/// A configuration that was accepted.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is probably not meant, in order of position.
+    pub warnings: Vec<ConfigError>,
+    /// Tells the file's bytes from others, within one process: equal bytes, equal digests.
+    pub digest: u64,
+}
+
+/// Reads the environment of the process, for [`load`].
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads a configuration file. Relative paths in it start at its directory.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file, or that it could not be read.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigErrors> {
+    let name = path.display().to_string();
+    let bytes = read(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+    let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
+    let text = std::str::from_utf8(&bytes).map_err(|error| not_text(&bytes, &name, error))?;
+    parse(text, &name, base_dir, env)
+}
+
+/// Reads a configuration from text; `file_name` is only shown, relative paths start at `base_dir`.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text; warnings are among it.
+pub fn parse(
+    text: &str,
+    file_name: &str,
+    base_dir: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, ConfigErrors> {
+    let mut found = Found::default();
+    let config = if text.len() as u64 > CONFIG_BYTES {
+        let message = format!("the file has more than {CONFIG_BYTES} bytes");
+        found.add(Severity::Error, Position::START, String::new(), message, None);
+        None
+    } else {
+        read_text(text, base_dir, env, &mut found)
+    };
+    let refused = found.has_errors();
+    match config {
+        Some(config) if !refused => {
+            let warnings = found.into_errors(text, file_name);
+            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()) })
+        }
+        _ => {
+            if !refused {
+                let message = "refused without a reason; this is a bug in Rhumb".to_owned();
+                found.add(Severity::Error, Position::START, String::new(), message, None);
+            }
+            Err(ConfigErrors::new(found.into_errors(text, file_name)))
+        }
+    }
+}
+
+fn read_text(
+    text: &str,
+    base_dir: &Path,
+    env: &Environment<'_>,
+    found: &mut Found,
+) -> Option<Config> {
+    let Document { root, problems } = document::build(text, env);
+    for SyntaxProblem { at, message, help } in problems {
+        found.add(Severity::Error, at, String::new(), message, help);
+    }
+    let root = root?;
+
+    let positions = |id| document::locate(&root, id).1;
+    let report = Report::new(&positions);
+    let file: Result<Field<raw::File>, _> =
+        Deserialize::deserialize(NodeDeserializer::new(&root, &report));
+    let config = file.ok().and_then(|file| validate(&file, base_dir, &report));
+
+    let (problems, dropped) = report.finish();
+    for Problem { severity, at, missing, message, help } in problems {
+        let (mut path, at) = document::locate(&root, at);
+        if let Some(field) = missing {
+            document::push_field(&mut path, field);
+        }
+        found.add(severity, at, path, message, help);
+    }
+    if dropped > 0 {
+        let severity = if config.is_some() { Severity::Warning } else { Severity::Error };
+        let end = Position { line: line_count(text), ..Position::START };
+        let message = format!("{dropped} more errors and warnings are not shown");
+        found.add(severity, end, String::new(), message, None);
+    }
+    config
+}
+
+fn line_count(text: &str) -> u32 {
+    u32::try_from(document::lines(text).count()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Problems with their positions, not yet with the lines they are on.
+#[derive(Default)]
+struct Found(Vec<(ConfigError, u32)>);
+
+impl Found {
+    fn add(
+        &mut self,
+        severity: Severity,
+        at: Position,
+        path: String,
+        message: String,
+        help: Option<String>,
+    ) {
+        let whole_file = ConfigError::of_file(Path::new(""), message);
+        let Position { line, column, length } = at;
+        self.0.push((ConfigError { severity, line, column, path, help, ..whole_file }, length));
+    }
+
+    fn has_errors(&self) -> bool {
+        self.0.iter().any(|(error, _)| error.severity == Severity::Error)
+    }
+
+    /// Sorts by position and fetches every line in one pass over the text.
+    fn into_errors(mut self, text: &str, file_name: &str) -> Vec<ConfigError> {
+        // Where something is missing at the end, the parser may point to the line behind the last.
+        let count = line_count(text);
+        for (error, _) in self.0.iter_mut().filter(|(error, _)| error.line > count) {
+            let last = document::lines(text).last().map_or(0, |line| line.chars().count());
+            error.line = count;
+            error.column = u32::try_from(last).unwrap_or(u32::MAX - 1).saturating_add(1);
+        }
+        self.0.sort_by(|(a, _), (b, _)| a.order(b));
+        let mut lines = document::lines(text).zip(1..);
+        let mut current = lines.next();
+        let attach = |(mut error, length): (ConfigError, u32)| {
+            while current.is_some_and(|(_, number)| number < error.line) {
+                current = lines.next();
+            }
+            let line = current.filter(|(_, number)| *number == error.line).map_or("", |(l, _)| l);
+            error.source_line = Some(SourceLine::new(line, error.column, length));
+            file_name.clone_into(&mut error.file);
+            error
+        };
+        self.0.into_iter().map(attach).collect()
+    }
+}
+
+/// Reads no more than is allowed, whatever the file's size says.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut bytes = Vec::new();
+    file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > CONFIG_BYTES {
+        let message = format!("it has more than {CONFIG_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+fn not_text(bytes: &[u8], file_name: &str, error: std::str::Utf8Error) -> ConfigErrors {
+    let (good, _) = bytes.split_at(error.valid_up_to().min(bytes.len()));
+    let good = std::str::from_utf8(good).unwrap_or("");
+    let line = line_count(&format!("{good}x"));
+    let column = good.rsplit('\n').next().map_or(0, |line| line.chars().count());
+    let column = u32::try_from(column + 1).unwrap_or(u32::MAX);
+    let at = Position { line, column, length: 1 };
+    let help = Some("save the file as UTF-8".to_owned());
+    let mut found = Found::default();
+    found.add(Severity::Error, at, String::new(), "this byte is not UTF-8".to_owned(), help);
+    ConfigErrors::new(found.into_errors(good, file_name))
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}

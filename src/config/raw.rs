@@ -1,0 +1,398 @@
+//! The shapes of the configuration file, as they are written. The comments here are the
+//! descriptions in the JSON Schema, so they speak to people who write configuration.
+//!
+//! Not here: what is allowed beyond the kind of a value (`validate`), and defaults that depend on
+//! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
+//! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::field::{Entries, Field, TextOr};
+
+/// Names of regions, deployments and rules.
+pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+
+/// Configuration of Rhumb.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Rhumb configuration")]
+pub(super) struct File {
+    /// Addresses that accept requests. A change needs a restart.
+    #[schemars(length(min = 1))]
+    pub(super) listeners: Field<Vec<Field<Listener>>>,
+    /// The address for operators. A change needs a restart.
+    #[serde(default)]
+    pub(super) admin: Field<Admin>,
+    /// Threads that serve requests: `auto` is one for each core. A change needs a restart.
+    #[serde(default)]
+    #[schemars(schema_with = "super::schema::workers")]
+    pub(super) workers: Field<TextOr<i64>>,
+    /// GeoIP databases in place of the built-in one.
+    #[serde(default)]
+    pub(super) geoip: Field<Geoip>,
+    /// Expected round-trip times.
+    #[serde(default)]
+    pub(super) latency: Field<Latency>,
+    /// Who is believed about the address and the place of a client.
+    #[serde(default)]
+    pub(super) client: Field<Client>,
+    /// The places that serve.
+    #[schemars(length(min = 1))]
+    pub(super) regions: Field<Vec<Field<Region>>>,
+    /// The APIs that are routed.
+    #[schemars(length(min = 1))]
+    pub(super) deployments: Field<Vec<Field<Deployment>>>,
+}
+
+/// An address that accepts requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// IP address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 lets the system choose.
+    pub(super) address: Field<String>,
+}
+
+/// The address for operators: metrics, readiness, live state.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// IP address and port.
+    #[serde(default)]
+    #[schemars(extend("default" = "127.0.0.1:9090"))]
+    pub(super) address: Field<String>,
+}
+
+/// GeoIP databases in MaxMind's file format, read again when they change.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Geoip {
+    /// A country or city database, or several that are asked in order. Relative paths start at
+    /// the directory of this file.
+    #[serde(default)]
+    pub(super) database: Field<TextOr<Vec<Field<String>>>>,
+    /// A database of autonomous systems.
+    #[serde(default)]
+    pub(super) asn_database: Field<String>,
+}
+
+/// Expected round-trip times.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Latency {
+    /// A CSV file with the columns `client,region,rtt_ms`, read again when it changes. A relative
+    /// path starts at the directory of this file.
+    pub(super) table: Field<String>,
+}
+
+/// Who is believed about the address and the place of a client.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    /// Networks or addresses of peers whose `Forwarded`, `X-Forwarded-For` and country headers
+    /// are believed. Nobody by default.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub(super) trusted_proxies: Field<Vec<Field<String>>>,
+    /// Headers of trusted peers that carry the client's country code, asked in order.
+    #[serde(default)]
+    #[schemars(extend("default" =
+        ["cf-ipcountry", "cloudfront-viewer-country", "x-client-geo-country"]))]
+    pub(super) country_headers: Field<Vec<Field<String>>>,
+}
+
+/// A place that serves.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Region {
+    /// Unique id, used by deployments, metrics and the API.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) id: Field<String>,
+    /// Name for people.
+    #[serde(default)]
+    pub(super) name: Field<String>,
+    /// Place for people.
+    #[serde(default)]
+    pub(super) location: Field<String>,
+    /// Degrees north.
+    #[schemars(range(min = -90, max = 90))]
+    pub(super) latitude: Field<f64>,
+    /// Degrees east.
+    #[schemars(range(min = -180, max = 180))]
+    pub(super) longitude: Field<f64>,
+    /// Two-letter ISO 3166 code.
+    #[schemars(regex(pattern = "^[A-Za-z]{2}$"))]
+    pub(super) country: Field<String>,
+    /// Widens (1 to 99) or narrows (-99 to -1) the region's reach in the `geolocation` strategy.
+    #[serde(default)]
+    #[schemars(range(min = -99, max = 99), extend("default" = 0))]
+    pub(super) bias: Field<i64>,
+    /// Upstream addresses.
+    #[schemars(length(min = 1, max = 128))]
+    pub(super) endpoints: Field<Vec<Field<TextOr<Endpoint>>>>,
+}
+
+/// An upstream address with its weight.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Endpoint {
+    /// `http://host:port`, without a path.
+    pub(super) url: Field<String>,
+    /// Share of the region's requests, relative to its other endpoints.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
+    pub(super) weight: Field<i64>,
+}
+
+/// One API, routed as a unit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deployment {
+    /// Unique name.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) name: Field<String>,
+    /// Hosts it answers: exact ones, or `*.example.org` for one or more labels before the rest.
+    /// Any host when absent.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(super) hosts: Field<Vec<Field<String>>>,
+    /// Paths it answers: this one and what is below it.
+    #[serde(default)]
+    #[schemars(extend("default" = "/"))]
+    pub(super) path_prefix: Field<String>,
+    /// Id of the region that leads.
+    pub(super) primary_region: Field<String>,
+    /// Ids of the other regions, in order of preference.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub(super) replica_regions: Field<Vec<Field<String>>>,
+    /// Ids of regions that must not serve this deployment, even if they are listed above.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub(super) excluded_regions: Field<Vec<Field<String>>>,
+    /// What this deployment sets for single regions, by id.
+    #[serde(default)]
+    pub(super) regions: Field<Entries<RegionUse>>,
+    /// How regions are ranked.
+    #[serde(default)]
+    #[schemars(extend("default" = "latency"))]
+    pub(super) routing_strategy: Field<Strategy>,
+    /// Conditions on requests, and the regions they then go to.
+    #[serde(default)]
+    #[schemars(length(max = 100_000))]
+    pub(super) routing_rules: Field<Vec<Field<Rule>>>,
+    /// Active checks of the regions; none when absent.
+    #[serde(default)]
+    pub(super) health_check: Field<HealthCheck>,
+    /// When a region is taken out and may come back.
+    #[serde(default)]
+    pub(super) failover: Field<Failover>,
+    /// Limits of one request.
+    #[serde(default)]
+    pub(super) timeouts: Field<Timeouts>,
+    /// How often a failed attempt is repeated elsewhere.
+    #[serde(default)]
+    pub(super) retries: Field<Retries>,
+    /// What to do when no region is healthy.
+    #[serde(default)]
+    #[schemars(extend("default" = "last_resort"))]
+    pub(super) when_all_down: Field<WhenAllDown>,
+}
+
+/// What a deployment sets for one region.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegionUse {
+    /// Share of the requests in the `weighted` strategy, relative to the other regions; 0 is none.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000), extend("default" = 1))]
+    pub(super) weight: Field<i64>,
+    /// Upstream addresses in place of the region's own.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub(super) endpoints: Field<Vec<Field<TextOr<Endpoint>>>>,
+}
+
+/// How regions are ranked.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Strategy {
+    /// Primary, then replicas as listed.
+    Failover,
+    /// Nearest first.
+    Geolocation,
+    /// Lowest expected round trip first.
+    Latency,
+    /// A draw by weight.
+    Weighted,
+    /// Each in turn.
+    RoundRobin,
+}
+
+/// A condition on requests, and the regions they then go to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    /// Id, unique in the deployment.
+    #[schemars(regex(pattern = NAME_PATTERN))]
+    pub(super) id: Field<String>,
+    /// Name for people.
+    #[serde(default)]
+    pub(super) name: Field<String>,
+    /// The rule with the highest priority is asked first; equal ones in file order.
+    #[serde(default)]
+    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
+    pub(super) priority: Field<i64>,
+    /// Whether the rule is used.
+    #[serde(default)]
+    #[schemars(extend("default" = true))]
+    pub(super) enabled: Field<bool>,
+    /// The client is in any of these countries. Any client when absent.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub(super) source_countries: Field<Vec<Field<String>>>,
+    /// The request has all of these headers with exactly these values.
+    #[serde(default)]
+    pub(super) header_conditions: Field<Entries<TextOr<HeaderCondition>>>,
+    /// Ids of the regions to go to.
+    #[schemars(length(min = 1))]
+    pub(super) target_regions: Field<Vec<Field<String>>>,
+    /// Shares of the targets, by id; the deployment's strategy orders them when absent.
+    #[serde(default)]
+    #[schemars(schema_with = "super::schema::weights")]
+    pub(super) weights: Field<Entries<i64>>,
+    /// Ids of the regions to go to when no target is left, in order.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub(super) fallback_regions: Field<Vec<Field<String>>>,
+}
+
+/// Conditions other than an exact value, which this version does not have: any mapping is read
+/// here so that `validate` can say so.
+#[derive(Debug)]
+pub(super) struct HeaderCondition;
+
+impl<'de> Deserialize<'de> for HeaderCondition {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Entries::<serde::de::IgnoredAny>::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl JsonSchema for HeaderCondition {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HeaderCondition".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        false.into()
+    }
+}
+
+/// An active check of every endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthCheck {
+    /// Kind of check.
+    #[serde(default, rename = "type")]
+    #[schemars(extend("default" = "http"))]
+    pub(super) kind: Field<CheckType>,
+    /// Path and query to GET.
+    #[serde(default)]
+    #[schemars(extend("default" = "/health"))]
+    pub(super) path: Field<String>,
+    /// `Host` header to send; the endpoint's own authority when absent.
+    #[serde(default)]
+    pub(super) host: Field<String>,
+    /// Status of a healthy answer.
+    #[serde(default)]
+    #[schemars(range(min = 200, max = 599), extend("default" = 200))]
+    pub(super) expected_status: Field<i64>,
+    /// Between the starts of two checks.
+    #[serde(default)]
+    #[schemars(range(min = 0.01, max = 86_400), extend("default" = 30))]
+    pub(super) interval_seconds: Field<f64>,
+    /// For a whole check.
+    #[serde(default)]
+    #[schemars(range(min = 0.01, max = 86_400), extend("default" = 10))]
+    pub(super) timeout_seconds: Field<f64>,
+    /// Consecutive successes that make a region healthy again.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 2))]
+    pub(super) healthy_threshold: Field<i64>,
+    /// Consecutive failures that make a region degraded.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 3))]
+    pub(super) unhealthy_threshold: Field<i64>,
+    /// Between the starts of two checks while in doubt; never longer than the interval.
+    #[serde(default)]
+    #[schemars(range(min = 0.01, max = 86_400), extend("default" = 0.025))]
+    pub(super) fast_interval_seconds: Field<f64>,
+}
+
+/// Kind of a health check.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CheckType {
+    /// A GET that must answer the expected status.
+    Http,
+}
+
+/// When a region is taken out and may come back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failover {
+    /// Whether failures take a region out at all.
+    #[serde(default)]
+    #[schemars(extend("default" = true))]
+    pub(super) auto_failover_enabled: Field<bool>,
+    /// Consecutive failures that take a region out.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 3))]
+    pub(super) failover_threshold: Field<i64>,
+    /// A region that was taken out stays out at least this long.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 604_800), extend("default" = 300))]
+    pub(super) failover_cooldown_seconds: Field<f64>,
+}
+
+/// Limits of one request.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Timeouts {
+    /// Connecting, for each attempt.
+    #[serde(default)]
+    #[schemars(range(min = 0.001, max = 86_400), extend("default" = 1))]
+    pub(super) connect_seconds: Field<f64>,
+    /// From the request sent to the first byte of the response, for each attempt.
+    #[serde(default)]
+    #[schemars(range(min = 0.001, max = 86_400), extend("default" = 15))]
+    pub(super) first_byte_seconds: Field<f64>,
+    /// From the request received to the head of the response, all attempts.
+    #[serde(default)]
+    #[schemars(range(min = 0.001, max = 86_400), extend("default" = 60))]
+    pub(super) request_seconds: Field<f64>,
+}
+
+/// How often a failed attempt is repeated elsewhere.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retries {
+    /// Attempts after the first.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 7), extend("default" = 2))]
+    pub(super) attempts: Field<i64>,
+}
+
+/// What to do when no region is healthy.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WhenAllDown {
+    /// Try the regions in order all the same.
+    LastResort,
+    /// Answer 503 `no_healthy_region`.
+    Refuse,
+}

@@ -1,0 +1,31 @@
+//! The JSON Schema of the configuration file (draft 2020-12), for editors and pipelines.
+//!
+//! It says what can be said about one value at a time; what values mean together only
+//! `validate` knows. It describes the file after variables have been substituted.
+
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+
+use super::raw;
+
+/// The JSON Schema of the configuration file.
+pub fn schema() -> serde_json::Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<raw::File>().to_value()
+}
+
+/// `workers`: the one text that is allowed, or a number.
+pub(super) fn workers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }],
+        "default": "auto",
+    })
+}
+
+/// `weights` of a rule.
+pub(super) fn weights(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 1_000_000 },
+        "minProperties": 1,
+    })
+}

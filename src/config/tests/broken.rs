@@ -1,0 +1,462 @@
+//! Broken files, and exactly what is said of them: line, field, and part of the message.
+
+use super::super::Severity;
+use super::{BASE, read, with_deployment, with_line};
+
+type Expected = &'static [(u32, &'static str, &'static str)];
+
+fn check(text: &str, expected: Expected) {
+    let Err(errors) = read(text) else { panic!("accepted:\n{text}") };
+    let found: Vec<_> = errors
+        .iter()
+        .filter(|error| error.severity == Severity::Error)
+        .map(|error| (error.line, error.path.as_str(), error.message.as_str()))
+        .collect();
+    assert_eq!(found.len(), expected.len(), "{text}\n{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!((found.0, found.1), (expected.0, expected.1), "{text}\n{found:?}");
+        assert!(found.2.contains(expected.2), "{text}\n{found:?}");
+    }
+}
+
+#[test]
+fn lines_of_the_file() {
+    let cases: &[(usize, &str, Expected)] = &[
+        (1, "listener:", &[(1, "listener", "unknown field `listener`")]),
+        (2, "  []", &[(2, "listeners", "`listeners` is empty")]),
+        (2, "", &[(1, "listeners", "expected a list, found nothing")]),
+        (2, "  - 8080", &[(2, "listeners[0]", "expected a mapping, found the number 8080")]),
+        (2, "  - {}", &[(2, "listeners[0].address", "`address` is missing")]),
+        (2, "  - address: :8080", &[(2, "listeners[0].address", "not an address")]),
+        (2, "  - address: localhost:80", &[(2, "listeners[0].address", "not an address")]),
+        (2, "  - address: 1.2.3.4:99999", &[(2, "listeners[0].address", "not an address")]),
+        (
+            2,
+            "  - address: 0.0.0.0:80\n  - address: 127.0.0.1:80",
+            &[(3, "listeners[1].address", "taken by another listener")],
+        ),
+        (2, "  - address: 0.0.0.0:9090", &[(2, "listeners[0].address", "both the admin address")]),
+        (
+            1,
+            "admin: { address: \"127.0.0.1:8080\" }\nlisteners:",
+            &[(1, "admin.address", "both the admin address")],
+        ),
+        (2, "  - { address: \"0.0.0.0:80\", tls: {} }", &[(2, "listeners[0].tls", "not built")]),
+        (
+            2,
+            "  - { address: \"0.0.0.0:80\", proxy_protocol: {} }",
+            &[(2, "listeners[0].proxy_protocol", "not built")],
+        ),
+        (4, "  - id: u s", &[(4, "regions[0].id", "cannot be a name")]),
+        (4, "  - id: 7", &[(4, "regions[0].id", "expected text, found the number 7")]),
+        (4, "  - name: x", &[(4, "regions[0].id", "`id` is missing")]),
+        (
+            4,
+            "  - id: eu",
+            &[
+                (9, "regions[1].id", "listed twice"),
+                (12, "deployments[0].primary_region", "no region `us`"),
+            ],
+        ),
+        (5, "    latitude: 90.5", &[(5, "regions[0].latitude", "from -90 to 90")]),
+        (5, "    latitude: .nan", &[(5, "regions[0].latitude", "expected a number")]),
+        (5, "    lattitude: 1", &[(5, "regions[0].lattitude", "unknown field")]),
+        (5, "    bias: 1", &[(4, "regions[0].latitude", "`latitude` is missing")]),
+        (5, "    latitude: 1\n    bias: 100", &[(6, "regions[0].bias", "from -99 to 99")]),
+        (5, "    latitude: 1\n    bias: 1.5", &[(6, "regions[0].bias", "whole number")]),
+        (
+            5,
+            "    latitude: 1\n    compliance: [soc2]",
+            &[(6, "regions[0].compliance", "not built")],
+        ),
+        (
+            5,
+            "    latitude: 1\n    cost_multiplier: 1",
+            &[(6, "regions[0].cost_multiplier", "not built")],
+        ),
+        (
+            5,
+            "    latitude: 1\n    max_in_flight: 1",
+            &[(6, "regions[0].max_in_flight", "not built")],
+        ),
+        (6, "    longitude: -181", &[(6, "regions[0].longitude", "from -180 to 180")]),
+        (7, "    country: USA", &[(7, "regions[0].country", "not a country code")]),
+        (7, "    country: no", &[(8, "regions[0].endpoints[0]", "no scheme")]),
+        (8, "    endpoints: []", &[(8, "regions[0].endpoints", "is empty")]),
+        (8, "    endpoints: http://a", &[(8, "regions[0].endpoints", "expected a list")]),
+        (8, "    endpoints: [https://a]", &[(8, "regions[0].endpoints[0]", "not built")]),
+        (
+            8,
+            "    endpoints: [http://a, http://A:80]",
+            &[(8, "regions[0].endpoints[1]", "listed twice")],
+        ),
+        (
+            8,
+            "    endpoints: [{ weight: 2 }]",
+            &[(8, "regions[0].endpoints[0].url", "`url` is missing")],
+        ),
+        (
+            8,
+            "    endpoints: [{ url: http://a, weight: -1 }]",
+            &[(8, "regions[0].endpoints[0].weight", "from 1 to")],
+        ),
+        (11, "  - names: api", &[(11, "deployments[0].names", "unknown field")]),
+        (
+            12,
+            "    primary_region: usa",
+            &[(12, "deployments[0].primary_region", "no region `usa`")],
+        ),
+        (
+            13,
+            "    replica_regions: [eu, us]",
+            &[(13, "deployments[0].replica_regions[1]", "the primary region already")],
+        ),
+        (
+            13,
+            "    replica_regions: [eu, eu]",
+            &[(13, "deployments[0].replica_regions[1]", "listed twice")],
+        ),
+        (
+            13,
+            "    replica_regions: eu",
+            &[(13, "deployments[0].replica_regions", "expected a list")],
+        ),
+        (13, "    replica_regions:", &[(13, "deployments[0].replica_regions", "found nothing")]),
+        (
+            13,
+            "    excluded_regions: [us]",
+            &[(13, "deployments[0].excluded_regions", "excludes every region")],
+        ),
+        (
+            14,
+            "    health_check: { type: grpc }",
+            &[(14, "deployments[0].health_check.type", "not built")],
+        ),
+        (
+            14,
+            "    health_check: { type: ping }",
+            &[(14, "deployments[0].health_check.type", "not one of the choices")],
+        ),
+        (
+            14,
+            "    health_check: { path: health }",
+            &[(14, "deployments[0].health_check.path", "does not start")],
+        ),
+        (
+            14,
+            "    health_check: { expected_status: 100 }",
+            &[(14, "deployments[0].health_check.expected_status", "from 200")],
+        ),
+        (
+            14,
+            "    health_check: { interval_seconds: -1 }",
+            &[(14, "deployments[0].health_check.interval_seconds", "range")],
+        ),
+        (
+            14,
+            "    health_check: { interval_seconds: 1e300 }",
+            &[(14, "deployments[0].health_check.interval_seconds", "range")],
+        ),
+        (
+            14,
+            "    health_check: { healthy_threshold: 0 }",
+            &[(14, "deployments[0].health_check.healthy_threshold", "from 1")],
+        ),
+        (
+            14,
+            "    health_check: { fast_interval_seconds: 60 }",
+            &[(
+                14,
+                "deployments[0].health_check.fast_interval_seconds",
+                "longer than the interval",
+            )],
+        ),
+        (
+            14,
+            "    health_check: { host: a b }",
+            &[(14, "deployments[0].health_check.host", "Host header")],
+        ),
+        (
+            14,
+            "    health_check: http",
+            &[(14, "deployments[0].health_check", "expected a mapping, found the text `http`")],
+        ),
+    ];
+    for (line, replacement, expected) in cases {
+        let text = with_line(*line, replacement);
+        // A country that is right shows that the endpoint behind it is still read.
+        let text = if replacement.ends_with("country: no") {
+            text.replace("http://10.0.1.10:8000", "\"10.0.1.10:8000\"")
+        } else {
+            text
+        };
+        check(&text, expected);
+    }
+}
+
+#[test]
+fn fields_of_a_deployment() {
+    let cases: &[(&str, Expected)] = &[
+        ("    hosts: []", &[(15, "deployments[0].hosts", "is empty")]),
+        ("    hosts: [a, A]", &[(15, "deployments[0].hosts[1]", "listed twice")]),
+        ("    hosts: [\"*\"]", &[(15, "deployments[0].hosts[0]", "not a host")]),
+        ("    hosts: [\"a:80\"]", &[(15, "deployments[0].hosts[0]", "not a host")]),
+        ("    path_prefix: v1", &[(15, "deployments[0].path_prefix", "does not start")]),
+        ("    path_prefix: /a//b", &[(15, "deployments[0].path_prefix", "empty or dotted")]),
+        ("    path_prefix: /a/../b", &[(15, "deployments[0].path_prefix", "empty or dotted")]),
+        ("    path_prefix: /a?b", &[(15, "deployments[0].path_prefix", "query")]),
+        ("    path_prefix: /ä", &[(15, "deployments[0].path_prefix", "character")]),
+        ("    routing_strategy: cost", &[(15, "deployments[0].routing_strategy", "not built")]),
+        (
+            "    routing_strategy: latncy",
+            &[(15, "deployments[0].routing_strategy", "not one of the choices")],
+        ),
+        ("    tenant: {}", &[(15, "deployments[0].tenant", "not built")]),
+        ("    residency: []", &[(15, "deployments[0].residency", "not built")]),
+        ("    writes: {}", &[(15, "deployments[0].writes", "not built")]),
+        ("    affinity: {}", &[(15, "deployments[0].affinity", "not built")]),
+        (
+            "    latency_tolerance_ms: 1",
+            &[(15, "deployments[0].latency_tolerance_ms", "not built")],
+        ),
+        (
+            "    retries: { budget_percent: 20 }",
+            &[(15, "deployments[0].retries.budget_percent", "not built")],
+        ),
+        ("    retries: { attempts: 8 }", &[(15, "deployments[0].retries.attempts", "from 0 to 7")]),
+        (
+            "    failover: { failback: auto }",
+            &[(15, "deployments[0].failover.failback", "not built")],
+        ),
+        (
+            "    failover: { failover_threshold: 0 }",
+            &[(15, "deployments[0].failover.failover_threshold", "from 1")],
+        ),
+        (
+            "    failover: { auto_failover_enabled: yes }",
+            &[(15, "deployments[0].failover.auto_failover_enabled", "expected true or false")],
+        ),
+        (
+            "    timeouts: { connect_seconds: 0 }",
+            &[(15, "deployments[0].timeouts.connect_seconds", "range")],
+        ),
+        (
+            "    when_all_down: panic",
+            &[(15, "deployments[0].when_all_down", "not one of the choices")],
+        ),
+        ("    regions: { ap: {} }", &[(15, "deployments[0].regions.ap", "no region `ap`")]),
+        (
+            "    regions: { us: { weight: -1 } }",
+            &[(15, "deployments[0].regions.us.weight", "from 0")],
+        ),
+        (
+            "    regions: { us: { weight: 1, endpoints: [] } }",
+            &[(15, "deployments[0].regions.us.endpoints", "is empty")],
+        ),
+        ("    regions: { us: 70 }", &[(15, "deployments[0].regions.us", "expected a mapping")]),
+        (
+            "    routing_strategy: weighted\n    regions: { us: { weight: 0 }, eu: { weight: 0 } }",
+            &[(16, "deployments[0].regions", "above 0")],
+        ),
+        ("    name: again", &[(15, "", "`name` is written twice")]),
+        ("  - { name: api, primary_region: us }", &[(15, "deployments[1].name", "listed twice")]),
+        ("  -", &[(15, "deployments[1]", "expected a mapping, found nothing")]),
+    ];
+    for (fields, expected) in cases {
+        check(&with_deployment(fields), expected);
+    }
+}
+
+#[test]
+fn fields_of_a_rule() {
+    let rule = "deployments[0].routing_rules[0]";
+    let cases: &[(&str, &str, &str)] = &[
+        ("target_regions: [us]", ".id", "`id` is missing"),
+        ("id: a", ".target_regions", "`target_regions` is missing"),
+        ("id: a, target_regions: []", ".target_regions", "is empty"),
+        ("id: a, target_regions: [ap]", ".target_regions[0]", "no region `ap`"),
+        (
+            "id: a, target_regions: [us], fallback_regions: [ap]",
+            ".fallback_regions[0]",
+            "no region",
+        ),
+        ("id: a, target_regions: [us], priority: high", ".priority", "whole number"),
+        ("id: a, target_regions: [us], priority: 9000000000", ".priority", "range"),
+        ("id: a, target_regions: [us], enabled: 1", ".enabled", "true or false"),
+        ("id: a, target_regions: [us], source_countries: []", ".source_countries", "is empty"),
+        (
+            "id: a, target_regions: [us], source_countries: [DE, de]",
+            ".source_countries[1]",
+            "listed twice",
+        ),
+        (
+            "id: a, target_regions: [us], source_countries: [EUR]",
+            ".source_countries[0]",
+            "not a country",
+        ),
+        ("id: a, target_regions: [us], header_conditions: {}", ".header_conditions", "is empty"),
+        (
+            "id: a, target_regions: [us], header_conditions: { x: 1 }",
+            ".header_conditions.x",
+            "found the number 1",
+        ),
+        (
+            "id: a, target_regions: [us], header_conditions: { x: { prefix: a } }",
+            ".header_conditions.x",
+            "not built",
+        ),
+        (
+            "id: a, target_regions: [us], header_conditions: { x: ' a' }",
+            ".header_conditions.x",
+            "never match",
+        ),
+        (
+            "id: a, target_regions: [us], header_conditions: { x: \"a\\n\" }",
+            ".header_conditions.x",
+            "no header can have",
+        ),
+        (
+            "id: a, target_regions: [us], header_conditions: { x y: a }",
+            ".header_conditions[\"x y\"]",
+            "cannot be the name",
+        ),
+        (
+            "id: a, target_regions: [us], header_conditions: { x: a, X: b }",
+            ".header_conditions.X",
+            "listed twice",
+        ),
+        (
+            "id: a, target_regions: [us], weights: { eu: 1 }",
+            ".weights.eu",
+            "not one of the rule's targets",
+        ),
+        ("id: a, target_regions: [us], weights: { us: 0 }", ".weights", "above 0"),
+        ("id: a, target_regions: [us], weights: { us: 1.5 }", ".weights.us", "whole number"),
+        ("id: a, target_regions: [us], weights: {}", ".weights", "is empty"),
+        ("id: a, target_regions: [us], methods: [GET]", ".methods", "not built"),
+        ("id: a, target_regions: [us], percent: 5", ".percent", "not built"),
+    ];
+    for (fields, path, part) in cases {
+        let text = with_deployment(&format!("    routing_rules: [{{ {fields} }}]"));
+        let error = read(&text).unwrap_err().into_iter().find(|e| e.severity == Severity::Error);
+        let error = error.unwrap();
+        assert_eq!((error.line, error.path), (15, format!("{rule}{path}")), "{fields}");
+        assert!(error.message.contains(part), "{fields}: {}", error.message);
+    }
+    let twice =
+        "    routing_rules: [{ id: a, target_regions: [us] }, { id: a, target_regions: [us] }]";
+    check(&with_deployment(twice), &[(15, "deployments[0].routing_rules[1].id", "listed twice")]);
+}
+
+#[test]
+fn network_settings() {
+    let cases: &[(&str, Expected)] = &[
+        ("workers: many", &[(15, "workers", "not a number of workers")]),
+        ("workers: 0", &[(15, "workers", "cannot be 0")]),
+        ("workers: 1.5", &[(15, "workers", "whole number")]),
+        ("geoip: { database: [] }", &[(15, "geoip.database", "is empty")]),
+        ("geoip: { database: '' }", &[(15, "geoip.database", "no path")]),
+        ("geoip: { database: [a, a] }", &[(15, "geoip.database[1]", "listed twice")]),
+        ("latency: {}", &[(15, "latency.table", "`table` is missing")]),
+        (
+            "latency: { table: a, soft_ttl_seconds: 1 }",
+            &[(15, "latency.soft_ttl_seconds", "not built")],
+        ),
+        (
+            "client: { trusted_proxies: [10.0.0.1/8] }",
+            &[(15, "client.trusted_proxies[0]", "bits set")],
+        ),
+        (
+            "client: { trusted_proxies: [proxy] }",
+            &[(15, "client.trusted_proxies[0]", "not a network")],
+        ),
+        (
+            "client: { trusted_proxies: [::1, ::1/128] }",
+            &[(15, "client.trusted_proxies[1]", "listed twice")],
+        ),
+        (
+            "client: { country_headers: [a b] }",
+            &[(15, "client.country_headers[0]", "name of a header")],
+        ),
+        ("tenants: { file: a }", &[(15, "tenants", "not built")]),
+        ("region: []", &[(15, "region", "unknown field `region`")]),
+        ("\"a.b\": 1", &[(15, "[\"a.b\"]", "unknown field")]),
+        ("workers: ${N}", &[(15, "", "`N` is not set")]),
+        ("<<: {}", &[(15, "", "does not merge")]),
+    ];
+    for (fields, expected) in cases {
+        check(&format!("{BASE}{fields}\n"), expected);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_mapping() {
+    for (text, line, part) in [
+        ("", 1, "empty"),
+        ("# comment\n", 1, "empty"),
+        ("---\n", 2, "expected a mapping, found nothing"),
+        ("rhumb", 1, "expected a mapping, found the text"),
+        ("- a\n", 1, "expected a mapping, found a list"),
+    ] {
+        let errors = read(text).unwrap_err();
+        let error = errors.iter().next().unwrap();
+        assert_eq!((errors.len(), error.line), (1, line), "{text:?}");
+        assert!(error.message.contains(part), "{text:?}: {}", error.message);
+    }
+    check(
+        "{}",
+        &[
+            (1, "deployments", "`deployments` is missing"),
+            (1, "listeners", "`listeners` is missing"),
+            (1, "regions", "`regions` is missing"),
+        ],
+    );
+}
+
+#[test]
+fn every_error_comes_at_once_and_none_that_only_follows() {
+    let text = BASE
+        .replace("0.0.0.0:8080", "nowhere")
+        .replace("latitude: 38.95", "latitude: 95")
+        .replace("country: IE", "country: Ireland")
+        .replace("replica_regions: [eu]", "replica_regions: [eu, eux]")
+        .replace("path: /health", "pth: /health");
+    check(
+        &text,
+        &[
+            (2, "listeners[0].address", "not an address"),
+            (5, "regions[0].latitude", "from -90"),
+            (9, "regions[1].country", "not a country"),
+            (13, "deployments[0].replica_regions[1]", "no region `eux`"),
+            (14, "deployments[0].health_check.pth", "unknown field"),
+        ],
+    );
+    let error = read(&text).unwrap_err().into_iter().nth(3).unwrap();
+    assert_eq!(error.help.as_deref(), Some("did you mean `eu`?"));
+    // A list of regions that cannot be read makes no reference to them wrong.
+    let text = with_line(4, "  - id: [us]");
+    check(&text, &[(4, "regions[0].id", "expected text, found a list")]);
+}
+
+#[test]
+fn a_flood_of_errors_is_cut_off() {
+    let rules = "      - { id: a b, target_regions: [nowhere] }\n".repeat(5_000);
+    let errors = read(&with_deployment(&format!("    routing_rules:\n{rules}"))).unwrap_err();
+    assert_eq!(errors.len(), 1_001);
+    let last = errors.iter().last().unwrap();
+    assert!(last.message.contains("9000 more"), "{}", last.message);
+}
+
+#[test]
+fn errors_are_machine_readable() {
+    let text = with_line(12, "    primary_region: use");
+    let errors = read(&text).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&errors).unwrap(),
+        serde_json::json!([{
+            "severity": "error", "file": "test.yaml", "line": 12, "column": 21,
+            "path": "deployments[0].primary_region", "message": "there is no region `use`",
+            "help": "did you mean `us`?"
+        }])
+    );
+}

@@ -1,0 +1,184 @@
+//! Every file that is shipped, and every example in the documentation, is what it says it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use super::super::document::{Node, Value, build};
+use super::super::{load, parse, schema};
+
+fn shipped() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    assert!(files.len() >= 3);
+    files
+}
+
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null | Value::Broken => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Integer(value) => json!(value),
+        Value::Float(value) => json!(value),
+        Value::Text(value) => json!(&**value),
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Map(entries) => {
+            entries.iter().map(|e| (e.name().to_owned(), json(&e.value))).collect()
+        }
+    }
+}
+
+fn as_json(text: &str) -> Json {
+    json(&build(text, &|_| None).root.unwrap())
+}
+
+#[test]
+fn every_shipped_file_loads_without_a_warning() {
+    for path in shipped() {
+        match load(&path, &|_| None) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{:#?}", loaded.warnings),
+            Err(errors) => panic!("{errors}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_the_shipped_ones_name_exist() {
+    for path in shipped() {
+        let config = load(&path, &|_| None).unwrap().config;
+        let table = config.latency.map(|latency| latency.table);
+        let files =
+            config.geoip.databases.into_iter().chain(config.geoip.asn_database).chain(table);
+        for file in files {
+            assert!(file.is_file(), "{} names {}", path.display(), file.display());
+        }
+    }
+}
+
+#[test]
+fn the_schema_accepts_every_shipped_file() {
+    let schema = schema();
+    assert!(jsonschema::draft202012::meta::is_valid(&schema));
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for path in shipped() {
+        let instance = as_json(&fs::read_to_string(&path).unwrap());
+        let errors: Vec<_> = validator.iter_errors(&instance).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_program_refuses() {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    for (line, replacement) in [
+        (2, "  - adress: 0.0.0.0:8080"),
+        (2, "  - { address: \"0.0.0.0:8080\", tls: {} }"),
+        (1, "workers: none\nlisteners:"),
+        (1, "workers: 0\nlisteners:"),
+        (4, "  - id: 'a b'"),
+        (5, "    latitude: 91"),
+        (5, "    latitude: north"),
+        (7, "    country: USA"),
+        (8, "    endpoints: []"),
+        (8, "    endpoints: [{ url: http://a, weight: 0 }]"),
+        (12, "    primary: us"),
+        (12, "    routing_strategy: cost"),
+        (13, "    hosts: []"),
+        (14, "    health_check: { type: tcp }"),
+        (14, "    health_check: { interval_seconds: 0 }"),
+        (14, "    retries: { attempts: -1 }"),
+        (14, "    routing_rules: [{ id: a }]"),
+        (14, "    routing_rules: [{ id: a, target_regions: [us], header_conditions: { a: {} } }]"),
+        (14, "    routing_rules: [{ id: a, target_regions: [us], weights: { us: x } }]"),
+    ] {
+        let text = super::with_line(line, replacement);
+        let instance = as_json(&text);
+        assert!(!validator.is_valid(&instance), "the schema accepts {replacement}");
+        assert!(super::read(&text).is_err(), "the program accepts {replacement}");
+    }
+    assert!(validator.is_valid(&as_json(super::BASE)));
+}
+
+/// The schema names each field with its description, so that an editor can show it.
+#[test]
+fn every_field_in_the_schema_is_described() {
+    fn fields(at: &str, schema: &Json, found: &mut usize) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            *found += 1;
+            assert!(field["description"].is_string(), "{at}.{name} has no description: {field}");
+        }
+    }
+    let schema = schema();
+    let mut found = 0;
+    fields("File", &schema, &mut found);
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        if definition["type"] == "object" {
+            assert_eq!(definition["additionalProperties"], json!(false), "{name}");
+        }
+        fields(name, definition, &mut found);
+    }
+    assert!(found > 60, "{found}");
+}
+
+const DOCS: &str = include_str!("../../../docs/configuration.md");
+
+/// What the examples of the documentation leave out.
+const REST: &[(&str, &str)] = &[
+    ("listeners", "listeners:\n  - address: 0.0.0.0:8080\n"),
+    (
+        "regions",
+        "regions:
+  - { id: us-east-1, latitude: 38.95, longitude: -77.45, country: US, endpoints: [http://us:80] }
+  - { id: eu-west-1, latitude: 53.35, longitude: -6.26, country: IE, endpoints: [http://eu:80] }
+  - { id: ap-northeast-1, latitude: 35.7, longitude: 139.7, country: JP, endpoints: [http://ap:80] }
+",
+    ),
+    (
+        "deployments",
+        "deployments:
+  - { name: api, primary_region: us-east-1, replica_regions: [eu-west-1, ap-northeast-1] }
+",
+    ),
+];
+
+fn examples() -> Vec<String> {
+    let blocks = DOCS.split("```yaml\n").skip(1);
+    let examples: Vec<_> =
+        blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect();
+    assert!(examples.len() >= 8);
+    examples
+}
+
+#[test]
+fn every_example_in_the_documentation_is_accepted() {
+    let validator = jsonschema::draft202012::new(&schema()).unwrap();
+    for example in examples() {
+        let mut text = example.clone();
+        for (section, rest) in REST {
+            if !example.lines().any(|line| line.starts_with(&format!("{section}:"))) {
+                text.push_str(rest);
+            }
+        }
+        if let Err(errors) = parse(&text, "docs", Path::new("/"), &|_| None) {
+            panic!("{example}\n{errors}");
+        }
+        let refused: Vec<_> =
+            validator.iter_errors(&as_json(&text)).map(|e| e.to_string()).collect();
+        // The schema knows nothing of variables in places of numbers.
+        assert!(refused.is_empty() || example.contains("${"), "{example}\n{refused:?}");
+    }
+}
+
+#[test]
+fn the_documentation_names_every_field() {
+    let schema = schema();
+    let definitions = schema["$defs"].as_object().unwrap().values();
+    for definition in definitions.chain([&schema]) {
+        for (name, _) in definition["properties"].as_object().into_iter().flatten() {
+            assert!(DOCS.contains(&format!("`{name}`")), "docs/configuration.md lacks `{name}`");
+        }
+    }
+}

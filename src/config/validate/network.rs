@@ -1,0 +1,240 @@
+//! Addresses that Rhumb listens on, files it reads, and whom it believes.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use super::values::{header_name, path, unique_list};
+use super::{Context, elements};
+use crate::config::document::NodeId;
+use crate::config::error::Quoted;
+use crate::config::field::{Field, State, TextOr};
+use crate::config::raw;
+use crate::config::report::Report;
+use crate::config::settings::{Admin, ClientTrust, GeoipFiles, LatencyFile, Listener};
+use crate::model::limits::{LISTENERS_MAX, WORKERS_MAX};
+
+const DEFAULT_ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+
+/// Headers of well-known networks that carry a country.
+const DEFAULT_COUNTRY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("cf-ipcountry"),
+    HeaderName::from_static("cloudfront-viewer-country"),
+    HeaderName::from_static("x-client-geo-country"),
+];
+
+pub(super) fn listeners(
+    field: &Field<Vec<Field<raw::Listener>>>,
+    cx: Context<'_>,
+) -> Option<Vec<Listener>> {
+    let help = "write for example `listeners: [{ address: \"0.0.0.0:8080\" }]`";
+    let list = elements(field, NodeId::ROOT, "listeners", help, cx.report)?;
+    if list.len() > LISTENERS_MAX {
+        let message = format!("{} listeners are more than {LISTENERS_MAX}", list.len());
+        cx.report.error(field.at, message, "an address such as 0.0.0.0:8080 listens on all");
+        return None;
+    }
+    let mut seen: Vec<(SocketAddr, NodeId)> = Vec::new();
+    for listener in list {
+        let Some(raw::Listener { address }) = listener.value() else { continue };
+        let help = "an address and a port, such as `0.0.0.0:8080`";
+        let text = cx.report.required(address, listener.at, "address", help);
+        let Some(parsed) = text.and_then(|text| socket_address(address.at, text, cx.report)) else {
+            continue;
+        };
+        if let Some((_, first)) = seen.iter().find(|(other, _)| overlap(*other, parsed)) {
+            let help =
+                format!("the other is on line {}; remove one of them", cx.report.line(*first));
+            let message = format!("{parsed} is already taken by another listener");
+            cx.report.error(address.at, message, help);
+        }
+        seen.push((parsed, address.at));
+    }
+    (seen.len() == list.len())
+        .then(|| seen.into_iter().map(|(address, _)| Listener { address }).collect())
+}
+
+pub(super) fn admin(field: &Field<raw::Admin>, cx: Context<'_>) -> Option<Admin> {
+    let default = Some(Admin { address: DEFAULT_ADMIN });
+    let admin = match &field.state {
+        State::Absent => return default,
+        State::Broken => return None,
+        State::Present(admin) => admin,
+    };
+    match &admin.address.state {
+        State::Absent => default,
+        State::Broken => None,
+        State::Present(text) => {
+            let address = socket_address(admin.address.at, text, cx.report)?;
+            Some(Admin { address })
+        }
+    }
+}
+
+/// The admin address must not be one that serves requests.
+pub(super) fn admin_apart(
+    field: &Field<raw::Admin>,
+    admin: &Admin,
+    raw_listeners: &Field<Vec<Field<raw::Listener>>>,
+    listeners: &[Listener],
+    cx: Context<'_>,
+) {
+    let Some(index) = listeners.iter().position(|l| overlap(l.address, admin.address)) else {
+        return;
+    };
+    let listener = raw_listeners.value().and_then(|list| list.get(index));
+    let address = listener.and_then(raw_address).map_or(raw_listeners.at, |address| address.at);
+    let message = format!("{} is both the admin address and a listener", admin.address);
+    match field.value().filter(|admin| !admin.address.is_absent()) {
+        Some(raw) => {
+            let help = format!("the listener is on line {}", cx.report.line(address));
+            cx.report.error(raw.address.at, message, help);
+        }
+        None => {
+            let help = "the admin address is 127.0.0.1:9090 unless `admin.address` says otherwise";
+            cx.report.error(address, message, help);
+        }
+    }
+}
+
+fn raw_address(listener: &Field<raw::Listener>) -> Option<&Field<String>> {
+    listener.value().map(|listener| &listener.address)
+}
+
+/// Whether two addresses cannot both be listened on. `[::]` and `0.0.0.0` can.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    a.port() != 0 && a.port() == b.port() && same_family && (everywhere || a.ip() == b.ip())
+}
+
+fn socket_address(at: NodeId, text: &str, report: &Report<'_>) -> Option<SocketAddr> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    if address.is_none() {
+        let help = match text.strip_prefix(':') {
+            Some(port) if port.parse::<u16>().is_ok() => {
+                format!("write 0.0.0.0:{port} for every IPv4 address, or [::]:{port}")
+            }
+            _ => "write an IP address and a port, such as 0.0.0.0:8080 or [::1]:8080".to_owned(),
+        };
+        report.error(at, format!("{} is not an address with a port", Quoted(text)), help);
+    }
+    address
+}
+
+/// The outer `None` is an error; the inner one is "one for each core".
+#[expect(clippy::option_option, reason = "an error, and a value that is itself optional")]
+pub(super) fn workers(field: &Field<TextOr<i64>>, cx: Context<'_>) -> Option<Option<NonZeroUsize>> {
+    let help = format!("write `auto`, or a number from 1 to {WORKERS_MAX}");
+    match &field.state {
+        State::Absent => Some(None),
+        State::Broken => None,
+        State::Present(TextOr::Text(text)) if text == "auto" => Some(None),
+        State::Present(TextOr::Text(text)) => {
+            let message = format!("{} is not a number of workers", Quoted(text));
+            cx.report.error(field.at, message, help);
+            None
+        }
+        State::Present(TextOr::Other(number)) => {
+            let workers = usize::try_from(*number).ok().and_then(NonZeroUsize::new);
+            let workers = workers.filter(|workers| workers.get() <= WORKERS_MAX);
+            if workers.is_none() {
+                cx.report.error(field.at, format!("there cannot be {number} workers"), help);
+            }
+            workers.map(Some)
+        }
+    }
+}
+
+pub(super) fn geoip(field: &Field<raw::Geoip>, cx: Context<'_>) -> Option<GeoipFiles> {
+    let geoip = match &field.state {
+        State::Absent => return Some(GeoipFiles::default()),
+        State::Broken => return None,
+        State::Present(geoip) => geoip,
+    };
+    let database = &geoip.database;
+    let databases = match &database.state {
+        State::Absent => Some(Vec::new()),
+        State::Broken => None,
+        State::Present(TextOr::Text(text)) => path(database.at, text, cx).map(|path| vec![path]),
+        State::Present(TextOr::Other(list)) if list.is_empty() => {
+            let help = "name a database, or remove the field to use the built-in one";
+            cx.report.error(database.at, "`database` is empty", help);
+            None
+        }
+        State::Present(TextOr::Other(list)) => {
+            unique_list(list, cx.report, |field, text| path(field.at, text, cx))
+        }
+    };
+    let asn_database = match &geoip.asn_database.state {
+        State::Absent => Some(None),
+        State::Broken => None,
+        State::Present(text) => path(geoip.asn_database.at, text, cx).map(Some),
+    };
+    Some(GeoipFiles { databases: databases?, asn_database: asn_database? })
+}
+
+/// The outer `None` is an error; the inner one is "no table".
+#[expect(clippy::option_option, reason = "an error, and a value that is itself optional")]
+pub(super) fn latency(field: &Field<raw::Latency>, cx: Context<'_>) -> Option<Option<LatencyFile>> {
+    let latency = match &field.state {
+        State::Absent => return Some(None),
+        State::Broken => return None,
+        State::Present(latency) => latency,
+    };
+    let help = "name a CSV file with the columns `client,region,rtt_ms`";
+    let text = cx.report.required(&latency.table, field.at, "table", help)?;
+    path(latency.table.at, text, cx).map(|table| Some(LatencyFile { table }))
+}
+
+pub(super) fn client(field: &Field<raw::Client>, cx: Context<'_>) -> Option<ClientTrust> {
+    let nobody = Field::default();
+    let defaults = Field::default();
+    let (proxies, headers) = match &field.state {
+        State::Absent => (&nobody, &defaults),
+        State::Broken => return None,
+        State::Present(client) => (&client.trusted_proxies, &client.country_headers),
+    };
+    let trusted_proxies = match &proxies.state {
+        State::Absent => Some(Vec::new()),
+        State::Broken => None,
+        State::Present(list) => {
+            unique_list(list, cx.report, |field, text| network_of(field.at, text, cx.report))
+        }
+    };
+    let country_headers = match &headers.state {
+        State::Absent => Some(DEFAULT_COUNTRY_HEADERS.to_vec()),
+        State::Broken => None,
+        State::Present(list) => {
+            unique_list(list, cx.report, |field, text| header_name(field.at, text, cx.report))
+        }
+    };
+    Some(ClientTrust { trusted_proxies: trusted_proxies?, country_headers: country_headers? })
+}
+
+/// `10.0.0.0/8`, or one address.
+fn network_of(at: NodeId, text: &str, report: &Report<'_>) -> Option<IpNet> {
+    let net = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(host_network));
+    let Some(net) = net else {
+        let help = "write a network such as 10.0.0.0/8, or an address such as 10.1.2.3";
+        report.error(at, format!("{} is not a network", Quoted(text)), help);
+        return None;
+    };
+    if net.trunc() != net {
+        let message = format!("{net} has bits set behind its prefix");
+        report.error(at, message, format!("did you mean {}?", net.trunc()));
+        return None;
+    }
+    if net.prefix_len() == 0 {
+        let help = "list the networks of your own proxies and load balancers only";
+        report.warning(at, format!("{net} lets every client say where it is"), help);
+    }
+    Some(net)
+}
+
+fn host_network(address: std::net::IpAddr) -> IpNet {
+    IpNet::from(address)
+}

@@ -1,0 +1,360 @@
+//! The one writer: feeds the policy and does what it says.
+//!
+//! A task of the control thread. All that thinks is in `policy`; here are the channels, the clock,
+//! the log and the store. If it ends, requests keep flowing on the last table.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Config, diff};
+use crate::geo::Databases;
+use crate::health::{Monitor, ProbeReport};
+use crate::metrics::Registry;
+use crate::model::{EndpointSignal, RegionState, limits};
+use crate::routing::{LatencyTable, Table};
+use crate::snapshot::{Live, Snapshot};
+
+use super::event::{Event, EventLog};
+use super::policy::{Effect, Input, Policy};
+
+/// What the controller is asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Files were read anew and are all valid.
+    Adopt {
+        /// The configuration.
+        config: Arc<Config>,
+        /// The latency table that belongs to it, when it was read anew or is gone.
+        latency: Option<Option<Arc<LatencyTable>>>,
+        /// The databases that belong to it, when they were read anew.
+        geo: Option<Arc<Databases>>,
+    },
+    /// Files were read anew and are not valid; the last good ones stay.
+    Reject {
+        /// `config`, `latency` or `geoip`.
+        file: &'static str,
+        /// What is wrong, for people.
+        report: String,
+    },
+    /// Somebody wants to know how things are.
+    Status(oneshot::Sender<Status>),
+}
+
+/// How things are.
+#[derive(Debug)]
+pub struct Status {
+    /// The table in use.
+    pub table: Arc<Table>,
+    /// The configuration it was compiled from.
+    pub config: Arc<Config>,
+    /// More about each region, by deployment and region in the order of the table's plan.
+    pub regions: Vec<Vec<RegionStatus>>,
+    /// The latest events, oldest first.
+    pub events: Vec<Event>,
+    /// Time since the process's epoch.
+    pub uptime: Duration,
+}
+
+/// What is known of a region beyond its state.
+#[derive(Clone, Debug, Serialize)]
+pub struct RegionStatus {
+    /// How long it has been in its state.
+    pub in_state_seconds: f64,
+    /// Its endpoints; empty without checks.
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// What the checks of an endpoint know.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointStatus {
+    /// Its address.
+    pub url: String,
+    /// Whether it may be chosen.
+    pub up: bool,
+    /// Failed checks in a row.
+    pub failures: u32,
+    /// Passed checks in a row.
+    pub successes: u32,
+    /// Usual duration of a check.
+    pub check_ms: Option<f64>,
+    /// The latest failure, however long ago.
+    pub last_failure: Option<String>,
+}
+
+/// How to reach the controller from other threads.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Commands from files and operators.
+    pub commands: mpsc::Sender<Command>,
+    /// What requests met. Senders drop rather than wait when it is full.
+    pub signals: mpsc::Sender<EndpointSignal>,
+}
+
+impl Handle {
+    /// Asks for the status; `None` when the controller is gone.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// What a controller is made of.
+#[derive(Debug)]
+pub struct ControllerParts {
+    /// The policy with its first table.
+    pub policy: Policy,
+    /// The databases in use.
+    pub geo: Arc<Databases>,
+    /// Where tables are put.
+    pub live: Arc<Live>,
+    /// Where things are counted.
+    pub registry: Arc<Registry>,
+    /// The instant that all durations count from.
+    pub epoch: Instant,
+}
+
+/// The controller's task.
+#[derive(Debug)]
+pub struct Controller {
+    policy: Policy,
+    geo: Arc<Databases>,
+    live: Arc<Live>,
+    registry: Arc<Registry>,
+    epoch: Instant,
+    events: EventLog,
+    entropy: fastrand::Rng,
+    monitor: Monitor,
+    commands: mpsc::Receiver<Command>,
+    signals: mpsc::Receiver<EndpointSignal>,
+    reports: mpsc::Receiver<ProbeReport>,
+}
+
+impl Controller {
+    /// A controller, and the handle to it.
+    pub fn new(parts: ControllerParts) -> (Self, Handle) {
+        let (commands_in, commands) = mpsc::channel(64);
+        let (signals_in, signals) = mpsc::channel(limits::OBSERVATION_QUEUE);
+        let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
+        let ControllerParts { policy, geo, live, registry, epoch } = parts;
+        registry.control.reload("config", true, unix_seconds());
+        let controller = Self {
+            policy,
+            geo,
+            live,
+            monitor: Monitor::new(reports_in, Arc::clone(&registry)),
+            registry,
+            epoch,
+            events: EventLog::default(),
+            entropy: fastrand::Rng::new(),
+            commands,
+            signals,
+            reports,
+        };
+        (controller, Handle { commands: commands_in, signals: signals_in })
+    }
+
+    /// Works until every handle is gone.
+    pub async fn run(mut self) {
+        loop {
+            let wake = self.policy.next_wake();
+            let input = tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => {
+                    Some(Input::Probed { check: report.check, result: report.result })
+                }
+                Some(signal) = self.signals.recv() => Some(Input::Signal(signal)),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                () = sleep_until(self.epoch, wake) => Some(Input::Tick),
+            };
+            if let Some(input) = input {
+                self.handle(input);
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let effects = self.policy.handle(input, self.epoch.elapsed(), self.entropy.u64(..));
+        for effect in effects {
+            match effect {
+                Effect::Publish(table) => self.publish(table),
+                Effect::Probe(order) => self.monitor.start(order),
+                Effect::Announce(event) => self.announce(event),
+            }
+        }
+    }
+
+    fn publish(&mut self, table: Arc<Table>) {
+        let trust = Arc::new(self.policy.config().client.clone());
+        self.live.store(Snapshot { table, geo: Arc::clone(&self.geo), trust });
+    }
+
+    fn command(&mut self, command: Command) -> Option<Input> {
+        match command {
+            Command::Adopt { config, latency, geo } => {
+                self.adopt(config, latency, geo);
+                None
+            }
+            Command::Reject { file, report } => {
+                self.registry.control.reload(file, false, unix_seconds());
+                tracing::error!(
+                    file,
+                    generation = self.policy.table().generation,
+                    "reload refused, the last good table stays in use:\n{report}"
+                );
+                None
+            }
+            Command::Status(reply) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(self.status());
+                None
+            }
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        config: Arc<Config>,
+        latency: Option<Option<Arc<LatencyTable>>>,
+        geo: Option<Arc<Databases>>,
+    ) {
+        let changes = diff(self.policy.config(), &config);
+        let changed = !changes.is_empty();
+        let fresh_geo = geo.is_some();
+        if let Some(geo) = geo {
+            self.geo = geo;
+            self.registry.control.reload("geoip", true, unix_seconds());
+        }
+        let fresh_latency = latency.is_some();
+        if let Some(latency) = latency {
+            self.registry.control.reload("latency", true, unix_seconds());
+            self.handle(Input::Latency(latency));
+        }
+        self.registry.control.reload("config", true, unix_seconds());
+        if changed {
+            self.handle(Input::Config(Arc::clone(&config)));
+            self.forget_removed(&config);
+        } else if fresh_geo && !fresh_latency {
+            self.handle(Input::Refresh);
+        }
+        if changed || fresh_geo || fresh_latency {
+            let generation = self.policy.table().generation;
+            tracing::info!(
+                generation,
+                changes = changes.len(),
+                geoip = fresh_geo,
+                latency = fresh_latency,
+                "reloaded"
+            );
+            for change in &changes {
+                tracing::info!(generation, "changed {change}");
+            }
+        } else {
+            tracing::info!("reload found nothing changed");
+        }
+    }
+
+    fn forget_removed(&self, config: &Config) {
+        let serves = |deployment: &str, region: &str| {
+            config.deployments.iter().any(|known| {
+                known.name.as_str() == deployment
+                    && (region.is_empty()
+                        || known.regions.iter().any(|known| known.region.id.as_str() == region))
+            })
+        };
+        self.registry.retain(|key| {
+            let (deployment, region) = key.labels();
+            deployment.is_empty() || serves(deployment, region)
+        });
+        self.registry.control.retain(
+            |deployment| serves(deployment, ""),
+            |region| config.regions.iter().any(|known| known.id.as_str() == region),
+        );
+    }
+
+    fn announce(&mut self, event: Event) {
+        if event.to == RegionState::Down {
+            self.registry.control.failover(
+                event.deployment.as_str(),
+                event.region.as_str(),
+                event.successor.as_ref().map_or("", |region| region.as_str()),
+                event.cause.trigger(),
+            );
+        }
+        let fields = (event.deployment.as_str(), event.region.as_str());
+        if event.to == RegionState::Healthy {
+            tracing::info!(
+                event = event.id,
+                deployment = fields.0,
+                region = fields.1,
+                from = event.from.as_str(),
+                to = event.to.as_str(),
+                trigger = event.cause.trigger(),
+                generation = event.generation,
+                "{}",
+                event.summary()
+            );
+        } else {
+            tracing::warn!(
+                event = event.id,
+                deployment = fields.0,
+                region = fields.1,
+                from = event.from.as_str(),
+                to = event.to.as_str(),
+                trigger = event.cause.trigger(),
+                generation = event.generation,
+                "{}",
+                event.summary()
+            );
+        }
+        self.events.push(event);
+    }
+
+    fn status(&self) -> Status {
+        let uptime = self.epoch.elapsed();
+        let plan = &self.policy.table().plan;
+        let regions = plan.deployments.iter().enumerate().map(|(d, deployment)| {
+            (0..deployment.regions.len()).map(|r| self.region_status(d, r, uptime)).collect()
+        });
+        Status {
+            table: Arc::clone(self.policy.table()),
+            config: Arc::clone(self.policy.config()),
+            regions: regions.collect(),
+            events: self.events.iter().cloned().collect(),
+            uptime,
+        }
+    }
+
+    fn region_status(&self, d: usize, r: usize, uptime: Duration) -> RegionStatus {
+        let since = self.policy.since(d, r).unwrap_or(uptime);
+        let endpoints = self.policy.checks_of(d, r).map(|(url, check, up)| EndpointStatus {
+            url: url.to_string(),
+            up,
+            failures: check.failures(),
+            successes: check.successes(),
+            check_ms: check.usual_duration().map(|usual| usual.as_micros() as f64 / 1e3),
+            last_failure: check.last_failure().map(ToString::to_string),
+        });
+        RegionStatus {
+            in_state_seconds: uptime.saturating_sub(since).as_millis() as f64 / 1e3,
+            endpoints: endpoints.collect(),
+        }
+    }
+}
+
+async fn sleep_until(epoch: Instant, wake: Option<Duration>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until((epoch + wake).into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,78 @@
+//! Makes the probes that the policy orders, many at once, and reports how each ended.
+//!
+//! Decides nothing: when to probe and what a result means is `state`'s and the policy's business.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::config::{EndpointUrl, HealthCheck};
+use crate::metrics::Registry;
+use crate::model::{RegionId, limits};
+
+use super::probe;
+use super::state::{CheckId, Failure};
+
+/// A probe to make.
+#[derive(Clone, Debug)]
+pub struct ProbeOrder {
+    /// What to report it as.
+    pub check: CheckId,
+    /// Which endpoint.
+    pub url: EndpointUrl,
+    /// What to ask.
+    pub spec: Arc<HealthCheck>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The region it counts for in metrics.
+    pub region: RegionId,
+}
+
+/// How a probe ended.
+#[derive(Debug)]
+pub struct ProbeReport {
+    /// Which check it belonged to.
+    pub check: CheckId,
+    /// How long a success took, or why it failed.
+    pub result: Result<Duration, Failure>,
+}
+
+/// Runs probes as tasks of the control thread.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    reports: mpsc::Sender<ProbeReport>,
+    slots: Arc<Semaphore>,
+    registry: Arc<Registry>,
+}
+
+impl Monitor {
+    /// A monitor that sends its reports to `reports`.
+    pub fn new(reports: mpsc::Sender<ProbeReport>, registry: Arc<Registry>) -> Self {
+        Self { reports, slots: Arc::new(Semaphore::new(limits::CHECKS_IN_FLIGHT)), registry }
+    }
+
+    /// Starts a probe. Its report comes in any case, also if the probe panics.
+    pub fn start(&self, order: ProbeOrder) {
+        let monitor = self.clone();
+        tokio::spawn(async move {
+            let check = order.check;
+            let region = order.region.clone();
+            let start = Instant::now();
+            // In a task of its own, so that a panic ends the probe and nothing else.
+            let slots = Arc::clone(&monitor.slots);
+            let probe = tokio::spawn(async move {
+                let _slot = slots.acquire().await;
+                probe::http(&order.url, &order.spec, order.timeout).await
+            });
+            let result = probe.await.unwrap_or_else(|panic| {
+                tracing::error!(check = check.0, %panic, "a health check broke; this is a bug");
+                Err(Failure::Broken)
+            });
+            let word = result.as_ref().map_or_else(Failure::as_str, |_| "success");
+            monitor.registry.control.health_check(region.as_str(), word, start.elapsed());
+            // The controller is gone only when the process ends.
+            let _ = monitor.reports.send(ProbeReport { check, result }).await;
+        });
+    }
+}

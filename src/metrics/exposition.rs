@@ -1,0 +1,203 @@
+//! One scrape: samples are collected on a page, and the page is written in the text format.
+//!
+//! The format itself is the `prometheus` crate's.
+
+use prometheus::TextEncoder;
+use prometheus::proto;
+
+use super::names::{self, Kind, Name};
+use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
+
+/// Samples of one scrape.
+#[derive(Debug, Default)]
+pub struct Page(Vec<(&'static str, proto::MetricFamily)>);
+
+impl Page {
+    /// Adds one sample of a counter or gauge; label values in the order of the name's labels.
+    pub fn sample(&mut self, name: Name, labels: &[&str], value: f64) {
+        let mut metric = proto::Metric::from_label(pairs(name, labels));
+        if name.kind == Kind::Counter {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.family(name).mut_metric().push(metric);
+    }
+
+    /// Adds one histogram.
+    pub fn histogram(&mut self, name: Name, labels: &[&str], totals: &HistogramTotals) {
+        let mut cumulative = 0;
+        let buckets = DURATION_BOUNDS
+            .iter()
+            .zip(&totals.buckets)
+            .map(|(bound, count)| {
+                cumulative += count;
+                let mut bucket = proto::Bucket::default();
+                bucket.set_upper_bound(*bound as f64 / 1e6);
+                bucket.set_cumulative_count(cumulative);
+                bucket
+            })
+            .collect::<Vec<_>>();
+        let mut histogram = proto::Histogram::default();
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(totals.count());
+        histogram.set_sample_sum(totals.sum_micros as f64 / 1e6);
+        let mut metric = proto::Metric::from_label(pairs(name, labels));
+        metric.set_histogram(histogram);
+        self.family(name).mut_metric().push(metric);
+    }
+
+    /// Adds everything that the registry knows. `reasons` and `signals` name the places of the
+    /// counters that routing and health number.
+    pub fn registry(&mut self, registry: &Registry, reasons: &[&str], signals: &[&str]) {
+        registry.visit_pairs(|key, shards| {
+            let (deployment, region) = key.labels();
+            let shards = shards.iter().map(|(_, series)| series.as_ref()).collect::<Vec<_>>();
+            PairPage { page: self, deployment, region, shards: &shards }.write(reasons, signals);
+        });
+        self.workers(registry);
+        self.control(registry);
+    }
+
+    /// The page in the text exposition format.
+    ///
+    /// # Errors
+    ///
+    /// When the encoder refuses a family, which would be a bug in a name.
+    pub fn encode(self) -> Result<String, prometheus::Error> {
+        let families = self.0.into_iter().map(|(_, family)| family).collect::<Vec<_>>();
+        TextEncoder::new().encode_to_string(&families)
+    }
+
+    fn family(&mut self, name: Name) -> &mut proto::MetricFamily {
+        let at = self.0.iter().position(|(known, _)| *known == name.name).unwrap_or_else(|| {
+            let mut family = proto::MetricFamily::default();
+            family.set_name(name.name.to_owned());
+            family.set_help(name.help.to_owned());
+            family.set_field_type(match name.kind {
+                Kind::Counter => proto::MetricType::COUNTER,
+                Kind::Gauge => proto::MetricType::GAUGE,
+                Kind::Histogram => proto::MetricType::HISTOGRAM,
+            });
+            self.0.push((name.name, family));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+
+    fn workers(&mut self, registry: &Registry) {
+        let workers = registry.workers();
+        let sum = |read: fn(&super::WorkerSeries) -> &Counter| {
+            workers.iter().map(|worker| read(worker).get()).sum::<u64>() as f64
+        };
+        let (accepted, closed) = (sum(|w| &w.accepted), sum(|w| &w.closed));
+        self.sample(names::WORKERS, &[], workers.len() as f64);
+        self.sample(names::CONNECTIONS, &[], (accepted - closed).max(0.0));
+        self.sample(names::CONNECTIONS_ACCEPTED, &[], accepted);
+        self.sample(names::CONNECTIONS_REFUSED, &[], sum(|w| &w.refused));
+        self.sample(names::ACCEPT_FAILURES, &[], sum(|w| &w.accept_failures));
+        self.sample(names::MALFORMED, &[], sum(|w| &w.malformed));
+        self.sample(names::UPSTREAM_CONNECTIONS, &[], sum(|w| &w.upstream_connections));
+        self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
+    }
+
+    fn control(&mut self, registry: &Registry) {
+        let counts = registry.control.lock();
+        for ((deployment, from, to, trigger), n) in &counts.failovers {
+            self.sample(names::FAILOVERS, &[deployment, from, to, trigger], *n as f64);
+        }
+        for ((region, result), n) in &counts.checks {
+            self.sample(names::HEALTH_CHECKS, &[region, result], *n as f64);
+        }
+        for (region, totals) in counts.durations() {
+            self.histogram(names::HEALTH_CHECK_DURATION, &[region], &totals);
+        }
+        for ((file, result), n) in &counts.reloads {
+            self.sample(names::RELOADS, &[file, result], *n as f64);
+        }
+        if let Some(successful) = counts.last_reload_successful {
+            self.sample(names::LAST_RELOAD_SUCCESSFUL, &[], f64::from(u8::from(successful)));
+            let when = counts.last_success_unix_seconds;
+            self.sample(names::LAST_RELOAD_SUCCESS_TIMESTAMP, &[], when);
+        }
+    }
+}
+
+/// The samples of one deployment and region.
+struct PairPage<'a> {
+    page: &'a mut Page,
+    deployment: &'a str,
+    region: &'a str,
+    shards: &'a [&'a super::PairSeries],
+}
+
+impl PairPage<'_> {
+    fn write(&mut self, reasons: &[&str], signals: &[&str]) {
+        let (deployment, region) = (self.deployment, self.region);
+        for (code, count) in self.codes() {
+            self.page.sample(names::REQUESTS, &[deployment, region, code], count as f64);
+        }
+        self.histogram(names::REQUEST_DURATION, |series| &series.request_duration);
+        if region.is_empty() {
+            return;
+        }
+        self.histogram(names::UPSTREAM_DURATION, |series| &series.upstream_duration);
+        for (place, reason) in reasons.iter().enumerate() {
+            let count = self.sum(|series| series.decisions.get(place));
+            if count > 0 {
+                self.page.sample(names::DECISIONS, &[deployment, region, reason], count as f64);
+            }
+        }
+        for (place, kind) in signals.iter().enumerate() {
+            let count = self.sum(|series| series.signals.get(place));
+            self.page.sample(names::UPSTREAM_FAILURES, &[deployment, region, kind], count as f64);
+        }
+        let retries = self.sum(|series| Some(&series.retries));
+        self.page.sample(names::RETRIES, &[deployment, region], retries as f64);
+        let in_flight = self
+            .sum(|series| Some(&series.started))
+            .saturating_sub(self.sum(|series| Some(&series.ended)));
+        self.page.sample(names::IN_FLIGHT, &[deployment, region], in_flight as f64);
+    }
+
+    fn codes(&self) -> std::collections::BTreeMap<&'static str, u64> {
+        let mut codes = std::collections::BTreeMap::new();
+        for (code, count) in self.shards.iter().flat_map(|series| series.requests.counts()) {
+            *codes.entry(code).or_default() += count;
+        }
+        codes
+    }
+
+    fn histogram(&mut self, name: Name, read: fn(&super::PairSeries) -> &super::Histogram) {
+        let mut totals = HistogramTotals::default();
+        for series in self.shards {
+            totals.absorb(read(series));
+        }
+        self.page.histogram(name, &[self.deployment, self.region], &totals);
+    }
+
+    fn sum<'s>(&'s self, read: impl Fn(&'s super::PairSeries) -> Option<&'s Counter>) -> u64 {
+        self.shards.iter().filter_map(|series| read(series)).map(Counter::get).sum()
+    }
+}
+
+fn pairs(name: Name, values: &[&str]) -> Vec<proto::LabelPair> {
+    debug_assert_eq!(name.labels.len(), values.len(), "{}", name.name);
+    let mut pairs = name
+        .labels
+        .iter()
+        .zip(values)
+        .map(|(label, value)| {
+            let mut pair = proto::LabelPair::default();
+            pair.set_name((*label).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        })
+        .collect::<Vec<_>>();
+    pairs.sort();
+    pairs
+}

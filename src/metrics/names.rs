@@ -1,0 +1,119 @@
+//! The name, kind and help of every metric: the one list that documentation and tests read.
+
+/// What kind of metric a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in seconds by bucket.
+    Histogram,
+}
+
+/// A metric's identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// As scraped.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub help: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// The names of its labels, in order.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! names {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $id: Name = Name {
+                name: $name,
+                help: $help,
+                kind: Kind::$kind,
+                labels: &[$($label),*],
+            };
+        )*
+        /// Every metric.
+        pub const ALL: &[Name] = &[$($id),*];
+    };
+}
+
+names! {
+    REQUESTS = Counter "rhumb_requests_total" ["deployment", "region", "code"]
+        "Requests answered, by the region that answered; without a region, Rhumb answered itself.";
+    REQUEST_DURATION = Histogram "rhumb_request_duration_seconds" ["deployment", "region"]
+        "From the end of the request head to the end of the response.";
+    UPSTREAM_DURATION = Histogram "rhumb_upstream_duration_seconds" ["deployment", "region"]
+        "From the start of an attempt to the head of its response.";
+    DECISIONS = Counter "rhumb_decisions_total" ["deployment", "region", "reason"]
+        "Decisions by the region that came first and the reason why.";
+    RETRIES = Counter "rhumb_retries_total" ["deployment", "region"]
+        "Attempts after the first, by the region that was tried.";
+    UPSTREAM_FAILURES = Counter "rhumb_upstream_failures_total" ["deployment", "region", "kind"]
+        "Attempts that failed before a response head came.";
+    IN_FLIGHT = Gauge "rhumb_in_flight" ["deployment", "region"]
+        "Requests that a region is answering now.";
+    CONNECTIONS = Gauge "rhumb_connections" []
+        "Client connections open now.";
+    CONNECTIONS_ACCEPTED = Counter "rhumb_connections_accepted_total" []
+        "Client connections accepted.";
+    CONNECTIONS_REFUSED = Counter "rhumb_connections_refused_total" []
+        "Client connections closed at once because a worker was at its limit.";
+    ACCEPT_FAILURES = Counter "rhumb_accept_failures_total" []
+        "Failures to accept a connection, such as exhausted descriptors.";
+    MALFORMED = Counter "rhumb_malformed_requests_total" []
+        "Requests refused because they could not be read without doubt.";
+    UPSTREAM_CONNECTIONS = Counter "rhumb_upstream_connections_total" []
+        "Connections made to endpoints.";
+    OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
+        "Failures seen by requests that the controller was too busy to hear of.";
+    WORKERS = Gauge "rhumb_workers" []
+        "Data-plane threads.";
+    REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]
+        "1 for the state that a region is in, 0 for the others.";
+    REGION_UP = Gauge "rhumb_region_up" ["deployment", "region"]
+        "Whether new requests may go to a region.";
+    ENDPOINT_UP = Gauge "rhumb_endpoint_up" ["deployment", "region", "endpoint"]
+        "Whether an endpoint of a region passes its checks.";
+    HEALTH_CHECKS = Counter "rhumb_health_checks_total" ["region", "result"]
+        "Health checks made.";
+    HEALTH_CHECK_DURATION = Histogram "rhumb_health_check_duration_seconds" ["region"]
+        "Duration of health checks.";
+    FAILOVERS = Counter "rhumb_failovers_total" ["deployment", "from", "to", "trigger"]
+        "Regions taken out, with the region that takes their place in the listed order.";
+    CONFIG_GENERATION = Gauge "rhumb_config_generation" []
+        "Generation of the routing table in use.";
+    RELOADS = Counter "rhumb_reloads_total" ["file", "result"]
+        "Files loaded again while running.";
+    LAST_RELOAD_SUCCESSFUL = Gauge "rhumb_config_last_reload_successful" []
+        "Whether the configuration file was valid when it was last read.";
+    LAST_RELOAD_SUCCESS_TIMESTAMP = Gauge "rhumb_config_last_reload_success_timestamp_seconds" []
+        "When a configuration was last accepted, in Unix time.";
+    GEOIP_BUILD_TIMESTAMP = Gauge "rhumb_geoip_build_timestamp_seconds" ["database"]
+        "When a GeoIP database in use was built, in Unix time.";
+    START_TIME = Gauge "rhumb_start_time_seconds" []
+        "When this process started, in Unix time.";
+    BUILD_INFO = Gauge "rhumb_build_info" ["version"]
+        "Always 1; the version is in the label.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_prometheus_conventions() {
+        for name in ALL {
+            assert!(name.name.starts_with("rhumb_"), "{}", name.name);
+            assert_eq!(name.kind == Kind::Counter, name.name.ends_with("_total"), "{}", name.name);
+            assert!(name.help.ends_with('.'), "{}", name.name);
+            if name.kind == Kind::Histogram {
+                assert!(name.name.ends_with("_seconds"), "{}", name.name);
+            }
+        }
+        let distinct: std::collections::BTreeSet<_> = ALL.iter().map(|name| name.name).collect();
+        assert_eq!(distinct.len(), ALL.len());
+    }
+}

@@ -1,0 +1,74 @@
+//! What one worker counts: per deployment and region, and for itself.
+
+use crate::model::{DeploymentName, RegionId};
+
+use super::{Counter, Histogram, StatusCodes};
+
+/// Places for reasons of decisions; routing's reasons are numbered below this.
+pub const REASONS: usize = 24;
+/// Places for kinds of passive signals.
+pub const SIGNALS: usize = 4;
+
+/// Which deployment and region a series is about; `None` where a request had none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairKey {
+    /// The deployment.
+    pub deployment: Option<DeploymentName>,
+    /// The region.
+    pub region: Option<RegionId>,
+}
+
+impl PairKey {
+    /// The key of requests that no region answered.
+    pub const NONE: Self = Self { deployment: None, region: None };
+
+    /// Label values; empty where there is none, which Prometheus reads as absent.
+    pub fn labels(&self) -> (&str, &str) {
+        (
+            self.deployment.as_ref().map_or("", DeploymentName::as_str),
+            self.region.as_ref().map_or("", RegionId::as_str),
+        )
+    }
+}
+
+/// What one worker counts about one region of one deployment.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct PairSeries {
+    /// Finished requests by status code.
+    pub requests: StatusCodes,
+    /// From the request head to the end of the response.
+    pub request_duration: Histogram,
+    /// From an attempt's start to its response head.
+    pub upstream_duration: Histogram,
+    /// Decisions by reason.
+    pub decisions: [Counter; REASONS],
+    /// Attempts after the first.
+    pub retries: Counter,
+    /// Failures that attempts met, by kind.
+    pub signals: [Counter; SIGNALS],
+    /// Attempts begun.
+    pub started: Counter,
+    /// Attempts ended; the difference is in flight.
+    pub ended: Counter,
+}
+
+/// What one worker counts about itself.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerSeries {
+    /// Client connections accepted.
+    pub accepted: Counter,
+    /// Client connections closed; the difference is open.
+    pub closed: Counter,
+    /// Client connections refused at the limit.
+    pub refused: Counter,
+    /// Failures to accept, such as exhausted descriptors.
+    pub accept_failures: Counter,
+    /// Requests refused because they were malformed.
+    pub malformed: Counter,
+    /// Upstream connections made.
+    pub upstream_connections: Counter,
+    /// Observations dropped because the controller's queue was full.
+    pub observations_dropped: Counter,
+}

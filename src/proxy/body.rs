@@ -1,0 +1,279 @@
+//! Bodies on their way through: never collected, one frame at a time, each side at the pace of
+//! the other.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::context::Connection;
+use super::expect::Gate;
+use super::ticket::{InFlight, Ticket};
+use crate::model::limits;
+use crate::upstream::Lease;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A request body on its way to an origin.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// There is none.
+    Empty,
+    /// It comes from the client.
+    Stream(StreamedBody),
+}
+
+/// A request body that is still arriving.
+#[derive(Debug)]
+pub struct StreamedBody {
+    incoming: Incoming,
+    /// A frame that was read before the origin was chosen.
+    first: Option<Frame<Bytes>>,
+    gate: Option<Gate>,
+    progress: Rc<Progress>,
+}
+
+/// How far a request body has come; the task that sends it writes, the request's own task reads.
+#[derive(Debug)]
+pub(super) struct Progress {
+    last: Cell<Instant>,
+    finished: Cell<bool>,
+    failed: Cell<bool>,
+    starved: Cell<bool>,
+}
+
+impl Progress {
+    /// When the last frame moved, or the body ended.
+    pub(super) fn last(&self) -> Instant {
+        self.last.get()
+    }
+
+    /// Whether it was sent to its end.
+    pub(super) fn finished(&self) -> bool {
+        self.finished.get()
+    }
+
+    /// Whether the client broke it off or framed it wrongly.
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Whether it waits for the client, rather than for the origin to take more.
+    pub(super) fn starved(&self) -> bool {
+        self.starved.get()
+    }
+}
+
+impl RequestBody {
+    /// A body that may already have given its first frame.
+    pub(super) fn stream(
+        incoming: Incoming,
+        first: Option<Frame<Bytes>>,
+        gate: Option<Gate>,
+        now: Instant,
+    ) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            last: Cell::new(now),
+            finished: Cell::new(false),
+            failed: Cell::new(false),
+            starved: Cell::new(false),
+        });
+        let body = StreamedBody { incoming, first, gate, progress: Rc::clone(&progress) };
+        (Self::Stream(body), progress)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Stream(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Stream(body) => body.first.is_none() && body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Stream(body) if body.first.is_some() => SizeHint::default(),
+            Self::Stream(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+impl StreamedBody {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        if let Some(gate) = &self.gate {
+            ready!(gate.poll_open(cx));
+        }
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        self.progress.starved.set(polled.is_pending());
+        let frame = ready!(polled);
+        self.progress.last.set(Instant::now());
+        match &frame {
+            Some(Ok(_)) if self.incoming.is_end_stream() => self.progress.finished.set(true),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => self.progress.failed.set(true),
+            None => self.progress.finished.set(true),
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+/// A response body on its way to the client, with everything that must live as long as it does.
+#[derive(Debug)]
+pub struct ResponseBody {
+    source: Source,
+    ticket: Ticket,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Rhumb's own answer.
+    Own(Option<Bytes>),
+    /// An origin's.
+    Origin(OriginBody),
+}
+
+#[derive(Debug)]
+struct OriginBody {
+    incoming: Incoming,
+    ended: bool,
+    stall_timeout: Duration,
+    stalled_until: Option<Instant>,
+    request: Option<Rc<Progress>>,
+    lease: Option<Lease<RequestBody>>,
+    _in_flight: InFlight,
+}
+
+/// The parts of an exchange that live until its response has been sent.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) lease: Lease<RequestBody>,
+    pub(super) in_flight: InFlight,
+    pub(super) request: Option<Rc<Progress>>,
+    pub(super) stall_timeout: Duration,
+}
+
+impl ResponseBody {
+    pub(super) fn own(bytes: Bytes, ticket: Ticket) -> Self {
+        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), ticket }
+    }
+
+    pub(super) fn origin(incoming: Incoming, exchange: Exchange, ticket: Ticket) -> Self {
+        let Exchange { lease, in_flight, request, stall_timeout } = exchange;
+        let source = Source::Origin(OriginBody {
+            incoming,
+            ended: false,
+            stall_timeout,
+            stalled_until: None,
+            request,
+            lease: Some(lease),
+            _in_flight: in_flight,
+        });
+        Self { source, ticket }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        match &mut this.source {
+            Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Origin(body) => body.poll_frame(cx, this.ticket.connection()),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Origin(body) => body.ended || body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Source::Origin(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+/// An origin stopped sending in the middle of a response.
+#[derive(Debug, thiserror::Error)]
+#[error("the origin sent nothing more for {0:?}")]
+struct Stalled(Duration);
+
+impl OriginBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let watch = &connection.watch;
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                if self.stalled_until.take().is_some() {
+                    watch.stop_waiting();
+                }
+                self.ended |= frame.is_none();
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => {
+                let until =
+                    *self.stalled_until.get_or_insert_with(|| Instant::now() + self.stall_timeout);
+                if watch.passed(until) {
+                    return Poll::Ready(Some(Err(Stalled(self.stall_timeout).into())));
+                }
+                watch.wait_until(until);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for OriginBody {
+    /// The connection serves again only if both messages on it came to their end; an early
+    /// response or an unread body leaves bytes on it that belong to no later exchange.
+    fn drop(&mut self) {
+        let response_ended = self.ended || self.incoming.is_end_stream();
+        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
+        if response_ended
+            && request_ended
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back(Instant::now());
+        }
+    }
+}
+
+/// Shortest stall that is waited for while a request body arrives.
+pub(super) const REQUEST_STALL: Duration = limits::BODY_PROGRESS_TIMEOUT;

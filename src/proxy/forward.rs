@@ -1,0 +1,329 @@
+//! Sending a request to the endpoints of its decision, one after the other, until one answers.
+//!
+//! Which endpoint comes next is `retry`'s choice; what may be sent twice is its rule.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::body::{Exchange, Progress, REQUEST_STALL, RequestBody, ResponseBody};
+use super::context::{Connection, Upstream, View};
+use super::error::ErrorReason;
+use super::expect::Gate;
+use super::handler::{Identity, refuse};
+use super::headers::prepare_response;
+use super::retry::{Tried, is_idempotent, next_target};
+use super::saved::SavedRequest;
+use super::screen::path;
+use super::ticket::{InFlight, Ticket};
+use super::watch::stall_timeout;
+use crate::config::Deployment;
+use crate::metrics::PairSeries;
+use crate::model::{EndpointSignal, SignalKind, limits};
+use crate::routing::{Decision, Draws, NoTrace, decide};
+use crate::upstream::{ConnectError, Lease};
+
+/// A request that has been decided.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) view: Rc<View>,
+    pub(super) decision: Decision,
+    pub(super) draws: Draws,
+    pub(super) who: Identity,
+}
+
+/// A decided request on its way.
+#[derive(Debug)]
+pub(super) struct Forward {
+    ticket: Ticket,
+    routed: Routed,
+    id: HeaderValue,
+    progress: Option<Rc<Progress>>,
+    gate: Option<Gate>,
+    saved: Option<SavedRequest>,
+    tried: Tried,
+}
+
+/// An attempt that brought no response.
+struct Failed {
+    reason: ErrorReason,
+    /// What the endpoint is to blame for, if it is.
+    signal: Option<SignalKind>,
+    /// The request, if not a byte of it was sent.
+    unsent: Option<Request<RequestBody>>,
+}
+
+/// Where an attempt goes.
+struct Target {
+    endpoint: Rc<Upstream>,
+    series: Arc<PairSeries>,
+}
+
+impl Forward {
+    pub(super) fn new(
+        ticket: Ticket,
+        routed: Routed,
+        id: HeaderValue,
+        progress: Option<Rc<Progress>>,
+        gate: Option<Gate>,
+    ) -> Self {
+        Self { ticket, routed, id, progress, gate, saved: None, tried: Tried::default() }
+    }
+
+    /// Attempts until there is a response, or nothing is left to try.
+    pub(super) async fn run(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+        self.count_decision();
+        let retries = self.settings().map_or(0, |settings| settings.retries.attempts);
+        if retries > 0 && self.progress.is_none() && is_idempotent(request.method()) {
+            self.saved = Some(SavedRequest::of(&request));
+        }
+        let mut last = ErrorReason::Unreachable;
+        loop {
+            let Some(target) = self.target() else { break };
+            self.ticket.count_in(&target.series);
+            let failed = match self.attempt(&target, request).await {
+                Ok((response, exchange)) => return self.respond(response, exchange),
+                Err(failed) => failed,
+            };
+            last = failed.reason;
+            if let Some(kind) = failed.signal {
+                self.blame(&target, kind);
+            }
+            let again = failed.unsent.or_else(|| Some(self.saved.as_ref()?.restore()));
+            match again {
+                Some(again) if self.tried.count() <= retries && self.in_time() => request = again,
+                _ => break,
+            }
+            self.look_again(&request);
+        }
+        let close = self.progress.as_ref().is_some_and(|progress| !progress.finished());
+        refuse(self.ticket, last, Some(&self.id), close)
+    }
+
+    fn settings(&self) -> Option<&Arc<Deployment>> {
+        let plan = &self.routed.view.snapshot.table.plan;
+        Some(&plan.deployment(self.routed.decision.deployment)?.settings)
+    }
+
+    fn count_decision(&self) {
+        let Routed { view, decision, .. } = &self.routed;
+        let worker = &self.ticket.connection().worker;
+        let series = view.series(worker, decision.deployment, decision.order.first().copied());
+        if let Some(counter) = series.decisions.get(decision.reason as usize) {
+            counter.increment();
+        }
+    }
+
+    /// The next endpoint, marked as tried.
+    fn target(&mut self) -> Option<Target> {
+        let Routed { view, decision, draws, .. } = &self.routed;
+        let table = &view.snapshot.table;
+        let load = |id| view.outstanding(id);
+        let (position, index) = next_target(table, decision, &self.tried, draws.entropy, load)?;
+        let region = table.plan.deployment(decision.deployment)?.region(position)?;
+        let endpoint = Rc::clone(view.endpoint(region.endpoints.get(index)?.id)?);
+        let worker = &self.ticket.connection().worker;
+        let series = Arc::clone(view.series(worker, decision.deployment, Some(position)));
+        if self.tried.count() > 0 {
+            series.retries.increment();
+        }
+        self.tried.push(endpoint.id());
+        Some(Target { endpoint, series })
+    }
+
+    /// A retry decides again when the table has changed: it sees the failover.
+    fn look_again(&mut self, request: &Request<RequestBody>) {
+        let view = self.ticket.connection().worker.view();
+        if Rc::ptr_eq(&view, &self.routed.view) {
+            return;
+        }
+        let facts = self.routed.who.facts(request.method(), path(request.uri()), request.headers());
+        // Where the new table would refuse, the old decision's alternates are still worth a try.
+        if let Ok(decision) = decide(&view.snapshot.table, &facts, self.routed.draws, &mut NoTrace)
+        {
+            self.routed.decision = decision;
+            self.routed.view = view;
+        }
+    }
+
+    fn in_time(&self) -> bool {
+        let most = self.settings().map_or(limits::REQUEST_TIMEOUT, |s| s.timeouts.request);
+        self.ticket.started().elapsed() < most
+    }
+
+    fn blame(&self, target: &Target, kind: SignalKind) {
+        if let Some(counter) = target.series.signals.get(kind as usize) {
+            counter.increment();
+        }
+        let endpoint = target.endpoint.id();
+        let consecutive = target.endpoint.failed();
+        self.ticket.connection().worker.signal(EndpointSignal { endpoint, kind, consecutive });
+    }
+
+    /// One endpoint. A kept connection that turns out to be dead says nothing about its endpoint:
+    /// the request goes there again on a new one, if it may be sent again at all.
+    async fn attempt(
+        &self,
+        target: &Target,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Exchange), Failed> {
+        let started = Instant::now();
+        let in_flight = InFlight::new(&target.series);
+        let mut kept = target.endpoint.checkout(started);
+        let (response, lease) = loop {
+            let lease = match kept.take() {
+                Some(lease) => lease,
+                None => match self.connect(target).await {
+                    Ok(lease) => lease,
+                    Err(error) => return Err(Failed::connect(&error, request)),
+                },
+            };
+            let reused = lease.reused();
+            match self.exchange(lease, request, started).await {
+                Ok(done) => break done,
+                Err(failed) if reused && failed.signal == Some(SignalKind::Reset) => {
+                    match failed.unsent.or_else(|| Some(self.saved.as_ref()?.restore())) {
+                        Some(again) => request = again,
+                        None => return Err(Failed { unsent: None, ..failed }),
+                    }
+                }
+                Err(failed) => return Err(failed),
+            }
+        };
+        target.endpoint.succeeded();
+        target.series.upstream_duration.record(started.elapsed());
+        let stall_timeout = stall_timeout(response.headers());
+        let request = self.progress.clone();
+        Ok((response, Exchange { lease, in_flight, request, stall_timeout }))
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Lease<RequestBody>, ConnectError> {
+        let most = self.settings().map_or(limits::CONNECT_TIMEOUT, |s| s.timeouts.connect);
+        let lease = target.endpoint.connect(most).await?;
+        self.ticket.connection().worker.series.upstream_connections.increment();
+        Ok(lease)
+    }
+
+    /// Sends the request and waits for the head of its response.
+    async fn exchange(
+        &self,
+        mut lease: Lease<RequestBody>,
+        mut request: Request<RequestBody>,
+        started: Instant,
+    ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
+        if let Some(gate) = self.gate.clone() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    gate.open();
+                }
+            });
+        }
+        let mut sending = pin!(lease.sender.try_send_request(request));
+        let connection = self.ticket.connection();
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(result) = sending.as_mut().poll(cx) {
+                connection.watch.stop_waiting();
+                return Poll::Ready(Ok(result));
+            }
+            self.poll_patience(connection, started).map(Err)
+        })
+        .await;
+        match outcome {
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                // Nobody asked for another protocol: `Upgrade` was not passed on.
+                Err(Failed { reason: ErrorReason::UpstreamProtocol, signal: None, unsent: None })
+            }
+            Ok(Ok(response)) => Ok((response, lease)),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message();
+                Err(self.broken(&error.into_error(), unsent))
+            }
+            Err(reason) => {
+                let signal = (reason == ErrorReason::UpstreamTimeout)
+                    .then_some(SignalKind::FirstByteTimeout);
+                Err(Failed { reason, signal, unsent: None })
+            }
+        }
+    }
+
+    /// Waits no longer than this exchange may take in the state it is in.
+    fn poll_patience(&self, connection: &Connection, started: Instant) -> Poll<ErrorReason> {
+        loop {
+            let (deadline, reason) = self.deadline(started);
+            if !connection.watch.passed(deadline) {
+                connection.watch.wait_until(deadline);
+                return Poll::Pending;
+            }
+            match &self.gate {
+                // The origin did not say; RFC 9110 section 10.1.1 lets the body go then.
+                Some(gate) if !gate.is_open() => gate.open(),
+                _ => return Poll::Ready(reason),
+            }
+        }
+    }
+
+    fn deadline(&self, started: Instant) -> (Instant, ErrorReason) {
+        let timeouts = self.settings().map(|settings| &settings.timeouts);
+        let first_byte = timeouts.map_or(limits::RESPONSE_HEAD_TIMEOUT, |t| t.first_byte);
+        if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
+            let most = limits::EXPECT_CONTINUE_TIMEOUT;
+            return (started + most, ErrorReason::UpstreamTimeout);
+        }
+        match &self.progress {
+            Some(progress) if !progress.finished() => {
+                let reason = match progress.starved() {
+                    true => ErrorReason::RequestTimeout,
+                    false => ErrorReason::UpstreamTimeout,
+                };
+                (progress.last().max(started) + REQUEST_STALL, reason)
+            }
+            Some(progress) => (progress.last() + first_byte, ErrorReason::UpstreamTimeout),
+            None => {
+                let whole = timeouts.map_or(limits::REQUEST_TIMEOUT, |t| t.request);
+                let deadline = (started + first_byte).min(self.ticket.started() + whole);
+                (deadline, ErrorReason::UpstreamTimeout)
+            }
+        }
+    }
+
+    fn broken(&self, error: &hyper::Error, unsent: Option<Request<RequestBody>>) -> Failed {
+        let client_broke_off = self.progress.as_ref().is_some_and(|progress| progress.failed());
+        let (reason, signal) = if client_broke_off {
+            (ErrorReason::Malformed, None)
+        } else if error.is_parse() {
+            (ErrorReason::UpstreamProtocol, None)
+        } else {
+            (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
+        };
+        Failed { reason, signal, unsent }
+    }
+
+    fn respond(self, response: Response<Incoming>, exchange: Exchange) -> Response<ResponseBody> {
+        let mut ticket = self.ticket;
+        let (mut parts, incoming) = response.into_parts();
+        ticket.answered(parts.status.as_u16());
+        prepare_response(&mut parts.headers, parts.version);
+        if ticket.connection().watch.draining() {
+            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        parts.version = http::Version::HTTP_11;
+        Response::from_parts(parts, ResponseBody::origin(incoming, exchange, ticket))
+    }
+}
+
+impl Failed {
+    fn connect(error: &ConnectError, request: Request<RequestBody>) -> Self {
+        let signal = match error {
+            ConnectError::Timeout { .. } => SignalKind::ConnectTimeout,
+            ConnectError::Io { .. } | ConnectError::Handshake { .. } => SignalKind::ConnectFailed,
+        };
+        tracing::debug!(%error, "attempt failed");
+        Self { reason: ErrorReason::Unreachable, signal: Some(signal), unsent: Some(request) }
+    }
+}

@@ -1,0 +1,209 @@
+//! What is taken off a message and what is put on it, on its way through.
+//!
+//! Hop-by-hop fields end here in both directions (RFC 9110 section 7.6.1), also those that the
+//! message's own `Connection` names; and they end before Rhumb adds its own fields, so that no
+//! client can have those removed by naming them.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::context::Connection;
+use crate::config::ClientTrust;
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Longest request id that is kept from a trusted peer.
+const REQUEST_ID_BYTES: usize = 128;
+
+/// Which fields a message has, found in one pass instead of a look-up each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    connection: bool,
+    te: bool,
+    rare_hop: bool,
+    forwarded_for: bool,
+    forwarded_proto: bool,
+    forwarded_host: bool,
+    forwarded: bool,
+    request_id: bool,
+}
+
+impl Present {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => present.connection = true,
+                "te" => present.te = true,
+                "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "proxy-authenticate"
+                | "proxy-authorization" => present.rare_hop = true,
+                "x-forwarded-for" => present.forwarded_for = true,
+                "x-forwarded-proto" => present.forwarded_proto = true,
+                "x-forwarded-host" => present.forwarded_host = true,
+                "forwarded" => present.forwarded = true,
+                "x-request-id" => present.request_id = true,
+                _ => {}
+            }
+        }
+        present
+    }
+}
+
+/// Makes a client's request head into the one that goes to an origin. Returns the request's id.
+pub(super) fn prepare_request(
+    headers: &mut HeaderMap,
+    version: Version,
+    trusted: bool,
+    trust: &ClientTrust,
+    connection: &Connection,
+) -> HeaderValue {
+    let present = Present::of(headers);
+    let wants_trailers = present.te && te_trailers(headers);
+    strip_hop_by_hop(headers, present, true);
+    if wants_trailers {
+        // `TE: trailers` is for the next hop, and Rhumb passes trailers on.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if !trusted {
+        for name in &trust.country_headers {
+            headers.remove(name);
+        }
+        if present.forwarded {
+            headers.remove(FORWARDED);
+        }
+    }
+    forwarded_for(headers, present.forwarded_for && trusted, connection);
+    if !(present.forwarded_proto && trusted) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if !(present.forwarded_host && trusted) {
+        match headers.get(HOST).cloned() {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
+    append_via(headers, version);
+    let kept = headers.get(X_REQUEST_ID).filter(|_| present.request_id && trusted);
+    if let Some(id) = kept.filter(|id| id.len() <= REQUEST_ID_BYTES && !id.is_empty()) {
+        return id.clone();
+    }
+    let id = request_id(connection);
+    headers.insert(X_REQUEST_ID, id.clone());
+    id
+}
+
+/// Makes an origin's response head into the one that goes to the client.
+pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
+    let present = Present::of(headers);
+    strip_hop_by_hop(headers, present, false);
+    append_via(headers, version);
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
+    if present.connection {
+        strip_named(headers, request);
+        headers.remove(CONNECTION);
+    }
+    if present.te {
+        headers.remove(TE);
+    }
+    if present.rare_hop {
+        for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TRANSFER_ENCODING, &UPGRADE] {
+            headers.remove(name);
+        }
+        headers.remove(PROXY_AUTHENTICATE);
+        headers.remove(PROXY_AUTHORIZATION);
+    }
+}
+
+/// Removes what `Connection` names, except fields that are never hop-by-hop: a message could
+/// otherwise have its framing, its host or its client's address removed.
+fn strip_named(headers: &mut HeaderMap, request: bool) {
+    let named = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect::<Vec<_>>();
+    for name in named {
+        let end_to_end = matches!(
+            name.as_str(),
+            "host"
+                | "content-length"
+                | "content-type"
+                | "authorization"
+                | "cookie"
+                | "trailer"
+                | "cache-control"
+                | "x-forwarded-for"
+                | "x-forwarded-proto"
+                | "x-forwarded-host"
+                | "forwarded"
+                | "via"
+                | "x-request-id"
+        );
+        if !(end_to_end && (request || name == TRAILER || name == "content-length")) {
+            headers.remove(name);
+        }
+    }
+}
+
+fn te_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The peer at the end of a trusted list; from anyone else the list is not passed on at all.
+fn forwarded_for(headers: &mut HeaderMap, keep: bool, connection: &Connection) {
+    let mut value = None;
+    if keep {
+        let mut list = Vec::with_capacity(64);
+        for line in headers.get_all(X_FORWARDED_FOR) {
+            list.extend_from_slice(line.as_bytes());
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(connection.peer_text.as_bytes());
+        value = HeaderValue::from_maybe_shared(Bytes::from(list)).ok();
+    }
+    headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| connection.peer_text.clone()));
+}
+
+fn append_via(headers: &mut HeaderMap, version: Version) {
+    let via = if version == Version::HTTP_10 { "1.0 rhumb" } else { "1.1 rhumb" };
+    headers.append(VIA, HeaderValue::from_static(via));
+}
+
+/// 128 random bits in hexadecimal.
+fn request_id(connection: &Connection) -> HeaderValue {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0_u8; 32];
+    let bits = [connection.worker.entropy(), connection.worker.entropy()];
+    for (i, byte) in text.iter_mut().enumerate() {
+        let nibble = bits[i / 16] >> (i % 16 * 4) & 15;
+        *byte = DIGITS[nibble as usize];
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+}
+
+/// An address as a header value.
+pub(super) fn address_text(address: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}

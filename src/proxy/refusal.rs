@@ -1,0 +1,25 @@
+//! Problem details for requests that never became one: hyper answers an unreadable head by itself
+//! and with an empty body, and a head that is too slow is not answered at all.
+
+use super::error::ErrorReason;
+
+/// The bytes of a whole HTTP/1.1 response that ends the connection.
+pub fn refusal_bytes(reason: ErrorReason) -> Vec<u8> {
+    let response = reason.response(None, true);
+    let mut bytes = format!(
+        "HTTP/1.1 {} {}\r\n",
+        reason.status(),
+        response.status().canonical_reason().unwrap_or("Error")
+    )
+    .into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\n\r\n", response.body().len()).as_bytes());
+    bytes.extend_from_slice(response.body());
+    bytes
+}

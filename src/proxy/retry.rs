@@ -1,0 +1,99 @@
+//! Whether a failed attempt may be made again, and where: pure.
+//!
+//! The one rule above all: a request that is not idempotent and that an origin may have received
+//! is never sent twice.
+
+use arrayvec::ArrayVec;
+use http::Method;
+
+use crate::model::{EndpointId, limits};
+use crate::routing::{Decision, RegionPosition, Table, choose_endpoint};
+
+/// Endpoints tried in one region before the next region is.
+const TRIES_PER_REGION: u32 = 2;
+const ATTEMPTS: usize = limits::RETRY_ATTEMPTS_MAX as usize + 1;
+
+/// Whether a request may be sent again although an origin may have received it (RFC 9110 section
+/// 9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// What was tried for one request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tried(ArrayVec<EndpointId, ATTEMPTS>);
+
+impl Tried {
+    /// Attempts so far.
+    pub(super) fn count(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    pub(super) fn push(&mut self, endpoint: EndpointId) {
+        // Beyond the limit no further attempt is made, so there is nothing to remember.
+        let _ = self.0.try_push(endpoint);
+    }
+
+    fn mask(&self, table: &Table, decision: &Decision, position: RegionPosition) -> u128 {
+        let region = table.plan.deployment(decision.deployment).and_then(|d| d.region(position));
+        region.map_or(0, |region| {
+            let tried = region.endpoints.iter().enumerate();
+            let tried = tried.filter(|(_, endpoint)| self.0.contains(&endpoint.id));
+            tried.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0))
+        })
+    }
+}
+
+/// The next endpoint to try, in the order of the decision: a second endpoint of a region, then
+/// the next region; when every region had its tries, the remaining endpoints.
+pub(super) fn next_target(
+    table: &Table,
+    decision: &Decision,
+    tried: &Tried,
+    entropy: u64,
+    load: impl Fn(EndpointId) -> u32,
+) -> Option<(RegionPosition, usize)> {
+    let (plan, health) = table.deployment(decision.deployment)?;
+    let pick = |position: RegionPosition, most: u32| {
+        let mask = tried.mask(table, decision, position);
+        if mask.count_ones() >= most {
+            return None;
+        }
+        let up = health.region(position).endpoints_up;
+        // Each attempt draws anew, or the endpoint drawn second would never be drawn first.
+        let entropy = entropy.wrapping_add(u64::from(tried.count()));
+        let index = choose_endpoint(plan.region(position)?, up, mask, entropy, &load)?;
+        Some((position, index))
+    };
+    let regions = || decision.order.iter().copied();
+    regions()
+        .find_map(|position| pick(position, TRIES_PER_REGION))
+        .or_else(|| regions().find_map(|position| pick(position, u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_idempotent_methods_are_repeated() {
+        for (method, expected) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("OPTIONS", true),
+            ("PUT", true),
+            ("DELETE", true),
+            ("TRACE", true),
+            ("POST", false),
+            ("PATCH", false),
+            ("CONNECT", false),
+            ("PROPFIND", false),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(is_idempotent(&method), expected, "{method}");
+        }
+    }
+}

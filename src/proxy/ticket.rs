@@ -1,0 +1,73 @@
+//! What is counted of one request, whatever becomes of it: a ticket is drawn when the head is
+//! complete and counted when it is dropped, be that after the last byte or because the client left.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::metrics::PairSeries;
+
+use super::context::Connection;
+
+/// The status counted for a client that left before it had a response, as nginx counts it.
+const CLIENT_LEFT: u16 = 499;
+
+/// One request from its head to its end.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    connection: Rc<Connection>,
+    series: Arc<PairSeries>,
+    started: Instant,
+    status: u16,
+}
+
+impl Ticket {
+    pub(super) fn new(connection: Rc<Connection>, started: Instant) -> Self {
+        let series = Arc::clone(&connection.worker.unrouted);
+        Self { connection, series, started, status: CLIENT_LEFT }
+    }
+
+    /// From here on the request counts there.
+    pub(super) fn count_in(&mut self, series: &Arc<PairSeries>) {
+        self.series = Arc::clone(series);
+    }
+
+    /// The response's status.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.series.requests.increment(self.status);
+        self.series.request_duration.record(now.saturating_duration_since(self.started));
+        self.connection.watch.request_ended(now);
+    }
+}
+
+/// One attempt at a region, counted as in flight for as long as it lives.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<PairSeries>);
+
+impl InFlight {
+    pub(super) fn new(series: &Arc<PairSeries>) -> Self {
+        series.started.increment();
+        Self(Arc::clone(series))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.ended.increment();
+    }
+}

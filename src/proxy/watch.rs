@@ -1,0 +1,200 @@
+//! What one client connection is waiting for, and until when.
+//!
+//! Arming a timer for every wait of every request would cost more than routing it. Instead all
+//! waits of a connection write their deadline here, and the connection's driver keeps one timer
+//! that it moves only when it fires or when a deadline comes to lie before it.
+
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::model::limits;
+
+/// What a client connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for the first byte of the first request.
+    Fresh,
+    /// Waiting for the first byte of a further request.
+    Idle,
+    /// In the middle of a request's head.
+    Head,
+    /// A request is being answered.
+    Request,
+    /// The last response is decided to its end but not yet written to its end.
+    Flushing,
+}
+
+/// The waits of one client connection.
+#[derive(Debug)]
+pub struct Watch {
+    phase: Cell<Phase>,
+    phase_deadline: Cell<Option<Instant>>,
+    request_deadline: Cell<Option<Instant>>,
+    write_blocked: Cell<bool>,
+    write_deadline: Cell<Option<Instant>>,
+    clock: Cell<Instant>,
+    ambiguous: Cell<bool>,
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Watch {
+    /// A connection that was accepted at `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            phase: Cell::new(Phase::Fresh),
+            phase_deadline: Cell::new(Some(now + limits::FIRST_BYTE_TIMEOUT)),
+            request_deadline: Cell::default(),
+            write_blocked: Cell::default(),
+            write_deadline: Cell::default(),
+            clock: Cell::new(now),
+            ambiguous: Cell::default(),
+            draining: Cell::default(),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// What the connection is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Bytes came while no request was under way.
+    pub fn bytes_received(&self) {
+        if matches!(self.phase.get(), Phase::Fresh | Phase::Idle) {
+            self.phase.set(Phase::Head);
+            // Most heads come whole; the driver sets a deadline for those that do not.
+            self.phase_deadline.set(None);
+        }
+    }
+
+    /// A request's head is complete.
+    pub fn request_started(&self, now: Instant) {
+        self.phase.set(Phase::Request);
+        self.phase_deadline.set(None);
+        self.clock.set(now);
+    }
+
+    /// The response is decided to its end.
+    pub fn request_ended(&self, now: Instant) {
+        self.phase.set(Phase::Flushing);
+        self.phase_deadline.set(Some(now + limits::KEEP_ALIVE_IDLE_TIMEOUT));
+        self.request_deadline.set(None);
+    }
+
+    /// Everything that was written has left.
+    pub fn flushed(&self) {
+        if self.phase.get() == Phase::Flushing {
+            self.phase.set(Phase::Idle);
+        }
+    }
+
+    /// The client does not take what is written to it.
+    pub fn write_blocked(&self) {
+        self.write_blocked.set(true);
+    }
+
+    /// The client took something.
+    pub fn write_progressed(&self) {
+        if self.write_blocked.get() {
+            self.write_blocked.set(false);
+            self.write_deadline.set(None);
+        }
+    }
+
+    /// The request under way waits until `deadline`.
+    pub fn wait_until(&self, deadline: Instant) {
+        self.request_deadline.set(Some(deadline));
+    }
+
+    /// The request under way waits for nothing.
+    pub fn stop_waiting(&self) {
+        self.request_deadline.set(None);
+    }
+
+    /// Whether a deadline has passed, as far as the driver has looked.
+    pub fn passed(&self, deadline: Instant) -> bool {
+        self.clock.get() >= deadline
+    }
+
+    /// The time when the driver or a request last looked.
+    pub fn clock(&self) -> Instant {
+        self.clock.get()
+    }
+
+    /// The head now being read frames its body in two ways.
+    pub fn mark_ambiguous(&self) {
+        self.ambiguous.set(true);
+    }
+
+    /// Whether the head that was just read frames its body in two ways; asks once.
+    pub fn take_ambiguous(&self) -> bool {
+        self.ambiguous.replace(false)
+    }
+
+    /// Remembers how to wake the connection's task; the same one as long as it lives.
+    pub fn remember(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if known.is_none() {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// The process is about to end: no further request on this connection.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether the process is about to end.
+    pub fn draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// For the driver, after it let the connection work: the next moment to look again. Reads the
+    /// clock only when a wait began for which nobody set a deadline yet.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.phase.get() == Phase::Head && self.phase_deadline.get().is_none() {
+            self.phase_deadline.set(Some(self.look() + limits::REQUEST_HEAD_TIMEOUT));
+        }
+        if self.write_blocked.get() && self.write_deadline.get().is_none() {
+            self.write_deadline.set(Some(self.look() + limits::BODY_PROGRESS_TIMEOUT));
+        }
+        [self.phase_deadline.get(), self.request_deadline.get(), self.write_deadline.get()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// For the driver, when its timer fired at `now`: whether the connection has to go. If not,
+    /// the request under way may have something to do.
+    pub fn fired(&self, now: Instant) -> bool {
+        self.clock.set(now);
+        let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if over(self.phase_deadline.get()) || over(self.write_deadline.get()) {
+            return true;
+        }
+        if over(self.request_deadline.get()) {
+            // The request is about to be asked; if it wants to go on waiting it says so again.
+            self.request_deadline.set(None);
+        }
+        false
+    }
+
+    fn look(&self) -> Instant {
+        let now = Instant::now();
+        self.clock.set(now);
+        now
+    }
+}
+
+/// How long a stalled body may stall: long for streams that are meant to be silent at times.
+pub(super) fn stall_timeout(headers: &http::HeaderMap) -> Duration {
+    let silent = headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    if silent { limits::STREAM_IDLE_TIMEOUT } else { limits::BODY_PROGRESS_TIMEOUT }
+}
