@@ -85,7 +85,7 @@ impl WorkerContext {
         registry: Arc<Registry>,
         signals: mpsc::Sender<EndpointSignal>,
     ) -> Self {
-        let view = View::new(live.load(), None);
+        let view = View::new(&live.load(), None);
         Self {
             series: registry.worker(),
             unrouted: registry.pair(number, &PairKey::NONE),
@@ -102,7 +102,7 @@ impl WorkerContext {
     pub(super) fn view(&self) -> Rc<View> {
         let mut view = self.view.borrow_mut();
         if !self.live.is_current(&view.snapshot) {
-            *view = Rc::new(View::new(self.live.load(), Some(&view)));
+            *view = Rc::new(View::new(&self.live.load(), Some(&view)));
         }
         Rc::clone(&view)
     }
@@ -134,7 +134,7 @@ impl WorkerContext {
 }
 
 impl View {
-    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    fn new(snapshot: &Arc<Snapshot>, before: Option<&Self>) -> Self {
         let plan = &snapshot.table.plan;
         let mut endpoints: Vec<Option<Rc<Upstream>>> = Vec::new();
         for endpoint in plan.endpoints() {
@@ -163,7 +163,7 @@ impl View {
             turn: Cell::new(turns.get(&deployment.name).copied().unwrap_or(0)),
             series: vec![OnceCell::new(); deployment.regions.len() + 1],
         });
-        Self { deployments: deployments.collect(), endpoints, snapshot: Arc::clone(&snapshot) }
+        Self { deployments: deployments.collect(), endpoints, snapshot: Arc::clone(snapshot) }
     }
 
     /// This worker's side of an endpoint.

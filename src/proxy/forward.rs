@@ -20,7 +20,7 @@ use super::handler::{Identity, refuse};
 use super::headers::prepare_response;
 use super::retry::{Tried, is_idempotent, next_target};
 use super::saved::SavedRequest;
-use super::screen::path;
+use super::screen::{path, screened_host};
 use super::ticket::{InFlight, Ticket};
 use super::watch::stall_timeout;
 use crate::config::Deployment;
@@ -50,6 +50,9 @@ pub(super) struct Forward {
     tried: Tried,
 }
 
+/// What came of all attempts.
+pub(super) type Outcome = Result<(Response<Incoming>, Exchange), ErrorReason>;
+
 /// An attempt that brought no response.
 struct Failed {
     reason: ErrorReason,
@@ -77,7 +80,7 @@ impl Forward {
     }
 
     /// Attempts until there is a response, or nothing is left to try.
-    pub(super) async fn run(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+    pub(super) async fn run(&mut self, mut request: Request<RequestBody>) -> Outcome {
         self.count_decision();
         let retries = self.settings().map_or(0, |settings| settings.retries.attempts);
         if retries > 0 && self.progress.is_none() && is_idempotent(request.method()) {
@@ -88,7 +91,7 @@ impl Forward {
             let Some(target) = self.target() else { break };
             self.ticket.count_in(&target.series);
             let failed = match self.attempt(&target, request).await {
-                Ok((response, exchange)) => return self.respond(response, exchange),
+                Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
             last = failed.reason;
@@ -102,8 +105,7 @@ impl Forward {
             }
             self.look_again(&request);
         }
-        let close = self.progress.as_ref().is_some_and(|progress| !progress.finished());
-        refuse(self.ticket, last, Some(&self.id), close)
+        Err(last)
     }
 
     fn settings(&self) -> Option<&Arc<Deployment>> {
@@ -143,7 +145,9 @@ impl Forward {
         if Rc::ptr_eq(&view, &self.routed.view) {
             return;
         }
-        let facts = self.routed.who.facts(request.method(), path(request.uri()), request.headers());
+        let host = screened_host(request.headers());
+        let facts =
+            self.routed.who.facts(request.method(), &host, path(request.uri()), request.headers());
         // Where the new table would refuse, the old decision's alternates are still worth a try.
         if let Ok(decision) = decide(&view.snapshot.table, &facts, self.routed.draws, &mut NoTrace)
         {
@@ -304,8 +308,16 @@ impl Forward {
         Failed { reason, signal, unsent }
     }
 
-    fn respond(self, response: Response<Incoming>, exchange: Exchange) -> Response<ResponseBody> {
+    /// The answer to the client.
+    pub(super) fn respond(self, outcome: Outcome) -> Response<ResponseBody> {
         let mut ticket = self.ticket;
+        let (response, exchange) = match outcome {
+            Ok(done) => done,
+            Err(reason) => {
+                let close = self.progress.is_some_and(|progress| !progress.finished());
+                return refuse(ticket, reason, Some(&self.id), close);
+            }
+        };
         let (mut parts, incoming) = response.into_parts();
         ticket.answered(parts.status.as_u16());
         prepare_response(&mut parts.headers, parts.version);
