@@ -126,6 +126,6 @@ pub const CHECKS_IN_DOUBT: usize = 4;
 /// Once an endpoint seems to hang, a check of it fails after this many times its usual duration.
 pub const CHECK_HANG_FACTOR: u32 = 4;
 /// Shortest time that a check of an endpoint that seems to hang is given.
-pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(75);
 /// Timeouts of real requests in a row that make an endpoint seem to hang.
 pub const HANG_SIGNALS: u32 = 3;
