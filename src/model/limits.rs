@@ -43,7 +43,8 @@ pub const LATENCY_TABLE_BYTES: u64 = 256 << 20;
 /// Bytes of a GeoIP database.
 pub const GEOIP_BYTES: u64 = 1 << 30;
 
-/// Header fields of one HTTP/1 message.
+/// Header fields of one HTTP/1 message. This is hyper's own default, and it has to stay that: set
+/// explicitly, even to the same number, hyper clears a table of that size for each message.
 pub const HEADER_FIELDS: usize = 100;
 /// Bytes of one HTTP/1 message head.
 pub const HEADER_BYTES: usize = 32 << 10;
@@ -125,6 +126,6 @@ pub const CHECKS_IN_DOUBT: usize = 4;
 /// Once an endpoint seems to hang, a check of it fails after this many times its usual duration.
 pub const CHECK_HANG_FACTOR: u32 = 4;
 /// Shortest time that a check of an endpoint that seems to hang is given.
-pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(75);
 /// Timeouts of real requests in a row that make an endpoint seem to hang.
 pub const HANG_SIGNALS: u32 = 3;
