@@ -26,7 +26,7 @@ mod traffic;
 mod watcher;
 mod world;
 
-use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -83,7 +83,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{}", super::report_error(&error));
+            // The terminal may be gone: then there is nobody to tell.
+            let _ = writeln!(stderr(), "{}", super::report_error(&error));
             ExitCode::FAILURE
         }
     }

@@ -3,6 +3,7 @@
 //! What is shown is `view`, how it looks is `draw`. The terminal is given back in every case.
 
 mod draw;
+mod keys;
 mod map;
 mod view;
 
@@ -10,13 +11,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::runtime::Runtime;
 
 use super::error::DemoError;
 use super::interrupt::Interrupted;
-use super::places::{COUNT, PLACES, STRETCHED};
+use super::places::{PLACES, STRETCHED};
 use super::stage::{Plan, Stage};
+use super::tally::Tally;
+use keys::{Action, Keys};
 use view::{Diary, View};
 
 /// Between two pictures.
@@ -32,17 +34,23 @@ pub(super) fn run(
     let mut diary = Diary::new(Instant::now());
     let shown = {
         let mut screen = Screen::open()?;
-        show(&mut screen.terminal, runtime, &mut stage, &mut diary, interrupted)
+        let keys = Keys::listen()?;
+        show(&mut screen.terminal, &keys, runtime, &mut stage, &mut diary, interrupted)
     };
     stage.quiet();
     let tally = stage.shared.tally();
-    let (requests, failed) = (tally.requests(), tally.failed());
-    println!("{requests} requests, {failed} failed");
+    // When the terminal is gone there is nobody to tell.
+    let _ = summarize(&mut io::stdout().lock(), &tally);
+    shown.map(|()| tally.failed() == 0)
+}
+
+/// What is left on the terminal.
+fn summarize(out: &mut dyn io::Write, tally: &Tally) -> io::Result<()> {
+    writeln!(out, "{} requests, {} failed", tally.requests(), tally.failed())?;
     for (at, country, failure) in &tally.failures {
-        println!("  {:.3} s, client in {country}: {failure}", at.as_secs_f64());
+        writeln!(out, "  {:.3} s, client in {country}: {failure}", at.as_secs_f64())?;
     }
-    drop(tally);
-    shown.map(|()| failed == 0)
+    Ok(())
 }
 
 /// The terminal, given back when it is dropped; a panic gives it back as well.
@@ -58,12 +66,14 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        // A terminal that is gone needs nothing back. (`ratatui::restore` would print, and so panic.)
+        let _ = ratatui::try_restore();
     }
 }
 
 fn show(
     terminal: &mut DefaultTerminal,
+    keys: &Keys,
     runtime: &Runtime,
     stage: &mut Stage,
     diary: &mut Diary,
@@ -75,57 +85,12 @@ fn show(
         let view = View::of(stage, diary);
         terminal.draw(|frame| draw::all(frame, &view)).map_err(DemoError::Terminal)?;
         let next = Instant::now() + REFRESH;
-        while let Some(left) = next.checked_duration_since(Instant::now()) {
-            if *interrupted.borrow() {
-                return Ok(());
-            }
-            match key(left).map_err(DemoError::Terminal)? {
-                Some(Action::Quit) => return Ok(()),
-                Some(action) => {
-                    perform(stage, diary, action)?;
-                    break;
-                }
-                None => {}
-            }
+        match keys.wait(next) {
+            _ if *interrupted.borrow() => return Ok(()),
+            Some(Action::Quit) => return Ok(()),
+            Some(action) => perform(stage, diary, action)?,
+            None => {}
         }
-    }
-}
-
-/// What a key asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    /// Kill a region's origin, or revive it.
-    Toggle(usize),
-    Reload,
-    /// Draw again.
-    Refresh,
-    Quit,
-}
-
-/// Waits for a key.
-fn key(patience: Duration) -> io::Result<Option<Action>> {
-    if !event::poll(patience)? {
-        return Ok(None);
-    }
-    Ok(match event::read()? {
-        Event::Key(key) if key.kind == KeyEventKind::Press => action(key),
-        Event::Resize(..) => Some(Action::Refresh),
-        _ => None,
-    })
-}
-
-fn action(key: KeyEvent) -> Option<Action> {
-    match key.code {
-        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(Action::Quit)
-        }
-        KeyCode::Char('q') | KeyCode::Esc => Some(Action::Quit),
-        KeyCode::Char('r') => Some(Action::Reload),
-        KeyCode::Char(digit) => {
-            let region = (digit.to_digit(10)? as usize).checked_sub(1)?;
-            (region < COUNT).then_some(Action::Toggle(region))
-        }
-        _ => None,
     }
 }
 
@@ -158,23 +123,4 @@ fn perform(stage: &mut Stage, diary: &mut Diary, action: Action) -> Result<(), D
         Action::Refresh | Action::Quit => {}
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_do_what_the_footer_says() {
-        let press = |code, modifiers| action(KeyEvent::new(code, modifiers));
-        let plain = |c| press(KeyCode::Char(c), KeyModifiers::NONE);
-        assert_eq!(plain('1'), Some(Action::Toggle(0)));
-        assert_eq!(plain('3'), Some(Action::Toggle(2)));
-        for c in ['0', '4', '9', 'x', 'c'] {
-            assert_eq!(plain(c), None, "{c}");
-        }
-        assert_eq!(plain('r'), Some(Action::Reload));
-        assert_eq!(plain('q'), Some(Action::Quit));
-        assert_eq!(press(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Action::Quit));
-    }
 }
