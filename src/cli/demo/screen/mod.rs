@@ -8,9 +8,16 @@ mod map;
 mod view;
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use tokio::runtime::Runtime;
 
 use super::error::DemoError;
@@ -54,21 +61,41 @@ fn summarize(out: &mut dyn io::Write, tally: &Tally) -> io::Result<()> {
 }
 
 /// The terminal, given back when it is dropped; a panic gives it back as well.
+///
+/// It may have gone away by then. `ratatui`'s own ways to give it back print an error in that case,
+/// which panics because standard error has gone away as well; so everything is done here.
 struct Screen {
-    terminal: DefaultTerminal,
+    terminal: ManuallyDrop<DefaultTerminal>,
 }
 
 impl Screen {
     fn open() -> Result<Self, DemoError> {
-        Ok(Self { terminal: ratatui::try_init().map_err(DemoError::Terminal)? })
+        Self::take().inspect_err(|_| give_back()).map_err(DemoError::Terminal)
+    }
+
+    fn take() -> io::Result<Self> {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            give_back();
+            before(info);
+        }));
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        let terminal = DefaultTerminal::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(Self { terminal: ManuallyDrop::new(terminal) })
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing back. (`ratatui::restore` would print, and so panic.)
-        let _ = ratatui::try_restore();
+        give_back();
     }
+}
+
+fn give_back() {
+    // A terminal that has gone away needs nothing back.
+    let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
 }
 
 fn show(
