@@ -14,6 +14,9 @@ pub struct Client {
     reader: BufReader<TcpStream>,
 }
 
+/// The sending side of a connection.
+pub struct Sender(TcpStream);
+
 /// A request that is being put together.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -83,6 +86,13 @@ impl Request {
     }
 }
 
+impl Sender {
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: &str) -> io::Result<()> {
+        self.0.write_all(bytes.as_bytes())
+    }
+}
+
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
@@ -129,6 +139,11 @@ impl Client {
     /// Sends bytes to someone who may not want them all.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// A second handle that only sends, for use while something is being read.
+    pub fn sender(&self) -> Sender {
+        Sender(self.reader.get_ref().try_clone().unwrap())
     }
 
     /// Says that nothing more will be sent.

@@ -1,13 +1,14 @@
 //! HTTP/1.1 messages as these tests read them: from raw bytes, strictly, and with nothing in
 //! common with the library that the proxy uses, so that the two cannot be wrong together.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
 /// Longest head that is read; more than any test sends on purpose.
 const HEAD_BYTES: usize = 1 << 20;
 
 /// A message's start line and fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Head {
     /// Every byte, with the empty line.
     pub raw: Vec<u8>,
@@ -73,6 +74,12 @@ impl Head {
     }
 }
 
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.raw))
+    }
+}
+
 /// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -87,7 +94,7 @@ pub enum Framing {
 }
 
 /// A body that was read to its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body {
     /// The content.
     pub bytes: Vec<u8>,
@@ -109,6 +116,14 @@ impl Body {
     /// The content as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = &self.bytes[..self.bytes.len().min(500)];
+        write!(f, "{} bytes: {:?}", self.bytes.len(), String::from_utf8_lossy(start))?;
+        if self.trailers.is_empty() { Ok(()) } else { write!(f, ", {:?}", self.trailers) }
     }
 }
 
