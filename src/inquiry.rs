@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 use serde::Deserialize;
 
 use crate::geo;
-use crate::proxy::{ErrorReason, screen};
+use crate::proxy::{ErrorReason, Present, screen};
 use crate::routing::{Draws, Explanation, Facts, explain};
 use crate::snapshot::Snapshot;
 
@@ -74,7 +74,8 @@ impl Inquiry {
     /// When it is no request, or one that would not be decided at all.
     pub fn explain(&self, snapshot: &Snapshot) -> Result<Explanation, InquiryError> {
         let parts = self.parts()?;
-        let host = screen::screen(&parts, false).map_err(InquiryError::Refused)?;
+        let host = screen::screen(&parts, &Present::of(&parts.headers), false)
+            .map_err(InquiryError::Refused)?;
         let peer = self.peer.unwrap_or(IpAddr::from([127, 0, 0, 1])).to_canonical();
         let trust = &snapshot.trust;
         let client = geo::client(peer, &parts.headers, trust);

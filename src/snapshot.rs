@@ -4,6 +4,7 @@
 //! trust, all of the same generation. Only the controller stores; everyone else loads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -24,27 +25,32 @@ pub struct Snapshot {
 
 /// The place where the current snapshot is.
 #[derive(Debug)]
-pub struct Live(ArcSwap<Snapshot>);
+pub struct Live {
+    current: ArcSwap<Snapshot>,
+    version: AtomicU64,
+}
 
 impl Live {
     /// With a first snapshot.
     pub fn new(first: Snapshot) -> Self {
-        Self(ArcSwap::from_pointee(first))
+        Self { current: ArcSwap::from_pointee(first), version: AtomicU64::new(0) }
     }
 
     /// The current snapshot.
     pub fn load(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
-    /// Whether `held` is still the current snapshot; cheaper than [`Live::load`].
+    /// Changes after each [`Live::store`]: whoever remembers the version from before it loaded
+    /// knows by one read whether there is something new.
     #[inline]
-    pub fn is_current(&self, held: &Arc<Snapshot>) -> bool {
-        std::ptr::eq(Arc::as_ptr(&self.0.load()), Arc::as_ptr(held))
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Puts a new snapshot in place; the controller's privilege.
     pub fn store(&self, next: Snapshot) {
-        self.0.store(Arc::new(next));
+        self.current.store(Arc::new(next));
+        self.version.fetch_add(1, Ordering::Release);
     }
 }

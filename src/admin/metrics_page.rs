@@ -14,6 +14,7 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     let mut page = Page::default();
     let snapshot = admin.live.load();
     page.sample(names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    page.sample(names::START_TIME, &[], admin.started_unix_seconds);
     page.sample(names::CONFIG_GENERATION, &[], snapshot.table.generation as f64);
     geoip(&mut page, &snapshot);
     health(&mut page, &snapshot);

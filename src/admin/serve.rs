@@ -32,6 +32,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
+    /// When the process started, in Unix time.
+    pub started_unix_seconds: f64,
 }
 
 /// The admin address, ready to serve.

@@ -4,6 +4,7 @@
 //! failover may wait. What is valid goes to the controller; what is not is reported to it, and
 //! nothing changes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -106,20 +107,28 @@ impl Bundle {
     ///
     /// The first file that cannot be used, with everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Self::load_watched(path, &mut FileWatch::new([]))
+    }
+
+    /// The same, with every file under watch before it is read, so that no change is missed.
+    pub(super) fn load_watched(path: &Path, watch: &mut FileWatch) -> Result<Self, LoadError> {
+        watch.set_paths([path.to_owned()]);
         let Loaded { config, warnings, .. } = load_config(path)?;
+        watch.set_paths(paths(&config, path));
         let geo = Arc::new(Databases::open(&config.geoip)?);
         let latency = load_latency(&config)?;
         Ok(Self { config: Arc::new(config), latency, geo, warnings })
     }
+}
 
-    fn paths(&self, config: &Path) -> Vec<PathBuf> {
-        let Config { geoip, latency, .. } = &*self.config;
-        let mut paths = vec![config.to_owned()];
-        paths.extend(geoip.databases.iter().cloned());
-        paths.extend(geoip.asn_database.clone());
-        paths.extend(latency.iter().map(|latency| latency.table.clone()));
-        paths
-    }
+/// Every file that a configuration consists of.
+fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
+    let Config { geoip, latency, .. } = config;
+    let mut paths = vec![path.to_owned()];
+    paths.extend(geoip.databases.iter().cloned());
+    paths.extend(geoip.asn_database.clone());
+    paths.extend(latency.iter().map(|latency| latency.table.clone()));
+    paths
 }
 
 /// The continent of a country, for routing.
@@ -157,12 +166,13 @@ pub(super) struct FileThread {
 impl FileThread {
     pub(super) fn start(
         path: &Path,
+        mut watch: FileWatch,
         bundle: Bundle,
         commands: mpsc::Sender<Command>,
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
-        let mut watch = FileWatch::new(bundle.paths(path));
-        let mut reader = Reader { path: path.to_owned(), bundle, commands };
+        let mut reader =
+            Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 loop {
@@ -173,8 +183,8 @@ impl FileThread {
                     };
                     let changed = watch.poll();
                     if forced || !changed.is_empty() {
-                        reader.reload(&changed, forced);
-                        watch.set_paths(reader.bundle.paths(&reader.path));
+                        reader.pending.extend(changed);
+                        reader.reload(&mut watch);
                     }
                 }
             })?;
@@ -198,12 +208,17 @@ struct Reader {
     path: PathBuf,
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
+    /// Files that have changed since they were last read and found valid.
+    pending: BTreeSet<PathBuf>,
 }
 
 impl Reader {
-    fn reload(&mut self, changed: &[PathBuf], forced: bool) {
-        let command = match self.read(changed, forced) {
-            Ok(command) => command,
+    fn reload(&mut self, watch: &mut FileWatch) {
+        let command = match self.read(watch) {
+            Ok(command) => {
+                self.pending.clear();
+                command
+            }
             Err(error) => Command::Reject { file: error.file(), report: error.report() },
         };
         if self.commands.blocking_send(command).is_err() {
@@ -211,14 +226,15 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, changed: &[PathBuf], forced: bool) -> Result<Command, LoadError> {
+    fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
         let Loaded { config, warnings, .. } = load_config(&self.path)?;
+        watch.set_paths(paths(&config, &self.path));
         for warning in &warnings {
             if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
                 tracing::warn!("{warning}");
             }
         }
-        let touched = |path: &PathBuf| forced || changed.contains(path);
+        let touched = |path: &PathBuf| self.pending.contains(path);
         let old = &self.bundle.config;
         let geo_stale = config.geoip != old.geoip
             || config.geoip.databases.iter().chain(&config.geoip.asn_database).any(touched);

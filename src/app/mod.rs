@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admin::Readiness;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
@@ -79,7 +79,8 @@ impl App {
     /// Whatever keeps it from starting; nothing keeps running then.
     pub async fn start(path: &Path) -> Result<Self, AppError> {
         let epoch = Instant::now();
-        let bundle = Bundle::load(path)?;
+        let mut watch = FileWatch::new([]);
+        let bundle = Bundle::load_watched(path, &mut watch)?;
         let config = Arc::clone(&bundle.config);
         let worker_count = worker_count(&config);
         let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address).collect();
@@ -107,6 +108,7 @@ impl App {
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             readiness: readiness.clone(),
+            started_unix_seconds: unix_seconds(),
         }
         .on(admin);
         let admin_address = admin.address();
@@ -123,7 +125,7 @@ impl App {
         }
         readiness.set(true);
         let warnings = bundle.warnings.clone();
-        let files = files::FileThread::start(path, bundle, handle.commands.clone())
+        let files = files::FileThread::start(path, watch, bundle, handle.commands.clone())
             .map_err(AppError::Files)?;
         Ok(Self {
             workers,
@@ -168,6 +170,10 @@ impl App {
         files.stop();
         control.stop() && panics == 0
     }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn worker_count(config: &Config) -> usize {

@@ -128,13 +128,20 @@ pub struct EndpointUrl {
     pub port: u16,
 }
 
+impl EndpointUrl {
+    /// `host:port`, as a `Host` header has it.
+    pub fn authority(&self) -> String {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            Host::Address(IpAddr::V4(address)) => format!("{address}:{}", self.port),
+            Host::Name(name) => format!("{name}:{}", self.port),
+        }
+    }
+}
+
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(IpAddr::V6(address)) => write!(f, "http://[{address}]:{}", self.port),
-            Host::Address(IpAddr::V4(address)) => write!(f, "http://{address}:{}", self.port),
-            Host::Name(name) => write!(f, "http://{name}:{}", self.port),
-        }
+        write!(f, "http://{}", self.authority())
     }
 }
 

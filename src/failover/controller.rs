@@ -198,7 +198,7 @@ impl Controller {
     fn command(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Adopt { config, latency, geo } => {
-                self.adopt(config, latency, geo);
+                self.adopt(&config, latency, geo);
                 None
             }
             Command::Reject { file, report } => {
@@ -220,11 +220,11 @@ impl Controller {
 
     fn adopt(
         &mut self,
-        config: Arc<Config>,
+        config: &Arc<Config>,
         latency: Option<Option<Arc<LatencyTable>>>,
         geo: Option<Arc<Databases>>,
     ) {
-        let changes = diff(self.policy.config(), &config);
+        let changes = diff(self.policy.config(), config);
         let changed = !changes.is_empty();
         let fresh_geo = geo.is_some();
         if let Some(geo) = geo {
@@ -238,8 +238,8 @@ impl Controller {
         }
         self.registry.control.reload("config", true, unix_seconds());
         if changed {
-            self.handle(Input::Config(Arc::clone(&config)));
-            self.forget_removed(&config);
+            self.handle(Input::Config(Arc::clone(config)));
+            self.forget_removed(config);
         } else if fresh_geo && !fresh_latency {
             self.handle(Input::Refresh);
         }

@@ -31,9 +31,9 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, trust: &ClientTrust) -> Client 
     if !trust.trusts(peer.address) {
         return peer;
     }
-    if headers.contains_key(X_FORWARDED_FOR) {
-        let elements = lines_from_right(headers, X_FORWARDED_FOR)
-            .flat_map(|line| FromRight::plain(line.as_bytes()));
+    let mut lines = lines_from_right(headers, X_FORWARDED_FOR).peekable();
+    if lines.peek().is_some() {
+        let elements = lines.flat_map(|line| FromRight::plain(line.as_bytes()));
         first_untrusted(peer, ClientSource::XForwardedFor, elements, plain_address, trust)
     } else {
         let elements = lines_from_right(headers, FORWARDED)

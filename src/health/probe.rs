@@ -72,8 +72,8 @@ async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<(), Failure> {
 }
 
 fn request(url: &EndpointUrl, check: &HealthCheck) -> Result<Request<Empty<Bytes>>, Failure> {
-    let authority = url.to_string();
-    let host = check.host.as_deref().unwrap_or(authority.trim_start_matches("http://"));
+    let authority = url.authority();
+    let host = check.host.as_deref().unwrap_or(&authority);
     Request::get(check.path.as_str())
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)

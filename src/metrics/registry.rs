@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ControlSeries, PairKey, PairSeries, WorkerSeries};
 
+/// The shards of one pair, each with the number of the worker that owns it.
+type Shards = Vec<(usize, Arc<PairSeries>)>;
+
 /// All series of the process.
 #[derive(Debug, Default)]
 pub struct Registry {
-    pairs: Mutex<BTreeMap<PairKey, Vec<(usize, Arc<PairSeries>)>>>,
+    pairs: Mutex<BTreeMap<PairKey, Shards>>,
     workers: Mutex<Vec<Arc<WorkerSeries>>>,
     /// What the control thread counts.
     pub control: ControlSeries,

@@ -43,7 +43,8 @@ pub const LATENCY_TABLE_BYTES: u64 = 256 << 20;
 /// Bytes of a GeoIP database.
 pub const GEOIP_BYTES: u64 = 1 << 30;
 
-/// Header fields of one HTTP/1 message.
+/// Header fields of one HTTP/1 message. This is hyper's own default, and it has to stay that: set
+/// explicitly, even to the same number, hyper clears a table of that size for each message.
 pub const HEADER_FIELDS: usize = 100;
 /// Bytes of one HTTP/1 message head.
 pub const HEADER_BYTES: usize = 32 << 10;

@@ -260,17 +260,27 @@ impl OriginBody {
     }
 }
 
-impl Drop for OriginBody {
+impl OriginBody {
     /// The connection serves again only if both messages on it came to their end; an early
     /// response or an unread body leaves bytes on it that belong to no later exchange.
-    fn drop(&mut self) {
+    fn finish(&mut self, now: Instant) {
         let response_ended = self.ended || self.incoming.is_end_stream();
         let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
         if response_ended
             && request_ended
             && let Some(lease) = self.lease.take()
         {
-            lease.give_back(Instant::now());
+            lease.give_back(now);
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.ticket.ended(now);
+        if let Source::Origin(body) = &mut self.source {
+            body.finish(now);
         }
     }
 }

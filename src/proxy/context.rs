@@ -24,6 +24,9 @@ use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Endpoint;
 
 pub(super) type Upstream = Endpoint<RequestBody>;
+/// A series that requests hold while they run: counted by this worker alone, so that holding it
+/// costs no atomic operation. The registry keeps the inner one.
+pub(super) type Series = Rc<Arc<PairSeries>>;
 
 /// What one worker keeps between requests.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ pub struct WorkerContext {
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// The series of requests that no region answered.
-    pub(super) unrouted: Arc<PairSeries>,
+    pub(super) unrouted: Series,
 }
 
 /// One client connection, as its requests see it.
@@ -65,6 +68,7 @@ impl Connection {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) snapshot: Arc<Snapshot>,
+    version: u64,
     endpoints: Vec<Option<Rc<Upstream>>>,
     deployments: Vec<DeploymentView>,
 }
@@ -74,7 +78,7 @@ struct DeploymentView {
     name: DeploymentName,
     turn: Cell<u64>,
     /// Series by region position, and one more for requests that reached none.
-    series: Vec<OnceCell<Arc<PairSeries>>>,
+    series: Vec<OnceCell<Series>>,
 }
 
 impl WorkerContext {
@@ -85,10 +89,11 @@ impl WorkerContext {
         registry: Arc<Registry>,
         signals: mpsc::Sender<EndpointSignal>,
     ) -> Self {
-        let view = View::new(live.load(), None);
+        let version = live.version();
+        let view = View::new(&live.load(), version, None);
         Self {
             series: registry.worker(),
-            unrouted: registry.pair(number, &PairKey::NONE),
+            unrouted: Rc::new(registry.pair(number, &PairKey::NONE)),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
             live,
@@ -101,8 +106,9 @@ impl WorkerContext {
     /// The view of the current snapshot.
     pub(super) fn view(&self) -> Rc<View> {
         let mut view = self.view.borrow_mut();
-        if !self.live.is_current(&view.snapshot) {
-            *view = Rc::new(View::new(self.live.load(), Some(&view)));
+        let version = self.live.version();
+        if version != view.version {
+            *view = Rc::new(View::new(&self.live.load(), version, Some(&view)));
         }
         Rc::clone(&view)
     }
@@ -134,7 +140,7 @@ impl WorkerContext {
 }
 
 impl View {
-    fn new(snapshot: Arc<Snapshot>, before: Option<&Self>) -> Self {
+    fn new(snapshot: &Arc<Snapshot>, version: u64, before: Option<&Self>) -> Self {
         let plan = &snapshot.table.plan;
         let mut endpoints: Vec<Option<Rc<Upstream>>> = Vec::new();
         for endpoint in plan.endpoints() {
@@ -163,7 +169,12 @@ impl View {
             turn: Cell::new(turns.get(&deployment.name).copied().unwrap_or(0)),
             series: vec![OnceCell::new(); deployment.regions.len() + 1],
         });
-        Self { deployments: deployments.collect(), endpoints, snapshot: Arc::clone(&snapshot) }
+        Self {
+            deployments: deployments.collect(),
+            endpoints,
+            version,
+            snapshot: Arc::clone(snapshot),
+        }
     }
 
     /// This worker's side of an endpoint.
@@ -192,7 +203,7 @@ impl View {
         worker: &'a WorkerContext,
         index: DeploymentIndex,
         region: Option<RegionPosition>,
-    ) -> &'a Arc<PairSeries> {
+    ) -> &'a Series {
         let Some(deployment) = self.deployments.get(index.index()) else {
             return &worker.unrouted;
         };
@@ -203,7 +214,7 @@ impl View {
             let plan = self.snapshot.table.plan.deployment(index);
             let region = region.and_then(|region| Some(plan?.region(region)?.id.clone()));
             let key = PairKey { deployment: Some(deployment.name.clone()), region };
-            worker.registry.pair(worker.number, &key)
+            Rc::new(worker.registry.pair(worker.number, &key))
         })
     }
 }

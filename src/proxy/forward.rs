@@ -13,18 +13,18 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::body::{Exchange, Progress, REQUEST_STALL, RequestBody, ResponseBody};
-use super::context::{Connection, Upstream, View};
+use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::handler::{Identity, refuse};
 use super::headers::prepare_response;
 use super::retry::{Tried, is_idempotent, next_target};
 use super::saved::SavedRequest;
-use super::screen::path;
+use super::screen::{path, screened_host};
 use super::ticket::{InFlight, Ticket};
 use super::watch::stall_timeout;
 use crate::config::Deployment;
-use crate::metrics::PairSeries;
+
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, NoTrace, decide};
 use crate::upstream::{ConnectError, Lease};
@@ -36,6 +36,8 @@ pub(super) struct Routed {
     pub(super) decision: Decision,
     pub(super) draws: Draws,
     pub(super) who: Identity,
+    /// An HTTP/1.0 request that names no host.
+    pub(super) hostless: bool,
 }
 
 /// A decided request on its way.
@@ -50,6 +52,9 @@ pub(super) struct Forward {
     tried: Tried,
 }
 
+/// What came of all attempts.
+pub(super) type Outcome = Result<(Response<Incoming>, Exchange), ErrorReason>;
+
 /// An attempt that brought no response.
 struct Failed {
     reason: ErrorReason,
@@ -62,7 +67,7 @@ struct Failed {
 /// Where an attempt goes.
 struct Target {
     endpoint: Rc<Upstream>,
-    series: Arc<PairSeries>,
+    series: Series,
 }
 
 impl Forward {
@@ -77,7 +82,7 @@ impl Forward {
     }
 
     /// Attempts until there is a response, or nothing is left to try.
-    pub(super) async fn run(mut self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+    pub(super) async fn run(&mut self, mut request: Request<RequestBody>) -> Outcome {
         self.count_decision();
         let retries = self.settings().map_or(0, |settings| settings.retries.attempts);
         if retries > 0 && self.progress.is_none() && is_idempotent(request.method()) {
@@ -88,7 +93,7 @@ impl Forward {
             let Some(target) = self.target() else { break };
             self.ticket.count_in(&target.series);
             let failed = match self.attempt(&target, request).await {
-                Ok((response, exchange)) => return self.respond(response, exchange),
+                Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
             last = failed.reason;
@@ -102,8 +107,7 @@ impl Forward {
             }
             self.look_again(&request);
         }
-        let close = self.progress.as_ref().is_some_and(|progress| !progress.finished());
-        refuse(self.ticket, last, Some(&self.id), close)
+        Err(last)
     }
 
     fn settings(&self) -> Option<&Arc<Deployment>> {
@@ -129,7 +133,7 @@ impl Forward {
         let region = table.plan.deployment(decision.deployment)?.region(position)?;
         let endpoint = Rc::clone(view.endpoint(region.endpoints.get(index)?.id)?);
         let worker = &self.ticket.connection().worker;
-        let series = Arc::clone(view.series(worker, decision.deployment, Some(position)));
+        let series = Rc::clone(view.series(worker, decision.deployment, Some(position)));
         if self.tried.count() > 0 {
             series.retries.increment();
         }
@@ -143,7 +147,9 @@ impl Forward {
         if Rc::ptr_eq(&view, &self.routed.view) {
             return;
         }
-        let facts = self.routed.who.facts(request.method(), path(request.uri()), request.headers());
+        let host = screened_host(request.headers());
+        let facts =
+            self.routed.who.facts(request.method(), &host, path(request.uri()), request.headers());
         // Where the new table would refuse, the old decision's alternates are still worth a try.
         if let Ok(decision) = decide(&view.snapshot.table, &facts, self.routed.draws, &mut NoTrace)
         {
@@ -173,8 +179,14 @@ impl Forward {
         target: &Target,
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Exchange), Failed> {
-        let started = Instant::now();
+        // A first attempt starts with the request, as good as.
+        let first = self.tried.count() <= 1 && self.progress.is_none();
+        let started = if first { self.ticket.started() } else { Instant::now() };
         let in_flight = InFlight::new(&target.series);
+        if self.routed.hostless {
+            // HTTP/1.1 has to name one (RFC 9112 section 3.2), so the endpoint is told its own.
+            name_host(&mut request, &target.endpoint);
+        }
         let mut kept = target.endpoint.checkout(started);
         let (response, lease) = loop {
             let lease = match kept.take() {
@@ -304,8 +316,16 @@ impl Forward {
         Failed { reason, signal, unsent }
     }
 
-    fn respond(self, response: Response<Incoming>, exchange: Exchange) -> Response<ResponseBody> {
+    /// The answer to the client.
+    pub(super) fn respond(self, outcome: Outcome) -> Response<ResponseBody> {
         let mut ticket = self.ticket;
+        let (response, exchange) = match outcome {
+            Ok(done) => done,
+            Err(reason) => {
+                let close = self.progress.is_some_and(|progress| !progress.finished());
+                return refuse(ticket, reason, Some(&self.id), close);
+            }
+        };
         let (mut parts, incoming) = response.into_parts();
         ticket.answered(parts.status.as_u16());
         prepare_response(&mut parts.headers, parts.version);
@@ -314,6 +334,12 @@ impl Forward {
         }
         parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, ResponseBody::origin(incoming, exchange, ticket))
+    }
+}
+
+fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
+    if let Ok(authority) = HeaderValue::try_from(endpoint.url().authority()) {
+        request.headers_mut().insert(header::HOST, authority);
     }
 }
 

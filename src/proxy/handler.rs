@@ -20,7 +20,8 @@ use super::error::ErrorReason;
 use super::expect::Gate;
 use super::forward::{Forward, Routed};
 use super::headers::prepare_request;
-use super::screen::{HostName, path, screen};
+use super::present::Present;
+use super::screen::{path, screen};
 use super::ticket::Ticket;
 use crate::geo;
 use crate::model::{Client, Location};
@@ -40,7 +41,8 @@ pub async fn handle(
     let ticket = Ticket::new(Rc::clone(&connection), now);
     let (mut parts, incoming) = request.into_parts();
 
-    let host = match screen(&parts, connection.watch.take_ambiguous()) {
+    let present = Present::of(&parts.headers);
+    let host = match screen(&parts, &present, connection.watch.take_ambiguous()) {
         Ok(host) => host,
         Err(reason) => {
             connection.worker.series.malformed.increment();
@@ -49,36 +51,39 @@ pub async fn handle(
     };
     let view = connection.worker.view();
     let trusted = view.snapshot.trust.trusts(connection.peer);
-    let who = Identity::of(&parts.headers, &view, &connection, trusted, host);
+    let who = Identity::of(&parts.headers, &present, &view, &connection, trusted);
     let draws = Draws { entropy: connection.worker.entropy(), turn: 0 };
-    let facts = who.facts(&parts.method, path(&parts.uri), &parts.headers);
+    let facts = who.facts(&parts.method, &host, path(&parts.uri), &parts.headers);
     let decided = decide(&view, &facts, draws);
 
     let version = parts.version;
+    origin_form(&mut parts.uri, &mut parts.headers);
     let trust = &view.snapshot.trust;
-    let id = prepare_request(&mut parts.headers, version, trusted, trust, &connection);
+    let id = prepare_request(&mut parts.headers, version, trusted, trust, &present, &connection);
     let (decision, draws) = match decided {
         Ok(decided) => decided,
         Err(refusal) => return Ok(refuse(ticket, reason(refusal), Some(&id), false)),
     };
-    let (body, progress, gate) = match receive(&connection, &parts, incoming, now).await {
+    let expects = present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers);
+    let (body, progress, gate) = match receive(&connection, expects, incoming, now).await {
         Ok(body) => body,
         Err(reason) => {
             connection.worker.series.malformed.increment();
             return Ok(refuse(ticket, reason, Some(&id), true));
         }
     };
-    origin_form(&mut parts.uri, &mut parts.headers);
     parts.version = Version::HTTP_11;
     let request = Request::from_parts(parts, body);
-    let routed = Routed { view, decision, draws, who };
-    Ok(Forward::new(ticket, routed, id, progress, gate).run(request).await)
+    let hostless = host.is_empty();
+    let routed = Routed { view, decision, draws, who, hostless };
+    let mut forward = Forward::new(ticket, routed, id, progress, gate);
+    let outcome = forward.run(request).await;
+    Ok(forward.respond(outcome))
 }
 
-/// Who asks, from where, for which host: the facts that outlive the request's head.
-#[derive(Clone, Debug)]
+/// Who asks, and from where: the facts that outlive the request's head.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
-    host: HostName,
     client: Client,
     location: Location,
 }
@@ -86,25 +91,27 @@ pub(super) struct Identity {
 impl Identity {
     fn of(
         headers: &http::HeaderMap,
+        present: &Present,
         view: &View,
         connection: &Connection,
         trusted: bool,
-        host: HostName,
     ) -> Self {
         let trust = &view.snapshot.trust;
         let client = geo::client(connection.peer, headers, trust);
-        let location = geo::locate(&view.snapshot.geo, &client, trusted, headers, trust);
-        Self { host, client, location }
+        let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
+        let location = geo::locate(&view.snapshot.geo, &client, vouched, headers, trust);
+        Self { client, location }
     }
 
     pub(super) fn facts<'a>(
         &'a self,
         method: &'a http::Method,
+        host: &'a str,
         path: &'a str,
         headers: &'a http::HeaderMap,
     ) -> Facts<'a> {
-        let Self { host, client, location } = self;
-        Facts { method, host, path, headers, client: *client, location: *location }
+        let Self { client, location } = *self;
+        Facts { method, host, path, headers, client, location }
     }
 }
 
@@ -130,18 +137,13 @@ type Received = (RequestBody, Option<Rc<Progress>>, Option<Gate>);
 /// the start is refused before an origin hears of it.
 async fn receive(
     connection: &Connection,
-    parts: &http::request::Parts,
+    expects: bool,
     mut incoming: Incoming,
     now: Instant,
 ) -> Result<Received, ErrorReason> {
     if incoming.is_end_stream() {
         return Ok((RequestBody::Empty, None, None));
     }
-    let expects = parts.version == Version::HTTP_11
-        && parts
-            .headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if expects {
         let gate = Gate::default();
         let (body, progress) = RequestBody::stream(incoming, None, Some(gate.clone()), now);
@@ -156,6 +158,10 @@ async fn receive(
     }
     let (body, progress) = RequestBody::stream(incoming, first, None, now);
     Ok((body, Some(progress), None))
+}
+
+fn expects_continue(headers: &http::HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 async fn first_frame(

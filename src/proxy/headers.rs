@@ -14,6 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::context::Connection;
+use super::present::Present;
 use crate::config::ClientTrust;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -26,61 +27,23 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Longest request id that is kept from a trusted peer.
 const REQUEST_ID_BYTES: usize = 128;
 
-/// Which fields a message has, found in one pass instead of a look-up each.
-#[derive(Clone, Copy, Debug, Default)]
-struct Present {
-    connection: bool,
-    te: bool,
-    rare_hop: bool,
-    forwarded_for: bool,
-    forwarded_proto: bool,
-    forwarded_host: bool,
-    forwarded: bool,
-    request_id: bool,
-}
-
-impl Present {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut present = Self::default();
-        for name in headers.keys() {
-            match name.as_str() {
-                "connection" => present.connection = true,
-                "te" => present.te = true,
-                "keep-alive"
-                | "proxy-connection"
-                | "transfer-encoding"
-                | "upgrade"
-                | "proxy-authenticate"
-                | "proxy-authorization" => present.rare_hop = true,
-                "x-forwarded-for" => present.forwarded_for = true,
-                "x-forwarded-proto" => present.forwarded_proto = true,
-                "x-forwarded-host" => present.forwarded_host = true,
-                "forwarded" => present.forwarded = true,
-                "x-request-id" => present.request_id = true,
-                _ => {}
-            }
-        }
-        present
-    }
-}
-
 /// Makes a client's request head into the one that goes to an origin. Returns the request's id.
 pub(super) fn prepare_request(
     headers: &mut HeaderMap,
     version: Version,
     trusted: bool,
     trust: &ClientTrust,
+    present: &Present,
     connection: &Connection,
 ) -> HeaderValue {
-    let present = Present::of(headers);
     let wants_trailers = present.te && te_trailers(headers);
-    strip_hop_by_hop(headers, present, true);
+    strip_hop_by_hop(headers, *present, true);
     if wants_trailers {
         // `TE: trailers` is for the next hop, and Rhumb passes trailers on.
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if !trusted {
-        for name in &trust.country_headers {
+        for name in trust.country_headers.iter().filter(|name| present.may_have(name)) {
             headers.remove(name);
         }
         if present.forwarded {
@@ -116,7 +79,9 @@ pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
 
 fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
     if present.connection {
-        strip_named(headers, request);
+        if !names_nothing(headers) {
+            strip_named(headers, request);
+        }
         headers.remove(CONNECTION);
     }
     if present.te {
@@ -129,6 +94,13 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
         headers.remove(PROXY_AUTHENTICATE);
         headers.remove(PROXY_AUTHORIZATION);
     }
+}
+
+/// Whether `Connection` says only `keep-alive` or `close`, as it nearly always does.
+fn names_nothing(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+    lines
+        .all(|line| line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close"))
 }
 
 /// Removes what `Connection` names, except fields that are never hop-by-hop: a message could

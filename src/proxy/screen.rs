@@ -5,9 +5,10 @@
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
-use http::{Method, Uri, Version, request::Parts};
+use http::{HeaderMap, Method, Uri, Version, request::Parts};
 
 use super::error::ErrorReason;
+use super::present::Present;
 use crate::model::limits;
 
 /// The host that a request is for, in lower case and without a port; on the stack if it fits.
@@ -18,7 +19,7 @@ pub type HostName = arrayvec::ArrayString<255>;
 /// # Errors
 ///
 /// The reason for the refusal; nothing of the request may reach an origin then.
-pub fn screen(parts: &Parts, ambiguous: bool) -> Result<HostName, ErrorReason> {
+pub fn screen(parts: &Parts, present: &Present, ambiguous: bool) -> Result<HostName, ErrorReason> {
     if ambiguous {
         return Err(ErrorReason::Malformed);
     }
@@ -34,8 +35,8 @@ pub fn screen(parts: &Parts, ambiguous: bool) -> Result<HostName, ErrorReason> {
     {
         return Err(ErrorReason::Malformed);
     }
-    transfer_coding(parts)?;
-    host(parts)
+    transfer_coding(parts, present)?;
+    host(parts, present)
 }
 
 /// The path that is routed: that of the target, and `/` for `OPTIONS *`.
@@ -53,25 +54,24 @@ fn target_length(parts: &Parts) -> usize {
 
 /// Only `chunked`, once: hyper accepts any list that ends in it, but Rhumb could not pass the
 /// others on (RFC 9112 section 6.1).
-fn transfer_coding(parts: &Parts) -> Result<(), ErrorReason> {
-    let mut values = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(()),
-        (Some(value), None) if value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {
-            Ok(())
-        }
+fn transfer_coding(parts: &Parts, present: &Present) -> Result<(), ErrorReason> {
+    let chunked = || {
+        let value = parts.headers.get(TRANSFER_ENCODING);
+        value.is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+    };
+    match present.codings {
+        0 => Ok(()),
+        1 if chunked() => Ok(()),
         _ => Err(ErrorReason::NotImplemented),
     }
 }
 
 /// The absolute target's authority, else the one `Host` (RFC 9112 section 3.2).
-fn host(parts: &Parts) -> Result<HostName, ErrorReason> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
+fn host(parts: &Parts, present: &Present) -> Result<HostName, ErrorReason> {
+    if present.hosts > 1 {
         return Err(ErrorReason::BadHost);
     }
-    let text = match (parts.uri.authority(), first) {
+    let text = match (parts.uri.authority(), parts.headers.get(HOST)) {
         (Some(authority), _) => authority.as_str().as_bytes(),
         (None, Some(value)) => value.as_bytes(),
         (None, None) if parts.version == Version::HTTP_11 => return Err(ErrorReason::BadHost),
@@ -81,6 +81,11 @@ fn host(parts: &Parts) -> Result<HostName, ErrorReason> {
         return Ok(HostName::new());
     }
     parse_host(text).ok_or(ErrorReason::BadHost)
+}
+
+/// The host of a head that has been screened before.
+pub(super) fn screened_host(headers: &HeaderMap) -> HostName {
+    headers.get(HOST).and_then(|value| parse_host(value.as_bytes())).unwrap_or_default()
 }
 
 /// `host [":" port]`: a registered name of letters, digits, `-`, `.`, `_`, or an IP literal.
@@ -94,15 +99,19 @@ fn parse_host(text: &[u8]) -> Option<HostName> {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    let mut name = HostName::new();
-    for byte in host.strip_suffix(b".").unwrap_or(host) {
-        let literal = matches!(byte, b'[' | b']' | b':') && host.starts_with(b"[");
-        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') || literal) {
-            return None;
-        }
-        name.try_push(char::from(byte.to_ascii_lowercase())).ok()?;
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let literal = host.starts_with(b"[");
+    let is_fine = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => true,
+        b'[' | b']' | b':' => literal,
+        _ => false,
+    };
+    if !port_is_fine || host.is_empty() || !host.iter().all(is_fine) {
+        return None;
     }
-    (port_is_fine && !name.is_empty()).then_some(name)
+    let mut name = HostName::from(std::str::from_utf8(host).ok()?).ok()?;
+    name.make_ascii_lowercase();
+    Some(name)
 }
 
 #[cfg(test)]
@@ -113,6 +122,10 @@ mod tests {
 
     fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
         build(Request::builder()).body(()).unwrap().into_parts().0
+    }
+
+    fn check(parts: &Parts) -> Result<HostName, ErrorReason> {
+        screen(parts, &Present::of(&parts.headers), false)
     }
 
     #[test]
@@ -134,7 +147,7 @@ mod tests {
             (".", None),
         ] {
             let found = parse_host(given.as_bytes());
-            assert_eq!(found.as_ref().map(|host| host.as_str()), expected, "{given}");
+            assert_eq!(found.as_ref().map(arrayvec::ArrayString::as_str), expected, "{given}");
         }
         assert_eq!(parse_host(&[b'a'; 256]), None);
     }
@@ -142,15 +155,15 @@ mod tests {
     #[test]
     fn a_host_comes_once() {
         let once = parts(|r| r.uri("/").header("host", "a"));
-        assert_eq!(screen(&once, false).unwrap().as_str(), "a");
+        assert_eq!(check(&once).unwrap().as_str(), "a");
         let twice = parts(|r| r.uri("/").header("host", "a").header("host", "a"));
-        assert_eq!(screen(&twice, false), Err(ErrorReason::BadHost));
+        assert_eq!(check(&twice), Err(ErrorReason::BadHost));
         let none = parts(|r| r.uri("/"));
-        assert_eq!(screen(&none, false), Err(ErrorReason::BadHost));
+        assert_eq!(check(&none), Err(ErrorReason::BadHost));
         let old = parts(|r| r.uri("/").version(Version::HTTP_10));
-        assert_eq!(screen(&old, false).unwrap().as_str(), "");
+        assert_eq!(check(&old).unwrap().as_str(), "");
         let absolute = parts(|r| r.uri("http://b:81/x").header("host", "a"));
-        assert_eq!(screen(&absolute, false).unwrap().as_str(), "b");
+        assert_eq!(check(&absolute).unwrap().as_str(), "b");
     }
 
     #[test]
@@ -164,7 +177,7 @@ mod tests {
         ] {
             let parts =
                 parts(|r| r.uri("/").header("host", "a").header("transfer-encoding", given));
-            assert_eq!(screen(&parts, false).is_ok(), fine, "{given}");
+            assert_eq!(check(&parts).is_ok(), fine, "{given}");
         }
     }
 
@@ -172,6 +185,6 @@ mod tests {
     fn a_long_target_is_refused() {
         let long = format!("/{}", "a".repeat(limits::URI_BYTES));
         let parts = parts(|r| r.uri(long).header("host", "a"));
-        assert_eq!(screen(&parts, false), Err(ErrorReason::UriTooLong));
+        assert_eq!(check(&parts), Err(ErrorReason::UriTooLong));
     }
 }

@@ -2,12 +2,9 @@
 //! complete and counted when it is dropped, be that after the last byte or because the client left.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::metrics::PairSeries;
-
-use super::context::Connection;
+use super::context::{Connection, Series};
 
 /// The status counted for a client that left before it had a response, as nginx counts it.
 const CLIENT_LEFT: u16 = 499;
@@ -16,20 +13,26 @@ const CLIENT_LEFT: u16 = 499;
 #[derive(Debug)]
 pub(super) struct Ticket {
     connection: Rc<Connection>,
-    series: Arc<PairSeries>,
+    series: Series,
     started: Instant,
+    ended: Option<Instant>,
     status: u16,
 }
 
 impl Ticket {
     pub(super) fn new(connection: Rc<Connection>, started: Instant) -> Self {
-        let series = Arc::clone(&connection.worker.unrouted);
-        Self { connection, series, started, status: CLIENT_LEFT }
+        let series = Rc::clone(&connection.worker.unrouted);
+        Self { connection, series, started, ended: None, status: CLIENT_LEFT }
     }
 
     /// From here on the request counts there.
-    pub(super) fn count_in(&mut self, series: &Arc<PairSeries>) {
-        self.series = Arc::clone(series);
+    pub(super) fn count_in(&mut self, series: &Series) {
+        self.series = Rc::clone(series);
+    }
+
+    /// The end, when somebody has looked at the clock already.
+    pub(super) fn ended(&mut self, now: Instant) {
+        self.ended = Some(now);
     }
 
     /// The response's status.
@@ -48,7 +51,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = self.ended.unwrap_or_else(Instant::now);
         self.series.requests.increment(self.status);
         self.series.request_duration.record(now.saturating_duration_since(self.started));
         self.connection.watch.request_ended(now);
@@ -57,12 +60,12 @@ impl Drop for Ticket {
 
 /// One attempt at a region, counted as in flight for as long as it lives.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<PairSeries>);
+pub(super) struct InFlight(Series);
 
 impl InFlight {
-    pub(super) fn new(series: &Arc<PairSeries>) -> Self {
+    pub(super) fn new(series: &Series) -> Self {
         series.started.increment();
-        Self(Arc::clone(series))
+        Self(Rc::clone(series))
     }
 }
 

@@ -15,7 +15,7 @@ use super::plan::{
     DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionPlan, RegionPosition,
 };
 use super::rules::RuleBook;
-use super::strategy::Sites;
+use super::strategy::{Shares, Sites};
 use crate::config::{Config, Deployment, RegionSettings, Strategy};
 use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
 use crate::model::{Continent, Country, RegionId};
@@ -63,7 +63,7 @@ impl DeploymentPlan {
             settings: Arc::clone(settings),
             rules: RuleBook::compile(&settings.rules, regions.len(), position),
             sites: Sites::new(&regions),
-            weights: regions.iter().map(|region| region.weight).collect(),
+            shares: Shares::new(regions.iter().map(|region| region.weight)),
             latency_positions: latency
                 .filter(|_| by_latency)
                 .map(|lookup| lookup.positions(position))

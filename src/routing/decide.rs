@@ -219,19 +219,18 @@ pub fn decide_in<T: Trace>(
     // Writes and then affinity put one region first here.
 
     let listed = ranking.regions();
-    // A trace shows the order of all regions; the decision needs that of the ones that are up.
-    let shown = if T::RECORDS { listed } else { listed.and(health.up()) };
-    let ranker = if ranking.needs_strategy(shown) {
+    let up = listed.and(health.up());
+    let ranker = if T::RECORDS || ranking.needs_strategy(up) {
         Ranker::new(&table.plan, deployment, facts, draws, listed)
     } else {
         Ranker::Listed { unknown: None }
     };
     let mut order = Order::new();
     let stream = Stream::new(draws.entropy, Purpose::Region);
-    ranking.arrange(health.up(), health.up(), &ranker, stream, &mut order);
+    ranking.arrange(up, up, &ranker, stream, &mut order);
     if T::RECORDS {
         let mut all = Order::<REGIONS_PER_DEPLOYMENT>::new();
-        ranking.arrange(listed, health.up(), &ranker, stream, &mut all);
+        ranking.arrange(listed, up, &ranker, stream, &mut all);
         let scene = story::Scene { plan: &table.plan, deployment, health, facts };
         trace.record(|| story::strategy(&scene, &ranking, &ranker, stream, &all));
         trace.record(|| story::health(&scene, &all));

@@ -10,7 +10,7 @@
 //! argument), no I/O, no async runtime, no process-wide state. Whoever changes the table, sends the
 //! request or learns where a client is lives elsewhere.
 //!
-//! A request walks down one list of steps ([`decide`]). Each narrows or orders a [`ranking`] and
+//! A request walks down one list of steps ([`decide`]). Each narrows or orders a `ranking` and
 //! leaves its trace; a new kind of step edits the same ranking.
 
 mod compile;

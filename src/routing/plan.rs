@@ -10,7 +10,7 @@ use super::hosts::HostIndex;
 use super::latency::Lookup;
 use super::regions::RegionSet;
 use super::rules::RuleBook;
-use super::strategy::Sites;
+use super::strategy::{Shares, Sites};
 use crate::config;
 use crate::model::{Coordinates, DeploymentName, EndpointId, RegionId};
 
@@ -89,7 +89,7 @@ pub struct DeploymentPlan {
     pub(super) rules: RuleBook,
     pub(super) sites: Sites,
     /// Shares for `weighted`, by position.
-    pub(super) weights: Box<[u32]>,
+    pub(super) shares: Shares,
     /// By region number of the latency table: the position here, if the region is eligible. Empty
     /// unless the strategy needs it.
     pub(super) latency_positions: Box<[Option<RegionPosition>]>,

@@ -11,7 +11,7 @@ use super::draws::Stream;
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use super::rules::CompiledRule;
-use super::strategy::{Order, Ranker};
+use super::strategy::{Order, Ranker, Shares};
 
 /// Groups that a ranking can have. A rule makes three; a step that puts one region first adds one.
 const GROUPS: usize = 8;
@@ -39,7 +39,7 @@ pub(super) enum By<'a> {
     /// The deployment's strategy.
     Strategy,
     /// A draw by these shares.
-    Weights(&'a [u32]),
+    Weights(&'a Shares),
     /// Exactly this order; positions outside the group are skipped.
     List(&'a [RegionPosition]),
 }
@@ -82,7 +82,7 @@ impl<'a> Ranking<'a> {
         if targets.or(fallbacks).is_empty() {
             return false;
         }
-        let order = rule.weights.as_deref().map_or(By::Strategy, By::Weights);
+        let order = rule.shares.as_ref().map_or(By::Strategy, By::Weights);
         let groups = [
             Group { regions: targets, order, reason: Reason::Rule },
             Group {
@@ -128,9 +128,7 @@ impl<'a> Ranking<'a> {
             let members = group.regions.and(among);
             match group.order {
                 By::Strategy => ranker.order(members, group.regions.and(up), out),
-                By::Weights(weights) => {
-                    Ranker::Weighted { weights, draws }.order(members, members, out);
-                }
+                By::Weights(shares) => shares.order(draws, members, out),
                 By::List(list) => {
                     for position in list.iter().filter(|position| members.contains(**position)) {
                         if out.try_push(*position).is_err() {

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::plan::{RegionPosition, RuleIndex};
 use super::regions::RegionSet;
+use super::strategy::Shares;
 use crate::config::{HeaderMatch, Rule};
 use crate::model::{Country, RegionId};
 
@@ -41,7 +42,7 @@ pub(super) struct CompiledRule {
     /// Eligible targets.
     pub(super) targets: RegionSet,
     /// Shares of the targets, by position; `None`: the strategy orders them.
-    pub(super) weights: Option<Box<[u32]>>,
+    pub(super) shares: Option<Shares>,
     /// Eligible fallbacks that are not targets, in order.
     pub(super) fallbacks: Box<[RegionPosition]>,
     /// Whether the rule names fallbacks, eligible or not: then it goes nowhere else.
@@ -211,7 +212,7 @@ impl CompiledRule {
                 fallbacks.push(fallback);
             }
         }
-        let weights = (!rule.weights.is_empty()).then(|| {
+        let shares = (!rule.weights.is_empty()).then(|| {
             let mut weights = vec![0; regions];
             for (region, weight) in &rule.weights {
                 let slot = position(region).and_then(|at| weights.get_mut(at.index()));
@@ -219,10 +220,10 @@ impl CompiledRule {
                     *slot = *weight;
                 }
             }
-            weights.into()
+            Shares::new(weights)
         });
         let closed = !rule.fallback_regions.is_empty();
-        Self { index, targets, weights, fallbacks: fallbacks.into(), closed, rest }
+        Self { index, targets, shares, fallbacks: fallbacks.into(), closed, rest }
     }
 
     fn rest_holds(&self, headers: &HeaderMap) -> bool {

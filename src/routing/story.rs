@@ -5,7 +5,7 @@
 use super::decide::Facts;
 use super::draws::Stream;
 use super::plan::{DeploymentPlan, Plan, RegionPosition};
-use super::ranking::Ranking;
+use super::ranking::{Group, Ranking};
 use super::rules::CompiledRule;
 use super::strategy::{self, Ranker};
 use super::table::DeploymentHealth;
@@ -46,7 +46,7 @@ pub(super) fn rule(
     rule: Option<&CompiledRule>,
     ranking: &Ranking<'_>,
 ) -> StepRecord {
-    let listed = ranking.groups().iter().flat_map(|group| group.positions());
+    let listed = ranking.groups().iter().flat_map(Group::positions);
     let regions = deployment.ids(listed).cloned().collect();
     let settings = rule.and_then(|rule| deployment.rule(rule.index));
     let Some(settings) = settings else {

@@ -22,7 +22,6 @@ pub(super) async fn serve(stream: TcpStream, connection: Rc<Connection>) {
     let io = ClientIo::new(stream, Rc::clone(&watch), Rc::clone(&connection.worker));
     let service = service_fn(move |request| proxy::handle(Rc::clone(&connection), request));
     let mut conn = http1::Builder::new()
-        .max_headers(limits::HEADER_FIELDS)
         .max_header_size(limits::HEADER_BYTES)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
         .serve_connection(TokioIo::new(io), service);

@@ -55,7 +55,6 @@ where
         .map_err(|_| ConnectError::Timeout { url: url.clone(), after: timeout })?
         .map_err(|source| ConnectError::Io { url: url.clone(), source })?;
     let (sender, connection) = http1::Builder::new()
-        .max_headers(limits::HEADER_FIELDS)
         .max_header_size(limits::HEADER_BYTES)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
         .handshake(TokioIo::new(stream))

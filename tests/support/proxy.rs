@@ -199,15 +199,8 @@ impl Proxy {
         self.inspect("/metrics").body.text()
     }
 
-    /// The value of one series, or 0; all labels have to be given, in order.
-    pub fn metric(&self, series: &str) -> f64 {
-        let metrics = self.metrics();
-        let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(series));
-        lines.find_map(|rest| rest.strip_prefix(' ')?.parse().ok()).unwrap_or(0.0)
-    }
-
-    /// The sum of all series of that name whose labels contain all of these.
-    pub fn metric_sum(&self, name: &str, labels: &[&str]) -> f64 {
+    /// The sum of all series of that name that have all of these labels (`code="200"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let metrics = self.metrics();
         let lines = metrics.lines().filter(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
@@ -231,7 +224,7 @@ impl Proxy {
 
     /// The generation of the table in use.
     pub fn generation(&self) -> f64 {
-        self.metric("rhumb_config_generation")
+        self.metric("rhumb_config_generation", &[])
     }
 
     /// Resident memory in KiB.
@@ -265,7 +258,8 @@ impl Proxy {
 
     /// How many reloads of that kind of file ended so.
     pub fn reloads(&self, file: &str, result: &str) -> f64 {
-        self.metric(&format!("rhumb_reloads_total{{file=\"{file}\",result=\"{result}\"}}"))
+        let labels = [format!("file=\"{file}\""), format!("result=\"{result}\"")];
+        self.metric("rhumb_reloads_total", &[&labels[0], &labels[1]])
     }
 
     /// Sends the program a signal.

@@ -17,6 +17,9 @@ use crate::model::limits::CONFIG_ERRORS;
 /// The columns, which the first line names.
 const HEADER: [&str; 3] = ["client", "region", "rtt_ms"];
 
+/// The longest round trip that a row may have: an hour.
+const RTT_MS_MAX: f64 = 3_600_000.0;
+
 /// What is wrong in a latency table.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {message}")]
@@ -94,11 +97,10 @@ impl<'a> Reader<'a> {
             fields(text).ok_or("expected three fields: `client,region,rtt_ms`")?;
         let key = ClientKey::parse(client)?;
         let region = self.region(region)?;
-        let rtt_ms = rtt
-            .parse()
-            .ok()
-            .filter(|rtt: &f64| rtt.is_finite() && *rtt >= 0.0)
-            .ok_or_else(|| format!("`{rtt}` is not a number of milliseconds, 0 or more"))?;
+        let rtt_ms =
+            rtt.parse().ok().filter(|rtt: &f64| (0.0..=RTT_MS_MAX).contains(rtt)).ok_or_else(
+                || format!("`{rtt}` is not a round trip; use milliseconds, 0 to {RTT_MS_MAX}"),
+            )?;
         Ok(Row { key, region, line, rtt_ms })
     }
 

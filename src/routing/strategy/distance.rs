@@ -2,24 +2,30 @@
 //!
 //! With regions and client as points of the unit sphere, a quarter of the squared chord between
 //! two of them is the haversine of their angle: comparing squared chords compares great-circle
-//! distances, exactly and without trigonometry. Only a bias needs the angle itself.
+//! distances, without trigonometry. Only a bias needs the angle itself.
 
 use super::super::plan::{RegionPlan, RegionPosition};
 use super::select::FLOOR_MARGIN;
 use crate::model::{Coordinates, EARTH_RADIUS_KM};
+
+/// Squared chords that differ by less are equal but for rounding: the places are equally far to
+/// within micrometres, and listed order decides.
+pub(super) const CHORD_TOLERANCE: f64 = 4e-15;
 
 /// Where the regions of a deployment are.
 #[derive(Debug)]
 pub(in crate::routing) struct Sites {
     sites: Box<[Site]>,
     biased: bool,
+    /// Squares of scaled angles that differ by no more are equal but for rounding.
+    tolerance: f64,
 }
 
 #[derive(Debug)]
 struct Site {
     point: Point,
-    /// What the distance is multiplied by.
-    factor: f64,
+    /// The square of what the distance is multiplied by.
+    factor_squared: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +70,13 @@ impl Sites {
     pub(in crate::routing) fn new(regions: &[RegionPlan]) -> Self {
         let site = |region: &RegionPlan| Site {
             point: Point::at(region.coordinates),
-            factor: bias_factor(region.bias),
+            factor_squared: bias_factor(region.bias).powi(2),
         };
+        let sites: Box<[Site]> = regions.iter().map(site).collect();
+        let factors = sites.iter().map(|site| site.factor_squared);
         Self {
-            sites: regions.iter().map(site).collect(),
+            tolerance: CHORD_TOLERANCE * factors.fold(1.0, f64::max),
+            sites,
             biased: regions.iter().any(|region| region.bias != 0),
         }
     }
@@ -77,6 +86,11 @@ impl Sites {
         self.biased
     }
 
+    /// For comparing squares of scaled angles.
+    pub(super) fn tolerance(&self) -> f64 {
+        self.tolerance
+    }
+
     /// Ascends with the distance.
     #[inline]
     pub(super) fn chord_squared(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
@@ -84,18 +98,26 @@ impl Sites {
         site.map_or(f64::INFINITY, |site| site.point.chord_squared(client.point))
     }
 
-    /// The angle in radians, times the bias factor.
+    /// The square of the angle in radians.
     #[inline]
-    pub(super) fn scaled_angle(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
-        let factor = self.sites.get(position.index()).map_or(1.0, |site| site.factor);
-        angle(self.chord_squared(position, client)) * factor
+    pub(super) fn angle_squared(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
+        angle(self.chord_squared(position, client)).powi(2)
     }
 
-    /// At most [`scaled_angle`](Self::scaled_angle): a chord is shorter than its arc.
+    /// At most [`angle_squared`](Self::angle_squared), and cheaper: a chord is shorter than its arc.
     #[inline]
-    pub(super) fn scaled_angle_floor(&self, position: RegionPosition, client: &ClientPoint) -> f64 {
-        let factor = self.sites.get(position.index()).map_or(1.0, |site| site.factor);
-        self.chord_squared(position, client).sqrt() * factor * FLOOR_MARGIN
+    pub(super) fn angle_squared_floor(
+        &self,
+        position: RegionPosition,
+        client: &ClientPoint,
+    ) -> f64 {
+        self.chord_squared(position, client) * FLOOR_MARGIN
+    }
+
+    /// The square of what the bias multiplies the region's distance by.
+    #[inline]
+    pub(super) fn factor_squared(&self, position: RegionPosition) -> f64 {
+        self.sites.get(position.index()).map_or(1.0, |site| site.factor_squared)
     }
 
     /// The great-circle distance.
@@ -105,5 +127,9 @@ impl Sites {
 }
 
 fn angle(chord_squared: f64) -> f64 {
-    2.0 * (chord_squared.sqrt() / 2.0).min(1.0).asin()
+    // Near the antipode the arc sine would magnify rounding to decimetres.
+    if chord_squared > 4.0 - CHORD_TOLERANCE {
+        return std::f64::consts::PI;
+    }
+    2.0 * (chord_squared.sqrt() / 2.0).asin()
 }

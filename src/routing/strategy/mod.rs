@@ -8,13 +8,15 @@ mod distance;
 mod expected;
 mod note;
 mod select;
+mod shares;
 
 use arrayvec::ArrayVec;
 
 pub(super) use distance::{ClientPoint, Sites};
 pub(super) use expected::Expected;
 pub(super) use note::note;
-use select::select;
+use select::{select, select_above_floor};
+pub(super) use shares::Shares;
 
 use super::decide::{Facts, Reason};
 use super::draws::{Draws, Purpose, Stream};
@@ -34,9 +36,9 @@ pub(super) enum Ranker<'a> {
     /// By distance.
     Nearest { sites: &'a Sites, client: ClientPoint },
     /// By expected round trip.
-    Fastest { expected: Expected },
+    Fastest { expected: Expected<'a> },
     /// By a draw.
-    Weighted { weights: &'a [u32], draws: Stream },
+    Weighted { shares: &'a Shares, draws: Stream },
     /// Each in turn.
     InTurn { turn: u64 },
 }
@@ -61,7 +63,7 @@ impl<'a> Ranker<'a> {
                 None => Self::Listed { unknown: Some(Reason::LatencyUnknown) },
             },
             Strategy::Weighted => Self::Weighted {
-                weights: &deployment.weights,
+                shares: &deployment.shares,
                 draws: Stream::new(draws.entropy, Purpose::Region),
             },
             Strategy::RoundRobin => Self::InTurn { turn: draws.turn },
@@ -87,26 +89,29 @@ impl<'a> Ranker<'a> {
         match self {
             Self::Listed { .. } => fill(members, out),
             _ if members.len() <= 1 => fill(members, out),
-            Self::Nearest { sites, client } if sites.biased() => select(
-                members,
-                out,
-                |position| sites.scaled_angle_floor(position, client),
-                |position| sites.scaled_angle(position, client),
-            ),
+            Self::Nearest { sites, client } if sites.biased() => {
+                let floor = |position| {
+                    sites.angle_squared_floor(position, client) * sites.factor_squared(position)
+                };
+                let key = |position| {
+                    sites.angle_squared(position, client) * sites.factor_squared(position)
+                };
+                select_above_floor(members, out, sites.tolerance(), floor, key);
+            }
             Self::Nearest { sites, client } => {
                 let key = |position| sites.chord_squared(position, client);
-                select(members, out, key, key);
+                select(members, out, distance::CHORD_TOLERANCE, key);
             }
             Self::Fastest { expected } => {
-                let key = |position| expected.ms(position);
-                select(members, out, key, key);
+                let floor = |position| expected.ms_squared_floor(position);
+                let key = |position| expected.ms_squared(position);
+                if expected.exact() {
+                    select(members, out, expected::TOLERANCE, floor);
+                } else {
+                    select_above_floor(members, out, expected::TOLERANCE, floor, key);
+                }
             }
-            Self::Weighted { weights, draws } => select(
-                members,
-                out,
-                |position| weighted_key_floor(weights, *draws, position),
-                |position| weighted_key(weights, *draws, position),
-            ),
+            Self::Weighted { shares, draws } => shares.order(*draws, members, out),
             Self::InTurn { turn } => {
                 let start = start_of_turn(*turn, up).unwrap_or(RegionPosition(0));
                 let (before, from) = members.split_at(start);
@@ -125,25 +130,4 @@ fn fill<const N: usize>(members: RegionSet, out: &mut Order<N>) {
 fn start_of_turn(turn: u64, up: RegionSet) -> Option<RegionPosition> {
     let place = turn.checked_rem(up.len() as u64)?;
     up.nth(place as usize)
-}
-
-/// The time of an exponential clock that runs at the region's weight. The first clock to ring is
-/// a draw by weight, the next one a draw by weight among the rest, and so on (P. S. Efraimidis,
-/// P. G. Spirakis, "Weighted random sampling with a reservoir", 2006). Unlike a repeated draw, it
-/// leaves the order of the others alone when one region drops out. Weight 0 never rings.
-fn weighted_key(weights: &[u32], draws: Stream, position: RegionPosition) -> f64 {
-    match weights.get(position.index()) {
-        None | Some(0) => f64::INFINITY,
-        Some(weight) => -draws.unit(position.0.into()).ln() / f64::from(*weight),
-    }
-}
-
-/// At most [`weighted_key`], without the logarithm: -ln u >= 1 - u.
-fn weighted_key_floor(weights: &[u32], draws: Stream, position: RegionPosition) -> f64 {
-    match weights.get(position.index()) {
-        None | Some(0) => f64::INFINITY,
-        Some(weight) => {
-            (1.0 - draws.unit(position.0.into())) / f64::from(*weight) * select::FLOOR_MARGIN
-        }
-    }
 }

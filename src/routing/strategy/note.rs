@@ -6,8 +6,8 @@ use super::super::ranking::{By, Ranking};
 use super::super::regions::RegionSet;
 use super::super::story::Scene;
 use super::distance::bias_factor;
-use super::expected::{Origin, expect};
-use super::{Ranker, start_of_turn, weighted_key};
+use super::expected::Expected;
+use super::{Ranker, start_of_turn};
 use crate::config::Strategy;
 
 /// How each group was ordered, and each region's number.
@@ -27,13 +27,11 @@ pub(in crate::routing) fn note(
     for group in ranking.groups() {
         match group.order {
             By::Strategy => {}
-            By::Weights(weights) => {
-                let draws = each(scene, order, group.regions, |region, position| {
-                    let weight = weights.get(position.index()).copied().unwrap_or(0);
-                    let key = weighted_key(weights, draws, position);
-                    format!("{} {}", region.id, drawn(weight, key))
+            By::Weights(shares) => {
+                let drawn = each(scene, order, group.regions, |region, position| {
+                    format!("{} {}", region.id, shares.told(draws, position))
                 });
-                parts.push(format!("by the rule's weights: {draws}"));
+                parts.push(format!("by the rule's weights: {drawn}"));
             }
             By::List(_) => {
                 let ids = each(scene, order, group.regions, |region, _| region.id.to_string());
@@ -66,10 +64,9 @@ fn by_strategy(
         Ranker::Nearest { sites, client } => each(scene, order, ordered, |region, position| {
             distance(region, sites.km(position, client))
         }),
-        Ranker::Fastest { .. } => expected(scene, order, ordered),
-        Ranker::Weighted { weights, draws } => each(scene, order, ordered, |region, position| {
-            let key = weighted_key(weights, *draws, position);
-            format!("{} {}", region.id, drawn(region.weight, key))
+        Ranker::Fastest { expected } => self::expected(scene, expected, order, ordered),
+        Ranker::Weighted { shares, draws } => each(scene, order, ordered, |region, position| {
+            format!("{} {}", region.id, shares.told(*draws, position))
         }),
         Ranker::InTurn { turn } => ranking
             .groups()
@@ -91,27 +88,21 @@ fn distance(region: &RegionPlan, km: f64) -> String {
     }
 }
 
-fn expected(scene: &Scene<'_>, order: &[RegionPosition], ordered: RegionSet) -> String {
-    let mut known = Vec::new();
-    expect(scene.plan, scene.deployment, scene.facts, ordered, |position, ms, origin| {
-        known.push((position, ms, origin));
-    });
+fn expected(
+    scene: &Scene<'_>,
+    expected: &Expected<'_>,
+    order: &[RegionPosition],
+    ordered: RegionSet,
+) -> String {
+    let rows = Expected::rows(scene.plan, scene.deployment, scene.facts, ordered);
     each(scene, order, ordered, |region, position| {
-        let id = &region.id;
-        match known.iter().find(|(known, ..)| *known == position) {
-            Some((_, ms, Origin::Row(key))) => format!("{id} {ms} ms (row {key})"),
-            Some((_, ms, Origin::Distance)) => format!("{id} {ms:.2} ms (from the distance)"),
+        let (id, ms) = (&region.id, expected.ms_squared(position).sqrt());
+        match rows.iter().find(|(other, ..)| *other == position) {
+            Some((_, ms, key)) => format!("{id} {ms} ms (row {key})"),
+            None if ms.is_finite() => format!("{id} {ms:.2} ms (from the distance)"),
             None => format!("{id} unknown"),
         }
     })
-}
-
-fn drawn(weight: u32, key: f64) -> String {
-    if key.is_finite() {
-        format!("weight {weight}, drew {key:.6}")
-    } else {
-        format!("weight {weight}, not drawn")
-    }
 }
 
 fn in_turn(scene: &Scene<'_>, turn: u64, up: RegionSet) -> String {

@@ -1,6 +1,8 @@
 //! The regions with the lowest keys, without sorting the others.
-
-use arrayvec::ArrayVec;
+//!
+//! Which of a hundred regions come first is as good as random to a branch predictor, so the
+//! innermost loop has no branch to predict: key and position are packed into one number, and each
+//! step keeps the lower of two and carries the higher on.
 
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
@@ -9,35 +11,79 @@ use super::Order;
 /// Keeps a floor below its key in spite of rounding.
 pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
 
-/// Appends the regions of `members` in ascending order of `key`, as many as fit; equal keys keep
-/// listed order. `floor` must be at most `key` and cheaper: a region whose floor is already too
-/// high costs no key.
+/// The low bits of a packed number: the position. The key above them keeps 45 bits of its mantissa.
+const POSITION: u64 = 0x7f;
+/// What one step of a packed key is at most, as a part of the key: two keys on either side of such a
+/// step may have differed by next to nothing.
+const STEP: f64 = 1.0 / (1u64 << 45) as f64;
+
+/// Appends the regions of `members` in ascending order of `key`, as many as fit. Equal keys keep
+/// listed order, and so do those that differ by no more than `tolerance`, which is for keys that
+/// come with rounding. Keys are not negative and not NaN.
 #[inline]
 pub(super) fn select<const N: usize>(
     members: RegionSet,
     out: &mut Order<N>,
+    tolerance: f64,
+    key: impl Fn(RegionPosition) -> f64,
+) {
+    let room = out.remaining_capacity();
+    let mut best = [u64::MAX; N];
+    let mut count = 0;
+    let Some(last) = room.checked_sub(1) else {
+        return;
+    };
+    for position in members {
+        let mut carried = key(position).to_bits() & !POSITION | u64::from(position.0) & POSITION;
+        // Nothing is above what is there while there is room.
+        if carried >= best[last] {
+            continue;
+        }
+        count = (count + 1).min(room);
+        for slot in &mut best[..count] {
+            let lower = carried.min(*slot);
+            carried = carried.max(*slot);
+            *slot = lower;
+        }
+    }
+    settle_ties(&mut best[..count], tolerance);
+    out.extend(best[..count].iter().map(|packed| RegionPosition((packed & POSITION) as u8)));
+}
+
+/// [`select`] for a `key` that is dear. `floor` is at most `key` and cheap: those with the lowest
+/// floors show how low a key must be, and only regions whose floor is as low cost one.
+#[inline]
+pub(super) fn select_above_floor<const N: usize>(
+    members: RegionSet,
+    out: &mut Order<N>,
+    tolerance: f64,
     floor: impl Fn(RegionPosition) -> f64,
     key: impl Fn(RegionPosition) -> f64,
 ) {
-    let base = out.len();
-    let mut keys: ArrayVec<f64, N> = ArrayVec::new();
-    for position in members {
-        if out.is_full() {
-            let Some(worst) = keys.last().copied() else {
-                return;
-            };
-            if floor(position) >= worst || key(position) >= worst {
-                continue;
-            }
-            keys.pop();
-            out.pop();
-        }
-        let key = key(position);
-        let mut place = keys.len();
-        while place > 0 && keys[place - 1] > key {
-            place -= 1;
-        }
-        keys.insert(place, key);
-        out.insert(base + place, position);
+    let mut contenders = members;
+    if members.len() > N {
+        let mut likely = Order::<N>::new();
+        select(members, &mut likely, 0.0, &floor);
+        let limit = likely.iter().map(|position| key(*position)).fold(0.0, f64::max) + tolerance;
+        contenders = members.iter().filter(|position| floor(*position) <= limit).collect();
     }
+    select(contenders, out, tolerance, key);
+}
+
+/// Puts neighbours into listed order whose keys differ by no more than `tolerance`.
+fn settle_ties(sorted: &mut [u64], tolerance: f64) {
+    for end in 1..sorted.len() {
+        for place in (1..=end).rev() {
+            let (before, here) = (sorted[place - 1], sorted[place]);
+            let tie = key_of(here) - key_of(before) <= tolerance + key_of(before) * STEP;
+            if !tie || before & POSITION < here & POSITION {
+                break;
+            }
+            sorted.swap(place - 1, place);
+        }
+    }
+}
+
+fn key_of(packed: u64) -> f64 {
+    f64::from_bits(packed & !POSITION)
 }

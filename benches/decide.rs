@@ -1,0 +1,146 @@
+//! What a decision costs: a small deployment, and one of 100 regions and 10,000 rules.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+#![allow(clippy::expect_used, reason = "a bench of a wrong fixture may stop")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use rhumb::{config, model, routing};
+
+#[path = "../src/routing/tests/fixture.rs"]
+mod fixture;
+
+use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
+use rhumb::config::{Deployment, Strategy};
+use rhumb::routing::{Draws, LatencyTable, NoTrace, Table, choose_endpoint, decide, explain};
+
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::Failover,
+    Strategy::Geolocation,
+    Strategy::Latency,
+    Strategy::Weighted,
+    Strategy::RoundRobin,
+];
+
+fn small(strategy: Strategy) -> Table {
+    let mut by_country = rule("eu_users", &["eu"], &["us"]);
+    by_country.source_countries = ["FR", "GB", "IT"].map(country).into();
+    let mut by_header = rule("preferred", &["ap"], &[]);
+    by_header.header_conditions = vec![header("x-preferred-region", "asia")];
+    let mut both = rule("beta", &["ap"], &["us"]);
+    both.source_countries = vec![country("JP")];
+    both.header_conditions = vec![header("x-beta", "1")];
+    let api = deployment("api", strategy, fixture::three_regions());
+    let rules = vec![by_country, by_header, both];
+    table(vec![Deployment { rules, ..api }], Some(&latency(&["us", "eu", "ap"])))
+}
+
+fn latency(regions: &[&str]) -> LatencyTable {
+    let mut text = "client,region,rtt_ms\n".to_owned();
+    for (region, ms) in regions.iter().zip(10..) {
+        text += &format!("DE,{region},{ms}\n*,{region},100\n");
+    }
+    for n in 0..10_000 {
+        let region = regions[n % regions.len()];
+        text += &format!("10.{}.{}.0/24,{region},{n}\n", n / 256, n % 256);
+    }
+    LatencyTable::parse(&text, &|_| true).expect("a valid table")
+}
+
+fn large(strategy: Strategy, bias: i8, with_rows: bool) -> Table {
+    let ids: Vec<String> = (0..100).map(|n| format!("region-{n}")).collect();
+    let regions = ids.iter().zip(0..100u32).map(|(id, n)| {
+        let place = at(f64::from(n * 37 % 120) - 60.0, f64::from(n * 71 % 360) - 180.0);
+        region_settings(id, place, bias, 1 + n % 7)
+    });
+    let rules = (0..10_000).map(|n| {
+        let (target, fallback) = (&ids[n % 100], &ids[(n + 1) % 100]);
+        let mut rule = rule(&format!("rule-{n}"), &[target], &[fallback]);
+        rule.priority = (n % 10) as i32;
+        if n % 2 == 0 {
+            rule.header_conditions = vec![header("x-customer", &n.to_string())];
+        } else {
+            rule.header_conditions =
+                vec![header("x-plan", "gold"), header("x-team", &n.to_string())];
+            rule.source_countries = ["FR", "GB", "IT"].map(country).into();
+        }
+        rule
+    });
+    let api = deployment("api", strategy, regions.collect());
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let latency = with_rows.then(|| latency(&names));
+    table(vec![Deployment { rules: rules.collect(), ..api }], latency.as_ref())
+}
+
+/// Headers as a browser sends them behind a proxy.
+fn request() -> Request {
+    let headers = [
+        ("host", "api.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "application/json"),
+        ("accept-language", "de,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br"),
+        ("authorization", "Bearer 0123456789abcdef0123456789abcdef"),
+        ("cookie", "session=0123456789abcdef"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-request-id", "9f2c5b5e-5f0e-4f5c-8f42-0f4a8f7a0001"),
+        ("referer", "https://www.example.com/"),
+    ];
+    let request = Request::default().in_country("DE").at_place(51.2, 10.4);
+    headers.iter().fold(request, |request, (name, value)| request.with_header(name, value))
+}
+
+fn decisions(c: &mut Criterion) {
+    let mut bench = |name: &str, table: &Table, request: &Request| {
+        let facts = request.facts();
+        let mut turn = 0;
+        c.bench_function(name, |b| {
+            b.iter(|| {
+                turn += 1;
+                let draws = Draws { entropy: turn, turn };
+                black_box(decide(black_box(table), black_box(&facts), draws, &mut NoTrace))
+            });
+        });
+    };
+    let request = request();
+    for strategy in STRATEGIES {
+        let name = strategy.as_str();
+        bench(&format!("decide/3 regions, 3 rules/{name}"), &small(strategy), &request);
+        let table = large(strategy, 0, true);
+        bench(&format!("decide/100 regions, 10000 rules/{name}"), &table, &request);
+    }
+    let biased = large(Strategy::Geolocation, 20, false);
+    bench("decide/100 regions, 10000 rules/geolocation with bias", &biased, &request);
+    let distance = large(Strategy::Latency, 0, false);
+    bench("decide/100 regions, 10000 rules/latency by distance", &distance, &request);
+    let by_rule = request
+        .clone()
+        .with_header("x-plan", "gold")
+        .with_header("x-team", "7777")
+        .with_header("x-customer", "8888")
+        .in_country("FR");
+    bench("decide/100 regions, 10000 rules/a rule holds", &biased, &by_rule);
+}
+
+fn around_it(c: &mut Criterion) {
+    let table = small(Strategy::Geolocation);
+    let request = request();
+    c.bench_function("explain/3 regions, 3 rules", |b| {
+        b.iter(|| black_box(explain(&table, &request.facts(), Draws::default())));
+    });
+    let mut regions = fixture::three_regions();
+    regions[0].endpoints = (1..=4).map(|port| fixture::endpoint("10.0.0.1", port, 1)).collect();
+    let endpoints = fixture::table(vec![deployment("api", Strategy::Failover, regions)], None);
+    let region = &endpoints.plan.deployments[0].regions[0];
+    let mut entropy = 0;
+    c.bench_function("choose_endpoint/4", |b| {
+        b.iter(|| {
+            entropy += 1;
+            black_box(choose_endpoint(region, u128::MAX, 0, entropy, |_| 1))
+        });
+    });
+}
+
+criterion_group!(benches, decisions, around_it);
+criterion_main!(benches);

@@ -1,0 +1,209 @@
+//! Configurations and requests built by hand, for the tests of `routing` and for the benches.
+//!
+//! Whoever includes this module has `config`, `model` and `routing` in scope.
+
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each user takes what it needs")]
+#![allow(clippy::unwrap_used, reason = "a fixture that is wrong fails its test")]
+
+use std::sync::Arc;
+
+use super::{config, model, routing};
+use config::{
+    Admin, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
+    HeaderMatch, Host, Listener, Region, RegionSettings, Retries, Rule, Strategy, Timeouts,
+    WhenAllDown,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use model::{
+    Client, ClientSource, Continent, Coordinates, Country, Location, LocationSource, limits,
+};
+use routing::{EndpointIds, Facts, LatencyTable, Plan, Table};
+
+pub fn country(code: &str) -> Country {
+    code.parse().unwrap()
+}
+
+pub fn at(latitude: f64, longitude: f64) -> Coordinates {
+    Coordinates::new(latitude, longitude).unwrap()
+}
+
+/// Enough of the world for the tests.
+pub fn continent_of(country: Country) -> Option<Continent> {
+    match country.as_str() {
+        "DE" | "FR" | "IE" => Some(Continent::Eu),
+        "US" | "CA" => Some(Continent::Na),
+        "JP" | "CN" => Some(Continent::As),
+        _ => None,
+    }
+}
+
+pub fn endpoint(host: &str, port: u16, weight: u32) -> Endpoint {
+    let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
+    Endpoint { url: EndpointUrl { host, port }, weight }
+}
+
+pub fn region_settings(
+    id: &str,
+    coordinates: Coordinates,
+    bias: i8,
+    weight: u32,
+) -> RegionSettings {
+    let endpoints = vec![endpoint(&format!("{id}.example"), 8000, 1)];
+    let region = Region {
+        id: id.into(),
+        name: None,
+        location: None,
+        coordinates,
+        country: country("US"),
+        bias,
+        endpoints: endpoints.clone(),
+    };
+    RegionSettings { region: Arc::new(region), weight, endpoints }
+}
+
+/// Virginia, Ireland and Tokyo, as `us`, `eu` and `ap`, all of weight 1.
+pub fn three_regions() -> Vec<RegionSettings> {
+    vec![
+        region_settings("us", at(38.95, -77.45), 0, 1),
+        region_settings("eu", at(53.35, -6.26), 0, 1),
+        region_settings("ap", at(35.68, 139.69), 0, 1),
+    ]
+}
+
+/// A deployment for any host and path, without rules and checks.
+pub fn deployment(name: &str, strategy: Strategy, regions: Vec<RegionSettings>) -> Deployment {
+    let primary_region = regions.first().map_or("none".into(), |first| first.region.id.clone());
+    Deployment {
+        name: name.into(),
+        hosts: Vec::new(),
+        path_prefix: "/".to_owned(),
+        regions,
+        excluded_regions: Vec::new(),
+        primary_region,
+        strategy,
+        rules: Vec::new(),
+        health_check: None,
+        failover: Failover {
+            auto_failover_enabled: true,
+            threshold: limits::FAILOVER_THRESHOLD,
+            cooldown: limits::FAILOVER_COOLDOWN,
+        },
+        timeouts: Timeouts {
+            connect: limits::CONNECT_TIMEOUT,
+            first_byte: limits::RESPONSE_HEAD_TIMEOUT,
+            request: limits::REQUEST_TIMEOUT,
+        },
+        retries: Retries { attempts: limits::RETRY_ATTEMPTS },
+        when_all_down: WhenAllDown::LastResort,
+    }
+}
+
+/// An enabled rule of priority 0 without conditions.
+pub fn rule(id: &str, targets: &[&str], fallbacks: &[&str]) -> Rule {
+    Rule {
+        id: id.into(),
+        name: None,
+        priority: 0,
+        enabled: true,
+        source_countries: Vec::new(),
+        header_conditions: Vec::new(),
+        target_regions: targets.iter().map(|id| (*id).into()).collect(),
+        weights: Vec::new(),
+        fallback_regions: fallbacks.iter().map(|id| (*id).into()).collect(),
+    }
+}
+
+pub fn header(name: &str, value: &str) -> HeaderMatch {
+    HeaderMatch {
+        name: HeaderName::try_from(name).unwrap(),
+        value: HeaderValue::try_from(value).unwrap(),
+    }
+}
+
+pub fn config(deployments: Vec<Deployment>) -> Config {
+    let regions = deployments.iter().flat_map(|deployment| &deployment.regions);
+    let regions = regions.map(|settings| Arc::clone(&settings.region)).collect();
+    Config {
+        listeners: vec![Listener { address: ([127, 0, 0, 1], 0).into() }],
+        admin: Admin { address: ([127, 0, 0, 1], 0).into() },
+        workers: None,
+        geoip: GeoipFiles::default(),
+        latency: None,
+        client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },
+        regions,
+        deployments: deployments.into_iter().map(Arc::new).collect(),
+    }
+}
+
+pub fn table(deployments: Vec<Deployment>, latency: Option<&LatencyTable>) -> Table {
+    let mut ids = EndpointIds::default();
+    let plan = Plan::compile(&config(deployments), latency, continent_of, &mut ids);
+    Table::healthy(1, Arc::new(plan))
+}
+
+/// A request, to borrow facts from.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub host: String,
+    pub path: String,
+    pub headers: HeaderMap,
+    pub client: Client,
+    pub location: Location,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        let address = [192, 0, 2, 1].into();
+        Self {
+            method: Method::GET,
+            host: "api.example.com".to_owned(),
+            path: "/".to_owned(),
+            headers: HeaderMap::new(),
+            client: Client { address, source: ClientSource::Peer },
+            location: Location::UNKNOWN,
+        }
+    }
+}
+
+impl Request {
+    pub fn in_country(mut self, code: &str) -> Self {
+        self.location.country = Some(country(code));
+        self.location.source = LocationSource::Database;
+        self
+    }
+
+    pub fn at_place(mut self, latitude: f64, longitude: f64) -> Self {
+        self.location.coordinates = Some(at(latitude, longitude));
+        self.location.source = LocationSource::Database;
+        self
+    }
+
+    pub fn with_address(mut self, address: &str) -> Self {
+        self.client.address = address.parse().unwrap();
+        self
+    }
+
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        let header = header(name, value);
+        self.headers.append(header.name, header.value);
+        self
+    }
+
+    pub fn to(mut self, host: &str, path: &str) -> Self {
+        host.clone_into(&mut self.host);
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            method: &self.method,
+            host: &self.host,
+            path: &self.path,
+            headers: &self.headers,
+            client: self.client,
+            location: self.location,
+        }
+    }
+}

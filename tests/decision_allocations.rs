@@ -1,0 +1,80 @@
+//! A decision allocates nothing, whatever the strategy.
+
+use rhumb::{config, model, routing};
+
+#[path = "../src/routing/tests/fixture.rs"]
+mod fixture;
+
+use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
+use rhumb::config::{Deployment, Strategy, WhenAllDown};
+use rhumb::routing::{
+    DeploymentHealth, Draws, LatencyTable, NoTrace, RegionHealth, choose_endpoint, decide, explain,
+};
+
+const STRATEGIES: [Strategy; 5] = [
+    Strategy::Failover,
+    Strategy::Geolocation,
+    Strategy::Latency,
+    Strategy::Weighted,
+    Strategy::RoundRobin,
+];
+
+fn large(strategy: Strategy, when_all_down: WhenAllDown) -> Deployment {
+    let ids: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    let regions = ids.iter().zip(0..).map(|(id, n)| {
+        region_settings(id, at(f64::from(n) - 50.0, f64::from(n)), (n % 3) as i8, n % 5)
+    });
+    let rules = ids.iter().map(|id| {
+        let mut rule = rule(id, &[id, "r1", "r2"], &[]);
+        rule.header_conditions = vec![header("x-region", id), header("x-other", "1")];
+        rule.source_countries = vec![country("DE")];
+        rule
+    });
+    let rules = rules.collect();
+    Deployment { rules, when_all_down, ..deployment("api", strategy, regions.collect()) }
+}
+
+#[test]
+fn a_decision_allocates_nothing() {
+    let rows = "client,region,rtt_ms\nDE,r3,10\n192.0.2.0/24,r4,11\n*,r5,12\n";
+    let latency = LatencyTable::parse(rows, &|_| true).unwrap();
+    let by_rule = Request::default()
+        .in_country("DE")
+        .at_place(52.0, 13.0)
+        .with_header("x-region", "r77")
+        .with_header("x-other", "1");
+    let requests =
+        [by_rule, Request::default().in_country("FR").at_place(48.0, 2.0), Request::default()];
+    let told = table(vec![large(Strategy::Failover, WhenAllDown::Refuse)], None);
+    let counted = allocation_counter::measure(|| {
+        std::hint::black_box(explain(&told, &requests[0].facts(), Draws::default()));
+    });
+    assert!(counted.count_total > 0, "the counter counts");
+    for when_all_down in [WhenAllDown::LastResort, WhenAllDown::Refuse] {
+        for strategy in STRATEGIES {
+            let healthy = table(vec![large(strategy, when_all_down)], Some(&latency));
+            let down = RegionHealth { state: model::RegionState::Down, endpoints_up: 0 };
+            let down = DeploymentHealth::new(vec![down; 100]);
+            let all_down = healthy.with_health(2, routing::DeploymentIndex(0), down);
+            for (table, request) in
+                [&healthy, &all_down].into_iter().flat_map(|t| requests.iter().map(move |r| (t, r)))
+            {
+                let facts = request.facts();
+                let counted = allocation_counter::measure(|| {
+                    for n in 0..20 {
+                        let draws = Draws { entropy: n, turn: n };
+                        let outcome = decide(table, &facts, draws, &mut NoTrace);
+                        if let Ok(decision) = std::hint::black_box(outcome) {
+                            let plan = table.plan.deployment(decision.deployment);
+                            let region = plan.and_then(|plan| plan.region(decision.order[0]));
+                            let chosen =
+                                region.map(|region| choose_endpoint(region, 1, 0, n, |_| 0));
+                            std::hint::black_box(chosen);
+                        }
+                    }
+                });
+                assert_eq!(counted.count_total, 0, "{strategy:?} {when_all_down:?}");
+            }
+        }
+    }
+}
