@@ -153,7 +153,8 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_an_error() {
     proxy.ask(&upgrade).assert_problem(502, "upstream_protocol");
 }
 
-const EXPECT: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+const EXPECT: &str =
+    "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
 
 #[test]
 fn a_body_behind_expect_is_sent_when_the_origin_asks_for_it() {
@@ -293,7 +294,8 @@ fn an_early_answer_to_a_chunked_upload_does_not_poison_the_pool() {
     let proxy = Setup::over(&[("us", origin.address)]).workers(1).start();
     for _ in 0..5 {
         let mut client = proxy.client();
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        client
+            .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
         assert_eq!(client.read("POST").status(), 403);
         // The rest of the upload must not be taken for a request, neither here nor there.
         let _ = client.try_send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");

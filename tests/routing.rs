@@ -23,11 +23,7 @@ impl World {
     }
 
     fn setup(&self) -> Setup {
-        Setup::over(&[
-            ("us", self.us.address),
-            ("eu", self.eu.address),
-            ("ap", self.ap.address),
-        ])
+        Setup::over(&[("us", self.us.address), ("eu", self.eu.address), ("ap", self.ap.address)])
     }
 
     fn geolocation(&self) -> Proxy {
@@ -332,9 +328,7 @@ fn failover_prefers_the_primary_and_then_the_replicas_as_listed() {
     let mut world = World::new();
     let proxy = world
         .setup()
-        .deployment(
-            "routing_strategy: failover\nprimary_region: eu\nreplica_regions: [ap, us]",
-        )
+        .deployment("routing_strategy: failover\nprimary_region: eu\nreplica_regions: [ap, us]")
         .start();
     let mut client = proxy.client();
     assert_eq!(region(&mut client, &Request::get("/")), "eu");
