@@ -2,7 +2,7 @@
 //! without being kept.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::{Client, Request};
@@ -44,7 +44,11 @@ fn origin() -> Origin {
                 Framing::Chunked => "chunked",
                 _ => "fixed",
             };
-            exchange.answer("200 OK", &format!("x-framing: {framing}\r\n"), received.to_string().as_bytes())
+            exchange.answer(
+                "200 OK",
+                &format!("x-framing: {framing}\r\n"),
+                received.to_string().as_bytes(),
+            )
         }
     })
 }
@@ -240,7 +244,9 @@ fn a_response_cut_off_by_the_origin_does_not_look_whole() {
         exchange.keep = false;
         match exchange.head.word(1) {
             "/fixed" => exchange.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"),
-            _ => exchange.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
+            _ => {
+                exchange.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+            }
         }
     });
     let proxy = Setup::over(&[("us", origin.address)]).start();
@@ -255,7 +261,7 @@ fn a_response_cut_off_by_the_origin_does_not_look_whole() {
 
 #[test]
 fn a_request_cut_off_by_the_client_does_not_look_whole() {
-    let (ended, end) = channel();
+    let (ended, end) = sync_channel(16);
     let ended = Mutex::new(ended);
     let origin = Origin::with("us", move |exchange| {
         let read = exchange.read_body().map(|body| body.text());
@@ -264,7 +270,8 @@ fn a_request_cut_off_by_the_client_does_not_look_whole() {
         Ok(())
     });
     let proxy = Setup::over(&[("us", origin.address)]).start();
-    for head in ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
+    for head in
+        ["Content-Length: 10\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"]
     {
         let mut client = proxy.client();
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
@@ -277,8 +284,8 @@ fn a_request_cut_off_by_the_client_does_not_look_whole() {
 }
 
 /// Lets the origin go on when the test says so.
-fn gate() -> (Sender<()>, Arc<Mutex<Receiver<()>>>) {
-    let (open, gate) = channel();
+fn gate() -> (SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
+    let (open, gate) = sync_channel(16);
     (open, Arc::new(Mutex::new(gate)))
 }
 

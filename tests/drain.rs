@@ -1,6 +1,6 @@
 //! The program is told to end: what is under way is finished, nothing new is begun.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use crate::support::until;
 #[test]
 fn requests_in_flight_are_finished_and_the_exit_code_is_0() {
     for signal in [Signal::TERM, Signal::INT] {
-        let (open, gate) = channel::<()>();
+        let (open, gate) = sync_channel::<()>(1);
         let gate = Arc::new(Mutex::new(gate));
         let origin = Origin::with("us", move |exchange| {
             // Ends when the test lets go of the other end.

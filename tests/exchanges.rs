@@ -1,7 +1,7 @@
 //! How requests and answers follow each other on a connection: keep-alive, pipelining, interim
 //! answers, early answers, and what happens to the connections behind them.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::Request;
@@ -153,12 +153,13 @@ fn a_switch_of_protocols_that_nobody_asked_for_is_an_error() {
     proxy.ask(&upgrade).assert_problem(502, "upstream_protocol");
 }
 
-const EXPECT: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+const EXPECT: &str =
+    "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
 
 #[test]
 fn a_body_behind_expect_is_sent_when_the_origin_asks_for_it() {
-    let (saw_head, head_seen) = channel();
-    let (go_on, may_go_on) = channel();
+    let (saw_head, head_seen) = sync_channel(16);
+    let (go_on, may_go_on) = sync_channel(16);
     let hold = Mutex::new((saw_head, may_go_on));
     let origin = Origin::with("us", move |exchange| {
         {
@@ -293,7 +294,8 @@ fn an_early_answer_to_a_chunked_upload_does_not_poison_the_pool() {
     let proxy = Setup::over(&[("us", origin.address)]).workers(1).start();
     for _ in 0..5 {
         let mut client = proxy.client();
-        client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        client
+            .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
         assert_eq!(client.read("POST").status(), 403);
         // The rest of the upload must not be taken for a request, neither here nor there.
         let _ = client.try_send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -387,7 +389,7 @@ fn bytes_behind_an_answer_are_not_taken_for_the_next_one() {
 
 #[test]
 fn a_client_that_leaves_ends_its_request_at_the_origin() {
-    let (left, gone) = channel();
+    let (left, gone) = sync_channel(16);
     let left = Arc::new(Mutex::new(left));
     let origin = Origin::with("us", move |exchange| {
         left.lock().unwrap().send(exchange.closed_by_peer()).unwrap();

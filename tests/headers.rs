@@ -61,8 +61,7 @@ fn hop_by_hop_fields_of_a_response_end_here() {
     );
     let proxy = proxy_of(&origin);
     let head = proxy.ask(&Request::get("/")).head;
-    let stripped =
-        ["x-private", "keep-alive", "proxy-authenticate", "upgrade", "proxy-connection"];
+    let stripped = ["x-private", "keep-alive", "proxy-authenticate", "upgrade", "proxy-connection"];
     for name in stripped {
         assert_eq!(head.all(name), [""; 0], "{name}: {head:#?}");
     }

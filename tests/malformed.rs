@@ -44,8 +44,16 @@ fn lengths() -> Vec<Case> {
         case("empty length", 400, length("")),
         case("length beyond 64 bits", 400, length("18446744073709551616")),
         case("endless length", 400, length("99999999999999999999999999999999999")),
-        case("lengths that differ", 400, post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello")),
-        case("lengths that differ in form", 400, post("Content-Length: 5\r\ncontent-length: +5\r\n", "hello")),
+        case(
+            "lengths that differ",
+            400,
+            post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
+        ),
+        case(
+            "lengths that differ in form",
+            400,
+            post("Content-Length: 5\r\ncontent-length: +5\r\n", "hello"),
+        ),
         case("space before the colon of a length", 400, post("Content-Length : 5\r\n", "hello")),
         case("NUL in a length", 400, length("5\0")),
     ]
@@ -55,11 +63,31 @@ fn both_framings() -> Vec<Case> {
     let body = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n";
     let both = |fields| post(fields, body);
     vec![
-        case("length, then coding", 400, both("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
-        case("coding, then length", 400, both("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n")),
-        case("both, in odd letters", 400, both("CONTENT-length: 5\r\ntRANSFER-eNCODING: chunked\r\n")),
-        case("both, apart", 400, both("Content-Length: 5\r\nX: y\r\nZ: w\r\nTransfer-Encoding: chunked\r\n")),
-        case("both, with a length of 0", 400, both("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n")),
+        case(
+            "length, then coding",
+            400,
+            both("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+        ),
+        case(
+            "coding, then length",
+            400,
+            both("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
+        ),
+        case(
+            "both, in odd letters",
+            400,
+            both("CONTENT-length: 5\r\ntRANSFER-eNCODING: chunked\r\n"),
+        ),
+        case(
+            "both, apart",
+            400,
+            both("Content-Length: 5\r\nX: y\r\nZ: w\r\nTransfer-Encoding: chunked\r\n"),
+        ),
+        case(
+            "both, with a length of 0",
+            400,
+            both("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"),
+        ),
     ]
 }
 
@@ -70,7 +98,11 @@ fn codings() -> Vec<Case> {
     vec![
         case("gzip, chunked", 501, coding("gzip, chunked")),
         case("chunked twice", 501, coding("chunked, chunked")),
-        case("chunked in two lines", 501, either("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
+        case(
+            "chunked in two lines",
+            501,
+            either("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        ),
         case("identity, chunked", 501, coding("identity, chunked")),
         case("identity", 400, coding("identity")),
         case("gzip", 400, coding("gzip")),
@@ -82,7 +114,11 @@ fn codings() -> Vec<Case> {
         case("space before the colon of a coding", 400, either("Transfer-Encoding : chunked\r\n")),
         case("tab before the colon of a coding", 400, either("Transfer-Encoding\t: chunked\r\n")),
         case("vertical tab before a coding", 400, coding("\x0bchunked")),
-        case("coding in HTTP/1.0", 400, format!("POST /x HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}")),
+        case(
+            "coding in HTTP/1.0",
+            400,
+            format!("POST /x HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"),
+        ),
     ]
 }
 
@@ -100,7 +136,11 @@ fn chunks() -> Vec<Case> {
         case("underscore in a chunk size", 400, chunked("1_0\r\nhello\r\n0\r\n\r\n")),
         case("NUL in a chunk size", 400, chunked("5\0\r\nhello\r\n0\r\n\r\n")),
         case("bare LF in a chunk extension", 400, chunked("5;a\nb\r\nhello\r\n0\r\n\r\n")),
-        case("endless chunk extension", 400, chunked(&format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(40_000)))),
+        case(
+            "endless chunk extension",
+            400,
+            chunked(&format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(40_000))),
+        ),
         case("negative zero", 400, chunked("-0\r\n\r\n")),
     ]
 }
@@ -121,9 +161,21 @@ fn hosts() -> Vec<Case> {
         case("host with an open bracket", 400, host("[::1")),
         case("host with a query", 400, host("api.test?x")),
         case("host with a backslash", 400, host("api.test\\x")),
-        case("absolute target of another scheme", 400, "GET ftp://api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n"),
-        case("absolute target with a user", 400, "GET http://u@api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n"),
-        case("absolute target and two hosts", 400, "GET http://api.test/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+        case(
+            "absolute target of another scheme",
+            400,
+            "GET ftp://api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n",
+        ),
+        case(
+            "absolute target with a user",
+            400,
+            "GET http://u@api.test/x HTTP/1.1\r\nHost: api.test\r\n\r\n",
+        ),
+        case(
+            "absolute target and two hosts",
+            400,
+            "GET http://api.test/x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        ),
         case("absolute target and no host", 400, "GET http://api.test/x HTTP/1.1\r\n\r\n"),
     ]
 }
@@ -151,8 +203,16 @@ fn request_lines() -> Vec<Case> {
         case("control character in the method", 400, line("G\x01T /x HTTP/1.1")),
         case("separator in the method", 400, line("GE(T /x HTTP/1.1")),
         case("CONNECT", 501, "CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n"),
-        case("TLS", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefghijklmnop\r\n\r\n".as_slice()),
-        case("target of 8 KiB and a byte", 414, line(&format!("GET /{} HTTP/1.1", "a".repeat(8192)))),
+        case(
+            "TLS",
+            400,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefghijklmnop\r\n\r\n".as_slice(),
+        ),
+        case(
+            "target of 8 KiB and a byte",
+            414,
+            line(&format!("GET /{} HTTP/1.1", "a".repeat(8192))),
+        ),
         case("target of 100 KiB", 414, line(&format!("GET /{} HTTP/1.1", "a".repeat(100_000)))),
     ]
 }
@@ -243,7 +303,13 @@ fn malformed_requests_are_refused_and_reach_no_origin() {
             complaints.push(format!("{}: the origin saw {:?}", case.name, origin.last().head));
         }
     }
-    assert!(complaints.is_empty(), "{} of {}:\n{}", complaints.len(), corpus.len(), complaints.join("\n"));
+    assert!(
+        complaints.is_empty(),
+        "{} of {}:\n{}",
+        complaints.len(),
+        corpus.len(),
+        complaints.join("\n")
+    );
     assert_eq!(proxy.ask(&Request::get("/")).status(), 200, "others are served as before");
 }
 
@@ -316,7 +382,9 @@ fn a_bad_chunk_later_in_a_body_never_lets_the_body_look_whole() {
         exchange.answer("200 OK", "", &body.bytes)
     });
     let proxy = Setup::over(&[("us", origin.address)]).start();
-    for bad in ["zz\r\nhello\r\n", "6\r\nhello\r\n", "5\r\nhelloXX", "-1\r\n", "fffffffffffffffff\r\n"] {
+    for bad in
+        ["zz\r\nhello\r\n", "6\r\nhello\r\n", "5\r\nhelloXX", "-1\r\n", "fffffffffffffffff\r\n"]
+    {
         let mut client = proxy.client();
         client.send(chunked(&format!("5\r\nhello\r\n{bad}0\r\n\r\n")));
         // Behind the bad chunk nothing can be told apart, so the connection ends.

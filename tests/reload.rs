@@ -204,10 +204,12 @@ fn a_region_that_is_down_stays_down_over_a_reload() {
     }
 }
 
+type Way<'a> = &'a (dyn Fn(&mut fastrand::Rng) -> Vec<u8> + 'a);
+
 /// Files that are wrong in many ways, the same ones each time.
 fn malformed(good: &str, count: usize) -> Vec<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(2026);
-    let ways: [&dyn Fn(&mut fastrand::Rng) -> Vec<u8>; 8] = [
+    let ways: [Way<'_>; 8] = [
         // Half-written: the end is missing, and with it at least the primary region.
         &|rng| good.as_bytes()[..rng.usize(1..good.find("primary_region").unwrap())].to_vec(),
         &|rng| {

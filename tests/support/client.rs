@@ -55,14 +55,14 @@ impl Request {
 
     /// With one more field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
-        self.fields.push((name.to_owned(), value.to_string()));
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.fields.push((name.to_owned(), value.into()));
         self
     }
 
     /// As a client behind a proxy that says the client's address.
     #[must_use]
-    pub fn from(self, address: impl ToString) -> Self {
+    pub fn from(self, address: impl Into<String>) -> Self {
         self.with("X-Forwarded-For", address)
     }
 
@@ -139,6 +139,11 @@ impl Client {
     /// Sends bytes to someone who may not want them all.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// Waits four times as long as usual from now on.
+    pub fn be_patient(&self) {
+        self.reader.get_ref().set_read_timeout(Some(4 * PATIENCE)).unwrap();
     }
 
     /// A second handle that only sends, for use while something is being read.

@@ -53,7 +53,10 @@ impl Head {
     /// Whether a list field has that member.
     pub fn lists(&self, name: &str, member: &str) -> bool {
         let members = self.all(name);
-        members.iter().flat_map(|line| line.split(',')).any(|m| m.trim().eq_ignore_ascii_case(member))
+        members
+            .iter()
+            .flat_map(|line| line.split(','))
+            .any(|m| m.trim().eq_ignore_ascii_case(member))
     }
 
     /// The `index`th word of the start line.

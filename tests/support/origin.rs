@@ -279,9 +279,9 @@ impl Exchange {
     /// Breaks the connection with a reset.
     pub fn reset(&mut self) -> io::Result<()> {
         self.keep = false;
-        self.shared.open().retain(|_, stream| {
-            stream.peer_addr().ok() != self.reader.get_ref().peer_addr().ok()
-        });
+        self.shared
+            .open()
+            .retain(|_, stream| stream.peer_addr().ok() != self.reader.get_ref().peer_addr().ok());
         reset_on_close(self.reader.get_ref())
     }
 

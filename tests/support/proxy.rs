@@ -62,7 +62,8 @@ impl Setup {
             "ap" => "latitude: 35.68, longitude: 139.69, country: JP",
             _ => "latitude: 0, longitude: -30, country: CV",
         };
-        let urls: Vec<_> = endpoints.iter().map(|address| format!("\"http://{address}\"")).collect();
+        let urls: Vec<_> =
+            endpoints.iter().map(|address| format!("\"http://{address}\"")).collect();
         let line = format!("{{ id: {id}, {place}, endpoints: [{}] }}", urls.join(", "));
         self.regions.push((id.to_owned(), line));
         self
@@ -117,7 +118,8 @@ impl Setup {
                 let mut ids = self.regions.iter().map(|(id, _)| id.as_str());
                 let primary = ids.next().unwrap_or_default();
                 let replicas = ids.collect::<Vec<_>>().join(", ");
-                fields = format!("primary_region: {primary}\nreplica_regions: [{replicas}]\n{fields}");
+                fields =
+                    format!("primary_region: {primary}\nreplica_regions: [{replicas}]\n{fields}");
             }
             if !has("name", &fields) {
                 fields = format!("name: api{}\n{fields}", if number == 0 { "" } else { "-2" });
@@ -182,6 +184,13 @@ impl Proxy {
     /// A new connection from another address of loopback.
     pub fn client_from(&self, own: &str) -> Client {
         Client::connect_from(own.parse::<IpAddr>().unwrap(), self.address)
+    }
+
+    /// A new connection for what takes the proxy long.
+    pub fn patient_client(&self) -> Client {
+        let client = self.client();
+        client.be_patient();
+        client
     }
 
     /// One request on a connection of its own.
