@@ -23,7 +23,7 @@ use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
-pub use files::{Bundle, LoadError, continent_of};
+pub use files::{Bundle, LoadError, continent_of, inspect};
 
 /// Why Rhumb did not start.
 #[derive(Debug, thiserror::Error)]

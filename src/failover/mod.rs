@@ -13,6 +13,8 @@
 mod controller;
 mod event;
 mod policy;
+#[cfg(test)]
+mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};

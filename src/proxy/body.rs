@@ -25,8 +25,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum RequestBody {
     /// There is none.
     Empty,
-    /// It comes from the client.
-    Stream(StreamedBody),
+    /// It comes from the client. Boxed, because requests are moved often and most have none.
+    Stream(Box<StreamedBody>),
 }
 
 /// A request body that is still arriving.
@@ -85,7 +85,7 @@ impl RequestBody {
             starved: Cell::new(false),
         });
         let body = StreamedBody { incoming, first, gate, progress: Rc::clone(&progress) };
-        (Self::Stream(body), progress)
+        (Self::Stream(Box::new(body)), progress)
     }
 }
 

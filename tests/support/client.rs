@@ -2,7 +2,7 @@
 //! has to, and reads answers strictly.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
@@ -151,12 +151,6 @@ impl Client {
         Sender(self.reader.get_ref().try_clone().unwrap())
     }
 
-    /// Says that nothing more will be sent.
-    pub fn finish(&mut self) -> &mut Self {
-        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
-        self
-    }
-
     /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: &Request) -> Response {
         self.try_ask(request).unwrap_or_else(|error| panic!("{request:?}: {error}"))
@@ -213,21 +207,6 @@ impl Client {
         // A reset after the answer ends it as well.
         let _ = self.reader.read_to_end(&mut rest);
         rest
-    }
-
-    /// Sends until the other side takes no more, and says how much it took. What is sent is
-    /// `part`, over and over; a part is sent to its end.
-    pub fn send_until_blocked(&mut self, part: &[u8]) -> usize {
-        let stream = self.reader.get_ref();
-        let patience = std::time::Duration::from_millis(500);
-        stream.set_write_timeout(Some(patience)).unwrap();
-        let mut sent = 0;
-        loop {
-            match self.reader.get_mut().write(part) {
-                Ok(count) => sent += count,
-                Err(_) => return sent,
-            }
-        }
     }
 
     /// Resets the connection.
