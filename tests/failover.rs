@@ -243,12 +243,7 @@ fn idempotent_requests_are_sent_again_after_a_reset() {
 #[test]
 fn attempts_end_with_the_configured_number() {
     for (attempts, expected) in [(0, [1, 0, 0]), (1, [1, 1, 0]), (2, [1, 1, 1])] {
-<<<<<<< HEAD
         let origins = ["us", "eu", "ap"].map(|name| Origin::with(name, Exchange::reset));
-=======
-        let origins =
-            ["us", "eu", "ap"].map(|name| Origin::with(name, |exchange| exchange.reset()));
->>>>>>> main
         let regions: Vec<_> = origins.iter().map(|o| (o.name.as_str(), o.address)).collect();
         let retries = format!("routing_strategy: failover\nretries: {{ attempts: {attempts} }}");
         let proxy = Setup::over(&regions).deployment(&retries).start();
