@@ -9,10 +9,11 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = match EnvFilter::try_new(&cli.log) {
+    let log = cli.log.as_deref().unwrap_or_else(|| cli.command.default_log());
+    let filter = match EnvFilter::try_new(log) {
         Ok(filter) => filter,
         Err(error) => {
-            eprintln!("error: --log {:?} is no log filter: {error}", cli.log);
+            eprintln!("error: --log {log:?} is no log filter: {error}");
             return ExitCode::from(2);
         }
     };

@@ -4,8 +4,11 @@
 //! message says why), 2 the command line itself was wrong.
 
 pub mod check;
+pub mod demo;
 pub mod explain;
 pub mod geoip;
+pub mod origin;
+pub mod probe;
 pub mod run;
 pub mod schema;
 
@@ -20,10 +23,10 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-    /// Least severe messages to log: error, warn, info, debug, trace, or a filter such as
-    /// `info,rhumb::failover=debug`
-    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
-    pub log: String,
+    /// Least severe messages to log: error, warn, info, debug, trace, off, or a filter such as
+    /// `info,rhumb::failover=debug` [default: info; less for demo]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
     /// How to log
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -51,6 +54,12 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Ask the GeoIP databases
     Geoip(geoip::GeoipArgs),
+    /// Show routing and failover on this machine, with real client addresses
+    Demo(demo::DemoArgs),
+    /// Start a small regional API to route to
+    Origin(origin::OriginArgs),
+    /// Ask a URL once, for health checks of containers
+    Probe(probe::ProbeArgs),
 }
 
 impl Command {
@@ -62,6 +71,33 @@ impl Command {
             Self::Schema(args) => schema::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Geoip(args) => geoip::run(args),
+            Self::Demo(args) => demo::run(args),
+            Self::Origin(args) => origin::run(args),
+            Self::Probe(args) => probe::run(args),
         }
     }
+
+    /// What is logged unless `--log` says otherwise.
+    pub fn default_log(&self) -> &'static str {
+        match self {
+            // It tells its story itself, on a screen that a log would spoil.
+            Self::Demo(args) => demo::default_log(args),
+            _ => "info",
+        }
+    }
+}
+
+/// An error with its causes, on one line, as it goes to standard error.
+pub(crate) fn report_error(error: &dyn std::error::Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.contains(&words) {
+            text.push_str(&format!(": {words}"));
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -99,14 +99,5 @@ fn describe(error: &AppError) -> String {
     if let AppError::Load(error) = error {
         return error.report();
     }
-    let mut text = format!("error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(&format!(": {words}"));
-        }
-        cause = error.source();
-    }
-    text
+    super::report_error(error)
 }
