@@ -80,7 +80,10 @@ impl LoadError {
         let mut report = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            report.push_str(&format!(": {error}"));
+            let words = error.to_string();
+            if !report.contains(&words) {
+                report.push_str(&format!(": {words}"));
+            }
             cause = error.source();
         }
         report
@@ -258,4 +261,33 @@ impl Reader {
         };
         Ok(Command::Adopt { config, latency, geo })
     }
+}
+
+/// Everything that is wrong with the files that a valid configuration names, for `rhumb check`.
+pub fn inspect(config: &Config) -> Vec<ConfigError> {
+    let mut problems = Vec::new();
+    if let Err(error) = Databases::open(&config.geoip) {
+        let error = LoadError::Geoip(error);
+        let file = config.geoip.databases.first().or(config.geoip.asn_database.as_ref());
+        problems.push(ConfigError::of_file(
+            file.map_or(Path::new(""), PathBuf::as_path),
+            error.report(),
+        ));
+    }
+    match load_latency(config) {
+        Ok(_) => {}
+        Err(LoadError::Latency { path, errors }) => {
+            problems.extend(errors.into_iter().map(|error| {
+                let mut problem = ConfigError::of_file(&path, error.message);
+                problem.line = u32::try_from(error.line).unwrap_or(u32::MAX);
+                problem.column = 1;
+                problem
+            }));
+        }
+        Err(error) => {
+            let file = config.latency.as_ref().map_or(Path::new(""), |file| file.table.as_path());
+            problems.push(ConfigError::of_file(file, error.report()));
+        }
+    }
+    problems
 }

@@ -23,7 +23,7 @@ use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
-pub use files::{Bundle, LoadError, continent_of};
+pub use files::{Bundle, LoadError, continent_of, inspect};
 
 /// Why Rhumb did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,7 @@ pub struct App {
     workers: Workers,
     control: control::ControlThread,
     files: files::FileThread,
+    readiness: Readiness,
     /// Where requests are accepted.
     pub addresses: Vec<SocketAddr>,
     /// Where operators are answered.
@@ -131,6 +132,7 @@ impl App {
             workers,
             control,
             files,
+            readiness,
             addresses,
             admin: admin_address,
             warnings,
@@ -164,7 +166,8 @@ impl App {
     /// Stops accepting, lets requests under way finish within the drain time, and ends. False
     /// when a thread had to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, handle, .. } = self;
+        let Self { workers, control, files, readiness, handle, .. } = self;
+        readiness.set(false);
         let panics = workers.drain();
         drop(handle);
         files.stop();

@@ -21,9 +21,9 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// Checks the file alone. Exit code 0: it is valid; 1: it is not.
+/// Checks the file and the files that it names. Exit code 0: it is valid; 1: it is not.
 pub fn run(args: &CheckArgs) -> ExitCode {
-    run_with(args, &|_| Vec::new())
+    run_with(args, &crate::app::inspect)
 }
 
 /// Checks the file, and with `inspect` what an accepted configuration names, such as databases.

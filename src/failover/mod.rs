@@ -12,7 +12,10 @@
 
 mod controller;
 mod event;
+mod members;
 mod policy;
+#[cfg(test)]
+mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::context::Connection;
 use super::expect::Gate;
+use super::headers::remove_own_fields;
 use super::ticket::{InFlight, Ticket};
 use crate::model::limits;
 use crate::upstream::Lease;
@@ -24,8 +25,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub enum RequestBody {
     /// There is none.
     Empty,
-    /// It comes from the client.
-    Stream(StreamedBody),
+    /// It comes from the client. Boxed, because requests are moved often and most have none.
+    Stream(Box<StreamedBody>),
 }
 
 /// A request body that is still arriving.
@@ -84,7 +85,7 @@ impl RequestBody {
             starved: Cell::new(false),
         });
         let body = StreamedBody { incoming, first, gate, progress: Rc::clone(&progress) };
-        (Self::Stream(body), progress)
+        (Self::Stream(Box::new(body)), progress)
     }
 }
 
@@ -120,7 +121,9 @@ impl Body for RequestBody {
 
 impl StreamedBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(first) = self.first.take() {
+        if let Some(mut first) = self.first.take() {
+            passed_on(&mut first);
+            self.progress.finished.set(first.is_trailers());
             return Poll::Ready(Some(Ok(first)));
         }
         if let Some(gate) = &self.gate {
@@ -128,15 +131,28 @@ impl StreamedBody {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.progress.starved.set(polled.is_pending());
-        let frame = ready!(polled);
+        let mut frame = ready!(polled);
         self.progress.last.set(Instant::now());
+        if let Some(Ok(frame)) = &mut frame {
+            passed_on(frame);
+        }
         match &frame {
-            Some(Ok(_)) if self.incoming.is_end_stream() => self.progress.finished.set(true),
-            Some(Ok(_)) => {}
+            // Nothing comes behind trailers, and nobody asks once more.
+            Some(Ok(frame)) => {
+                self.progress.finished.set(frame.is_trailers() || self.incoming.is_end_stream());
+            }
             Some(Err(_)) => self.progress.failed.set(true),
             None => self.progress.finished.set(true),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+/// Takes off a client's trailers what only Rhumb says: an origin that merges trailers into the
+/// head would believe it.
+fn passed_on(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        remove_own_fields(trailers);
     }
 }
 

@@ -329,7 +329,9 @@ impl Forward {
         let (mut parts, incoming) = response.into_parts();
         ticket.answered(parts.status.as_u16());
         prepare_response(&mut parts.headers, parts.version);
-        if ticket.connection().watch.draining() {
+        // What is left of an upload that nobody waits for would stand before the next request.
+        let unread = exchange.request.as_ref().is_some_and(|request| !request.finished());
+        if unread || ticket.connection().watch.draining() {
             parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         parts.version = http::Version::HTTP_11;

@@ -70,6 +70,15 @@ pub(super) fn prepare_request(
     id
 }
 
+/// Removes from a request's trailers the fields that only Rhumb may set.
+pub(super) fn remove_own_fields(trailers: &mut HeaderMap) {
+    for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_REQUEST_ID] {
+        trailers.remove(name);
+    }
+    trailers.remove(FORWARDED);
+    trailers.remove(VIA);
+}
+
 /// Makes an origin's response head into the one that goes to the client.
 pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
     let present = Present::of(headers);

@@ -35,8 +35,19 @@ pub fn screen(parts: &Parts, present: &Present, ambiguous: bool) -> Result<HostN
     {
         return Err(ErrorReason::Malformed);
     }
+    if !has_form_for_its_method(parts) {
+        return Err(ErrorReason::Malformed);
+    }
     transfer_coding(parts, present)?;
     host(parts, present)
+}
+
+/// `*` is for OPTIONS, and a bare authority for CONNECT (RFC 9112 section 3.2): as the target of
+/// another method it would be taken for a host here and for a path by others.
+fn has_form_for_its_method(parts: &Parts) -> bool {
+    let is_bare_authority = parts.uri.scheme().is_none() && parts.uri.authority().is_some();
+    let is_asterisk = parts.uri.path() == "*";
+    !is_bare_authority && (!is_asterisk || parts.method == Method::OPTIONS)
 }
 
 /// The path that is routed: that of the target, and `/` for `OPTIONS *`.
@@ -66,15 +77,16 @@ fn transfer_coding(parts: &Parts, present: &Present) -> Result<(), ErrorReason> 
     }
 }
 
-/// The absolute target's authority, else the one `Host` (RFC 9112 section 3.2).
+/// The absolute target's authority, else the one `Host`, which has to be there in any case (RFC
+/// 9112 section 3.2).
 fn host(parts: &Parts, present: &Present) -> Result<HostName, ErrorReason> {
     if present.hosts > 1 {
         return Err(ErrorReason::BadHost);
     }
     let text = match (parts.uri.authority(), parts.headers.get(HOST)) {
+        (_, None) if parts.version == Version::HTTP_11 => return Err(ErrorReason::BadHost),
         (Some(authority), _) => authority.as_str().as_bytes(),
         (None, Some(value)) => value.as_bytes(),
-        (None, None) if parts.version == Version::HTTP_11 => return Err(ErrorReason::BadHost),
         (None, None) => b"",
     };
     if text.is_empty() {

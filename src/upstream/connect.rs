@@ -7,6 +7,7 @@ use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 
 use crate::config::{EndpointUrl, Host};
 use crate::model::limits;
@@ -40,11 +41,24 @@ pub enum ConnectError {
     },
 }
 
+/// The task that moves bytes on a connection; it ends at the latest with this.
+///
+/// Without it a connection that is in the middle of a request body which nobody will complete
+/// would stay for as long as its origin does.
+#[derive(Debug)]
+pub(super) struct Wire(AbortHandle);
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Connects, and starts the task that moves bytes on the connection.
 pub(super) async fn connect<B>(
     url: &EndpointUrl,
     timeout: Duration,
-) -> Result<SendRequest<B>, ConnectError>
+) -> Result<(SendRequest<B>, Wire), ConnectError>
 where
     B: Body + 'static,
     B::Data: Send,
@@ -60,13 +74,13 @@ where
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|source| ConnectError::Handshake { url: url.clone(), source })?;
-    tokio::task::spawn_local(async move {
+    let task = tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             // The request that was on it has been told; nobody else needs to know.
             tracing::trace!(%error, "upstream connection ended");
         }
     });
-    Ok(sender)
+    Ok((sender, Wire(task.abort_handle())))
 }
 
 async fn open(url: &EndpointUrl) -> io::Result<TcpStream> {

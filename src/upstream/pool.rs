@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Body;
 use hyper::client::conn::http1::SendRequest;
 
-use super::connect::{ConnectError, connect};
+use super::connect::{ConnectError, Wire, connect};
 use crate::config::EndpointUrl;
 use crate::model::{EndpointId, limits};
 
@@ -28,6 +28,7 @@ pub struct Endpoint<B> {
 #[derive(Debug)]
 struct Idle<B> {
     sender: SendRequest<B>,
+    wire: Wire,
     born: Instant,
     since: Instant,
 }
@@ -38,6 +39,7 @@ pub struct Lease<B> {
     outstanding: Outstanding<B>,
     /// Sends the request.
     pub sender: SendRequest<B>,
+    wire: Wire,
     born: Instant,
     reused: bool,
 }
@@ -118,7 +120,7 @@ impl<B> Endpoint<B> {
         };
         idle.extend(busy);
         drop(idle);
-        found.map(|idle| self.lease(idle.sender, idle.born, true))
+        found.map(|idle| self.lease((idle.sender, idle.wire), idle.born, true))
     }
 
     /// Closes connections that were idle for too long.
@@ -131,8 +133,13 @@ impl<B> Endpoint<B> {
         self.idle.borrow().len()
     }
 
-    fn lease(self: &Rc<Self>, sender: SendRequest<B>, born: Instant, reused: bool) -> Lease<B> {
-        Lease { outstanding: Outstanding::new(Rc::clone(self)), sender, born, reused }
+    fn lease(
+        self: &Rc<Self>,
+        (sender, wire): (SendRequest<B>, Wire),
+        born: Instant,
+        reused: bool,
+    ) -> Lease<B> {
+        Lease { outstanding: Outstanding::new(Rc::clone(self)), sender, wire, born, reused }
     }
 }
 
@@ -148,8 +155,8 @@ where
     ///
     /// When none could be made; nothing was sent.
     pub async fn connect(self: &Rc<Self>, timeout: Duration) -> Result<Lease<B>, ConnectError> {
-        let sender = connect(&self.url, timeout).await?;
-        Ok(self.lease(sender, Instant::now(), false))
+        let connection = connect(&self.url, timeout).await?;
+        Ok(self.lease(connection, Instant::now(), false))
     }
 }
 
@@ -174,10 +181,10 @@ impl<B> Lease<B> {
     /// Gives the connection back for the next request. Only after an exchange that ended cleanly:
     /// the request was sent to its end and the response read to its end.
     pub fn give_back(self, now: Instant) {
-        let Self { outstanding, sender, born, .. } = self;
+        let Self { outstanding, sender, wire, born, .. } = self;
         let mut idle = outstanding.0.idle.borrow_mut();
         if idle.len() < limits::POOL_IDLE_PER_ENDPOINT && !sender.is_closed() {
-            idle.push(Idle { sender, born, since: now });
+            idle.push(Idle { sender, wire, born, since: now });
         }
     }
 }

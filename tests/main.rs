@@ -1,0 +1,27 @@
+//! The promises of the program, checked from outside: the real binary as a child process, real
+//! origins, real clients, raw bytes where they matter. Each test is named after what it checks.
+//!
+//! Not here: what a single module does, which is tested beside it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, and nothing here is an interface"
+)]
+
+mod admin;
+mod bodies;
+mod cli;
+mod drain;
+mod exchanges;
+mod failover;
+mod headers;
+mod layering;
+mod limits;
+mod malformed;
+mod reload;
+mod routing;
+mod support;
