@@ -72,7 +72,7 @@ impl Region {
 
     async fn routed(&self, route: Route, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         match route {
-            Route::Echo => echo(request),
+            Route::Echo => echo(request).await,
             Route::Bytes(count) => bytes(count),
             Route::Delay(delay) => {
                 tokio::time::sleep(delay).await;
@@ -145,9 +145,12 @@ fn route(path: &str) -> Result<Route, &'static str> {
     }
 }
 
-fn echo(request: Request<Incoming>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let mut answer = Response::new(body.boxed());
+/// Answers once the body has begun to arrive: a client that waits for `100 Continue` gets it before
+/// the answer, and so sends the body at once.
+async fn echo(request: Request<Incoming>) -> Answer {
+    let (parts, mut rest) = request.into_parts();
+    let first = rest.frame().await;
+    let mut answer = Response::new(Echo { first, rest }.boxed());
     if let Some(kind) = parts.headers.get(CONTENT_TYPE) {
         answer.headers_mut().insert(CONTENT_TYPE, kind.clone());
     }
@@ -192,6 +195,40 @@ fn headers(headers: &HeaderMap) -> Map<String, Value> {
             (name.as_str().to_owned(), value)
         })
         .collect()
+}
+
+/// A body of which the first frame was read already.
+struct Echo {
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    rest: Incoming,
+}
+
+impl Body for Echo {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(|first| first.as_ref().ok()?.data_ref());
+        let first = first.map_or(0, |data| data.len() as u64);
+        match self.rest.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(first + rest),
+            None => SizeHint::default(),
+        }
+    }
 }
 
 /// So many bytes, made as they are sent.
