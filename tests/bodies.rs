@@ -2,7 +2,7 @@
 //! without being kept.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::{Client, Request};
@@ -261,7 +261,7 @@ fn a_response_cut_off_by_the_origin_does_not_look_whole() {
 
 #[test]
 fn a_request_cut_off_by_the_client_does_not_look_whole() {
-    let (ended, end) = channel();
+    let (ended, end) = sync_channel(16);
     let ended = Mutex::new(ended);
     let origin = Origin::with("us", move |exchange| {
         let read = exchange.read_body().map(|body| body.text());
@@ -284,8 +284,8 @@ fn a_request_cut_off_by_the_client_does_not_look_whole() {
 }
 
 /// Lets the origin go on when the test says so.
-fn gate() -> (Sender<()>, Arc<Mutex<Receiver<()>>>) {
-    let (open, gate) = channel();
+fn gate() -> (SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
+    let (open, gate) = sync_channel(16);
     (open, Arc::new(Mutex::new(gate)))
 }
 

@@ -1,7 +1,7 @@
 //! How requests and answers follow each other on a connection: keep-alive, pipelining, interim
 //! answers, early answers, and what happens to the connections behind them.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
 use crate::support::client::Request;
@@ -158,8 +158,8 @@ const EXPECT: &str =
 
 #[test]
 fn a_body_behind_expect_is_sent_when_the_origin_asks_for_it() {
-    let (saw_head, head_seen) = channel();
-    let (go_on, may_go_on) = channel();
+    let (saw_head, head_seen) = sync_channel(16);
+    let (go_on, may_go_on) = sync_channel(16);
     let hold = Mutex::new((saw_head, may_go_on));
     let origin = Origin::with("us", move |exchange| {
         {
@@ -389,7 +389,7 @@ fn bytes_behind_an_answer_are_not_taken_for_the_next_one() {
 
 #[test]
 fn a_client_that_leaves_ends_its_request_at_the_origin() {
-    let (left, gone) = channel();
+    let (left, gone) = sync_channel(16);
     let left = Arc::new(Mutex::new(left));
     let origin = Origin::with("us", move |exchange| {
         left.lock().unwrap().send(exchange.closed_by_peer()).unwrap();

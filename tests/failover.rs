@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::client::{Client, Request, until_refused};
 use crate::support::load::Load;
-use crate::support::origin::Origin;
+use crate::support::origin::{Exchange, Origin};
 use crate::support::origin_process::OriginProcess;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::{eventually, until};
@@ -224,7 +224,7 @@ fn posts_reach_an_origin_at_most_once_while_a_region_dies() {
 
 #[test]
 fn idempotent_requests_are_sent_again_after_a_reset() {
-    let us = Origin::with("us", |exchange| exchange.reset());
+    let us = Origin::with("us", Exchange::reset);
     let eu = Origin::named("eu");
     let proxy = two_regions(us.address, eu.address, "routing_strategy: failover");
     for (number, method) in ["GET", "HEAD", "OPTIONS", "DELETE", "PUT"].into_iter().enumerate() {
@@ -243,8 +243,7 @@ fn idempotent_requests_are_sent_again_after_a_reset() {
 #[test]
 fn attempts_end_with_the_configured_number() {
     for (attempts, expected) in [(0, [1, 0, 0]), (1, [1, 1, 0]), (2, [1, 1, 1])] {
-        let origins =
-            ["us", "eu", "ap"].map(|name| Origin::with(name, |exchange| exchange.reset()));
+        let origins = ["us", "eu", "ap"].map(|name| Origin::with(name, Exchange::reset));
         let regions: Vec<_> = origins.iter().map(|o| (o.name.as_str(), o.address)).collect();
         let retries = format!("routing_strategy: failover\nretries: {{ attempts: {attempts} }}");
         let proxy = Setup::over(&regions).deployment(&retries).start();

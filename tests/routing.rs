@@ -96,7 +96,7 @@ fn ten_thousand_addresses_reach_the_region_of_the_country_that_another_reader_fi
                 let mut client = thirds.proxy.client();
                 for (address, country) in part {
                     let expected = thirds.of_country.get(country).copied().unwrap_or("home");
-                    let found = region(&mut client, &Request::get("/").from(address));
+                    let found = region(&mut client, &Request::get("/").from(*address));
                     assert_eq!(found, expected, "{address} in {country:?}");
                 }
             });
@@ -109,7 +109,7 @@ fn x_forwarded_for_of_an_untrusted_peer_changes_nothing() {
     let thirds = Thirds::new();
     let mut stranger = thirds.proxy.client_from("127.0.0.2");
     for (address, _) in readings().iter().step_by(40) {
-        assert_eq!(region(&mut stranger, &Request::get("/").from(address)), "home", "{address}");
+        assert_eq!(region(&mut stranger, &Request::get("/").from(*address)), "home", "{address}");
     }
 }
 

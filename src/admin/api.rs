@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::serve::{Admin, Answer, json as answer_json, problem};
+use super::answer::{Answer, json as answer_json, problem};
+use super::source::Admin;
 use crate::failover::Status;
 use crate::inquiry::Inquiry;
 use crate::model::RegionState;

@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use super::serve::{Admin, Answer, problem, typed};
+use super::answer::{Answer, problem, typed};
+use super::source::Admin;
 use crate::metrics::{Page, names};
 use crate::model::{RegionState, SignalKind};
 use crate::routing::{DeploymentPlan, Reason, RegionHealth, RegionPlan};

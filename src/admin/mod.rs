@@ -3,10 +3,13 @@
 //! It reads the current snapshot and asks the controller; it changes nothing by itself, and when
 //! it is down requests keep flowing.
 
+mod answer;
 mod api;
 mod metrics_page;
 mod readiness;
 mod serve;
+mod source;
 
 pub use readiness::Readiness;
-pub use serve::{Admin, AdminServer};
+pub use serve::AdminServer;
+pub use source::Admin;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,27 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
-use super::readiness::Readiness;
+use super::answer::{Answer, plain, problem};
+use super::source::Admin;
 use super::{api, metrics_page};
-use crate::failover::Handle;
-use crate::metrics::Registry;
 use crate::model::limits;
-use crate::snapshot::Live;
-
-/// What the admin address shows.
-#[derive(Clone, Debug)]
-pub struct Admin {
-    /// The controller.
-    pub handle: Handle,
-    /// The current snapshot.
-    pub live: Arc<Live>,
-    /// Everything that is counted.
-    pub registry: Arc<Registry>,
-    /// Whether the process wants traffic.
-    pub readiness: Readiness,
-    /// When the process started, in Unix time.
-    pub started_unix_seconds: f64,
-}
 
 /// The admin address, ready to serve.
 #[derive(Debug)]
@@ -42,9 +25,6 @@ pub struct AdminServer {
     admin: Admin,
     listener: TcpListener,
 }
-
-/// An answer of the admin address.
-pub(super) type Answer = Response<Full<Bytes>>;
 
 impl Admin {
     /// Serves on that socket, which must not block.
@@ -173,43 +153,4 @@ fn not_allowed(known: &[Method]) -> Answer {
         answer.headers_mut().insert(header::ALLOW, value);
     }
     answer
-}
-
-/// A plain text answer.
-pub(super) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
-    typed(status, "text/plain; charset=utf-8", text)
-}
-
-/// An answer of any type.
-pub(super) fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
-}
-
-/// A JSON answer.
-pub(super) fn json<T: serde::Serialize>(value: &T) -> Answer {
-    match serde_json::to_vec_pretty(value) {
-        Ok(mut body) => {
-            body.push(b'\n');
-            typed(StatusCode::OK, "application/json", body)
-        }
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written as JSON; this is a bug");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")
-        }
-    }
-}
-
-/// A problem details answer (RFC 9457).
-pub(super) fn problem(status: StatusCode, reason: &str, detail: &str) -> Answer {
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "reason": reason,
-        "detail": detail,
-    });
-    typed(status, "application/problem+json", format!("{body}\n"))
 }

@@ -12,6 +12,7 @@
 
 mod controller;
 mod event;
+mod members;
 mod policy;
 #[cfg(test)]
 mod simulation;

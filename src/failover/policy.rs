@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Deployment, EndpointUrl, HealthCheck};
+use crate::config::{Config, EndpointUrl};
 use crate::health::{
     CheckId, CheckState, EndpointHealth, Evidence, Failure, ProbeOrder, RegionMachine, Transition,
 };
-use crate::model::{DeploymentName, EndpointId, EndpointSignal, RegionId, RegionState, SignalKind};
-use crate::routing::{
-    ContinentOf, DeploymentHealth, EndpointIds, LatencyTable, Plan, RegionHealth, Table,
-};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, RegionId, RegionState};
+use crate::routing::{ContinentOf, DeploymentHealth, EndpointIds, LatencyTable, Plan, Table};
 
 use super::event::{Cause, Event};
+use super::members::{Adoption, Check, Member, settled_at};
 
 /// What the policy is told.
 #[derive(Debug)]
@@ -66,29 +65,6 @@ pub struct Policy {
     members: Vec<Vec<Member>>,
     next_check: u64,
     next_event: u64,
-}
-
-/// One endpoint under one check, and who uses the result.
-#[derive(Debug)]
-struct Check {
-    url: EndpointUrl,
-    spec: Arc<HealthCheck>,
-    region: RegionId,
-    state: CheckState,
-    users: BTreeSet<(usize, usize)>,
-    scheduled: Option<Duration>,
-    /// What a request met since the last success.
-    signal: Option<SignalKind>,
-}
-
-/// A region of a deployment.
-#[derive(Debug)]
-struct Member {
-    deployment: DeploymentName,
-    region: RegionId,
-    machine: RegionMachine,
-    /// By endpoint, in listed order; empty when the deployment has no checks.
-    endpoints: Vec<(CheckId, EndpointHealth)>,
 }
 
 impl Policy {
@@ -394,98 +370,5 @@ impl Policy {
             successor: successor.filter(|_| went_down).map(|member| member.region.clone()),
             generation: self.table.generation,
         })
-    }
-}
-
-impl Member {
-    fn health(&self) -> RegionHealth {
-        if self.endpoints.is_empty() {
-            return RegionHealth { state: self.machine.state(), ..RegionHealth::HEALTHY };
-        }
-        let up = self.endpoints.iter().enumerate().filter(|(_, (_, health))| health.up);
-        let endpoints_up =
-            up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
-        RegionHealth { state: self.machine.state(), endpoints_up }
-    }
-}
-
-impl Check {
-    /// Why a region that uses this check changes now, if it does.
-    fn cause(&self) -> Cause {
-        let endpoint = self.url.to_string();
-        match self.state.last_failure() {
-            Some(last) if self.state.failures() > 0 => Cause::ChecksFailed {
-                endpoint,
-                failures: self.state.failures(),
-                last: last.clone(),
-                signal: self.signal,
-            },
-            _ => Cause::ChecksPassed { endpoint, successes: self.state.successes() },
-        }
-    }
-}
-
-/// The checks of a new plan, made from those of the old one.
-struct Adoption {
-    old: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
-    new: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
-    next: u64,
-}
-
-impl Adoption {
-    fn of(checks: BTreeMap<CheckId, Check>, next: u64) -> Self {
-        let old = checks
-            .into_iter()
-            .map(|(id, check)| ((check.url.clone(), (*check.spec).clone()), (id, check)))
-            .collect();
-        Self { old, new: HashMap::new(), next }
-    }
-
-    fn adopt(
-        &mut self,
-        (url, spec): (&EndpointUrl, &HealthCheck),
-        region: &RegionId,
-        user: (usize, usize),
-        settled_at: u32,
-        now: Duration,
-    ) -> CheckId {
-        let key = (url.clone(), spec.clone());
-        let Self { old, new, next } = self;
-        let (id, check) = new.entry(key).or_insert_with_key(|key| {
-            let (id, mut check) = old.remove(key).unwrap_or_else(|| {
-                *next += 1;
-                let check = Check {
-                    url: url.clone(),
-                    spec: Arc::new(spec.clone()),
-                    region: region.clone(),
-                    state: CheckState::new(now, settled_at),
-                    users: BTreeSet::new(),
-                    scheduled: None,
-                    signal: None,
-                };
-                (CheckId(*next), check)
-            });
-            check.users.clear();
-            check.region = region.clone();
-            check.state.settle_at(0);
-            (id, check)
-        });
-        check.users.insert(user);
-        check.state.settle_at(settled_at.max(check.state.settled_at()));
-        *id
-    }
-
-    fn finish(self) -> (BTreeMap<CheckId, Check>, u64) {
-        (self.new.into_values().collect(), self.next)
-    }
-}
-
-/// Failures in a row that decide everything a deployment decides by a check.
-fn settled_at(deployment: &Deployment) -> u32 {
-    let degraded = deployment.health_check.as_ref().map_or(0, |check| check.unhealthy_threshold);
-    if deployment.failover.auto_failover_enabled {
-        degraded.max(deployment.failover.threshold)
-    } else {
-        degraded
     }
 }

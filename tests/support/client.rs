@@ -2,7 +2,7 @@
 //! has to, and reads answers strictly.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
@@ -55,14 +55,14 @@ impl Request {
 
     /// With one more field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
-        self.fields.push((name.to_owned(), value.to_string()));
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.fields.push((name.to_owned(), value.into()));
         self
     }
 
     /// As a client behind a proxy that says the client's address.
     #[must_use]
-    pub fn from(self, address: impl ToString) -> Self {
+    pub fn from(self, address: impl Into<String>) -> Self {
         self.with("X-Forwarded-For", address)
     }
 
@@ -141,15 +141,14 @@ impl Client {
         self.reader.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Waits four times as long as usual from now on.
+    pub fn be_patient(&self) {
+        self.reader.get_ref().set_read_timeout(Some(4 * PATIENCE)).unwrap();
+    }
+
     /// A second handle that only sends, for use while something is being read.
     pub fn sender(&self) -> Sender {
         Sender(self.reader.get_ref().try_clone().unwrap())
-    }
-
-    /// Says that nothing more will be sent.
-    pub fn finish(&mut self) -> &mut Self {
-        self.reader.get_ref().shutdown(Shutdown::Write).unwrap();
-        self
     }
 
     /// Sends a request and reads its answer.
@@ -208,21 +207,6 @@ impl Client {
         // A reset after the answer ends it as well.
         let _ = self.reader.read_to_end(&mut rest);
         rest
-    }
-
-    /// Sends until the other side takes no more, and says how much it took. What is sent is
-    /// `part`, over and over; a part is sent to its end.
-    pub fn send_until_blocked(&mut self, part: &[u8]) -> usize {
-        let stream = self.reader.get_ref();
-        let patience = std::time::Duration::from_millis(500);
-        stream.set_write_timeout(Some(patience)).unwrap();
-        let mut sent = 0;
-        loop {
-            match self.reader.get_mut().write(part) {
-                Ok(count) => sent += count,
-                Err(_) => return sent,
-            }
-        }
     }
 
     /// Resets the connection.

@@ -186,6 +186,13 @@ impl Proxy {
         Client::connect_from(own.parse::<IpAddr>().unwrap(), self.address)
     }
 
+    /// A new connection for what takes the proxy long.
+    pub fn patient_client(&self) -> Client {
+        let client = self.client();
+        client.be_patient();
+        client
+    }
+
     /// One request on a connection of its own.
     pub fn ask(&self, request: &Request) -> Response {
         self.client().ask(request)

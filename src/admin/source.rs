@@ -1,0 +1,23 @@
+//! Where the admin address takes what it shows.
+
+use std::sync::Arc;
+
+use super::readiness::Readiness;
+use crate::failover::Handle;
+use crate::metrics::Registry;
+use crate::snapshot::Live;
+
+/// What the admin address shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The controller.
+    pub handle: Handle,
+    /// The current snapshot.
+    pub live: Arc<Live>,
+    /// Everything that is counted.
+    pub registry: Arc<Registry>,
+    /// Whether the process wants traffic.
+    pub readiness: Readiness,
+    /// When the process started, in Unix time.
+    pub started_unix_seconds: f64,
+}

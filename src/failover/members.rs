@@ -1,0 +1,128 @@
+//! What the policy keeps of each checked endpoint and of each region, and how it is carried over
+//! from one configuration to the next.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::Cause;
+use crate::config::{Deployment, EndpointUrl, HealthCheck};
+use crate::health::{CheckId, CheckState, EndpointHealth, RegionMachine};
+use crate::model::{DeploymentName, RegionId, SignalKind};
+use crate::routing::RegionHealth;
+
+/// One endpoint under one check, and who uses the result.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) url: EndpointUrl,
+    pub(super) spec: Arc<HealthCheck>,
+    pub(super) region: RegionId,
+    pub(super) state: CheckState,
+    pub(super) users: BTreeSet<(usize, usize)>,
+    pub(super) scheduled: Option<Duration>,
+    /// What a request met since the last success.
+    pub(super) signal: Option<SignalKind>,
+}
+
+/// A region of a deployment.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) deployment: DeploymentName,
+    pub(super) region: RegionId,
+    pub(super) machine: RegionMachine,
+    /// By endpoint, in listed order; empty when the deployment has no checks.
+    pub(super) endpoints: Vec<(CheckId, EndpointHealth)>,
+}
+
+impl Member {
+    pub(super) fn health(&self) -> RegionHealth {
+        if self.endpoints.is_empty() {
+            return RegionHealth { state: self.machine.state(), ..RegionHealth::HEALTHY };
+        }
+        let up = self.endpoints.iter().enumerate().filter(|(_, (_, health))| health.up);
+        let endpoints_up =
+            up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
+        RegionHealth { state: self.machine.state(), endpoints_up }
+    }
+}
+
+impl Check {
+    /// Why a region that uses this check changes now, if it does.
+    pub(super) fn cause(&self) -> Cause {
+        let endpoint = self.url.to_string();
+        match self.state.last_failure() {
+            Some(last) if self.state.failures() > 0 => Cause::ChecksFailed {
+                endpoint,
+                failures: self.state.failures(),
+                last: last.clone(),
+                signal: self.signal,
+            },
+            _ => Cause::ChecksPassed { endpoint, successes: self.state.successes() },
+        }
+    }
+}
+
+/// The checks of a new plan, made from those of the old one.
+pub(super) struct Adoption {
+    old: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
+    new: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
+    next: u64,
+}
+
+impl Adoption {
+    pub(super) fn of(checks: BTreeMap<CheckId, Check>, next: u64) -> Self {
+        let old = checks
+            .into_iter()
+            .map(|(id, check)| ((check.url.clone(), (*check.spec).clone()), (id, check)))
+            .collect();
+        Self { old, new: HashMap::new(), next }
+    }
+
+    pub(super) fn adopt(
+        &mut self,
+        (url, spec): (&EndpointUrl, &HealthCheck),
+        region: &RegionId,
+        user: (usize, usize),
+        settled_at: u32,
+        now: Duration,
+    ) -> CheckId {
+        let key = (url.clone(), spec.clone());
+        let Self { old, new, next } = self;
+        let (id, check) = new.entry(key).or_insert_with_key(|key| {
+            let (id, mut check) = old.remove(key).unwrap_or_else(|| {
+                *next += 1;
+                let check = Check {
+                    url: url.clone(),
+                    spec: Arc::new(spec.clone()),
+                    region: region.clone(),
+                    state: CheckState::new(now, settled_at),
+                    users: BTreeSet::new(),
+                    scheduled: None,
+                    signal: None,
+                };
+                (CheckId(*next), check)
+            });
+            check.users.clear();
+            check.region = region.clone();
+            check.state.settle_at(0);
+            (id, check)
+        });
+        check.users.insert(user);
+        check.state.settle_at(settled_at.max(check.state.settled_at()));
+        *id
+    }
+
+    pub(super) fn finish(self) -> (BTreeMap<CheckId, Check>, u64) {
+        (self.new.into_values().collect(), self.next)
+    }
+}
+
+/// Failures in a row that decide everything a deployment decides by a check.
+pub(super) fn settled_at(deployment: &Deployment) -> u32 {
+    let degraded = deployment.health_check.as_ref().map_or(0, |check| check.unhealthy_threshold);
+    if deployment.failover.auto_failover_enabled {
+        degraded.max(deployment.failover.threshold)
+    } else {
+        degraded
+    }
+}
