@@ -223,8 +223,9 @@ fn promtool(page: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        // Seen with `--nocapture`, as in `.ci/run`, which installs it.
-        println!("SKIPPED: promtool is not installed, so `promtool check metrics` was not run");
+        // Written past the capture of the test runner, so that it is seen.
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(stderr, "SKIPPED `promtool check metrics`: promtool is not installed");
         return;
     };
     child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
