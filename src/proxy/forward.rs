@@ -17,7 +17,7 @@ use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::handler::{Identity, refuse};
-use super::headers::prepare_response;
+use super::headers::{RequestId, prepare_response};
 use super::retry::{Tried, is_idempotent, next_target};
 use super::saved::SavedRequest;
 use super::screen::{path, screened_host};
@@ -45,7 +45,7 @@ pub(super) struct Routed {
 pub(super) struct Forward {
     ticket: Ticket,
     routed: Routed,
-    id: HeaderValue,
+    id: RequestId,
     progress: Option<Rc<Progress>>,
     gate: Option<Gate>,
     saved: Option<SavedRequest>,
@@ -74,7 +74,7 @@ impl Forward {
     pub(super) fn new(
         ticket: Ticket,
         routed: Routed,
-        id: HeaderValue,
+        id: RequestId,
         progress: Option<Rc<Progress>>,
         gate: Option<Gate>,
     ) -> Self {

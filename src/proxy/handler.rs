@@ -19,7 +19,7 @@ use super::context::{Connection, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::forward::{Forward, Routed};
-use super::headers::prepare_request;
+use super::headers::{RequestId, prepare_request};
 use super::present::Present;
 use super::screen::{path, screen};
 use super::ticket::Ticket;
@@ -199,11 +199,11 @@ fn origin_form(uri: &mut Uri, headers: &mut http::HeaderMap) {
 pub(super) fn refuse(
     mut ticket: Ticket,
     reason: ErrorReason,
-    id: Option<&HeaderValue>,
+    id: Option<&RequestId>,
     close: bool,
 ) -> Response<ResponseBody> {
     ticket.answered(reason.status());
     let close = close || ticket.connection().watch.draining();
-    let id = id.and_then(|id| id.to_str().ok());
+    let id = id.and_then(RequestId::as_str);
     reason.response(id, close).map(|body| ResponseBody::own(body, ticket))
 }

@@ -27,6 +27,25 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Longest request id that is kept from a trusted peer.
 const REQUEST_ID_BYTES: usize = 128;
 
+/// The id under which logs know a request. Kept apart from the header, because it is needed again
+/// only where something goes wrong.
+#[derive(Debug)]
+pub(super) enum RequestId {
+    /// Made here.
+    Made([u8; 32]),
+    /// A trusted peer's.
+    Kept(HeaderValue),
+}
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Made(text) => std::str::from_utf8(text).ok(),
+            Self::Kept(value) => value.to_str().ok(),
+        }
+    }
+}
+
 /// Makes a client's request head into the one that goes to an origin. Returns the request's id.
 pub(super) fn prepare_request(
     headers: &mut HeaderMap,
@@ -35,7 +54,7 @@ pub(super) fn prepare_request(
     trust: &ClientTrust,
     present: &Present,
     connection: &Connection,
-) -> HeaderValue {
+) -> RequestId {
     let wants_trailers = present.te && te_trailers(headers);
     strip_hop_by_hop(headers, *present, true);
     if wants_trailers {
@@ -63,11 +82,13 @@ pub(super) fn prepare_request(
     append_via(headers, version);
     let kept = headers.get(X_REQUEST_ID).filter(|_| present.request_id && trusted);
     if let Some(id) = kept.filter(|id| id.len() <= REQUEST_ID_BYTES && !id.is_empty()) {
-        return id.clone();
+        return RequestId::Kept(id.clone());
     }
     let id = request_id(connection);
-    headers.insert(X_REQUEST_ID, id.clone());
-    id
+    if let Ok(value) = HeaderValue::from_bytes(&id) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    RequestId::Made(id)
 }
 
 /// Removes from a request's trailers the fields that only Rhumb may set.
@@ -156,7 +177,9 @@ fn te_trailers(headers: &HeaderMap) -> bool {
 fn forwarded_for(headers: &mut HeaderMap, keep: bool, connection: &Connection) {
     let mut value = None;
     if keep {
-        let mut list = Vec::with_capacity(64);
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.len() + 2);
+        // To the byte: `Bytes` keeps a vector without room as it is.
+        let mut list = Vec::with_capacity(lines.sum::<usize>() + connection.peer_text.len());
         for line in headers.get_all(X_FORWARDED_FOR) {
             list.extend_from_slice(line.as_bytes());
             list.extend_from_slice(b", ");
@@ -173,7 +196,7 @@ fn append_via(headers: &mut HeaderMap, version: Version) {
 }
 
 /// 128 random bits in hexadecimal.
-fn request_id(connection: &Connection) -> HeaderValue {
+fn request_id(connection: &Connection) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0_u8; 32];
     let bits = [connection.worker.entropy(), connection.worker.entropy()];
@@ -181,7 +204,7 @@ fn request_id(connection: &Connection) -> HeaderValue {
         let nibble = bits[i / 16] >> (i % 16 * 4) & 15;
         *byte = DIGITS[nibble as usize];
     }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+    text
 }
 
 /// An address as a header value.

@@ -59,6 +59,7 @@ pub(super) async fn serve(stream: TcpStream, connection: Rc<Connection>) {
 #[derive(Debug, Default)]
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    registered: bool,
 }
 
 impl Timer {
@@ -69,7 +70,13 @@ impl Timer {
             self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
         if deadline < sleep.deadline().into_std() {
             sleep.as_mut().reset(deadline.into());
+            self.registered = false;
         }
+        if self.registered && !sleep.is_elapsed() {
+            // It knows whom to wake already: a task keeps its waker.
+            return Poll::Pending;
+        }
+        self.registered = true;
         loop {
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

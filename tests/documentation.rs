@@ -1,0 +1,351 @@
+//! What the documentation says of reasons, metrics, limits, commands and examples is so.
+//!
+//! The fields of the configuration have their own test, beside the code that reads them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use rhumb::cli::Cli;
+use rhumb::config;
+use rhumb::metrics::names::{self, Kind};
+use rhumb::model::{RegionState, SignalKind, limits};
+use rhumb::proxy::ErrorReason;
+use rhumb::routing::Reason;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README and the like, and everything in `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for directory in ["", "docs", "docs/decisions", "geoip"] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 15, "{found:?}");
+    found
+}
+
+/// The rows of all tables, as cells.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter(|line| line.starts_with("| ") && line.ends_with('|'));
+    let cells = |line: &str| {
+        // A bar in a cell is written `\|`.
+        let line = line.replace("\\|", "\0");
+        let inner = line.trim_matches('|');
+        inner.split('|').map(|cell| cell.trim().replace('\0', "|")).collect()
+    };
+    lines.map(cells).collect()
+}
+
+/// The rows whose first cell is a word of code that `is_one` accepts.
+fn code_rows(text: &str, is_one: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
+    let mut rows = rows(text);
+    rows.retain(|row| is_one(row[0].trim_matches('`')) && row[0].starts_with('`'));
+    rows
+}
+
+fn code(word: &str) -> String {
+    format!("`{word}`")
+}
+
+#[test]
+fn every_reason_has_its_row_and_every_row_its_reason() {
+    let text = read("docs/errors.md");
+    let (own, _) = text.split_once("## On the admin address").expect("the part about the admin");
+    let rows = code_rows(own, |_| true);
+    for reason in ErrorReason::ALL {
+        let expected =
+            [code(reason.as_str()), reason.status().to_string(), code(reason.proxy_status())];
+        let found: Vec<_> = rows.iter().filter(|row| row[0] == expected[0]).collect();
+        assert_eq!(found.len(), 1, "{reason:?}");
+        assert_eq!(found[0][..3], expected, "{reason:?}");
+        assert!(found[0][3..].iter().all(|cell| !cell.is_empty()), "{reason:?}");
+    }
+    assert_eq!(rows.len(), ErrorReason::ALL.len());
+    let title = ErrorReason::NoDeployment.title();
+    assert!(own.contains(&format!("\"title\":\"{title}\"")), "the example");
+}
+
+#[test]
+fn every_metric_has_its_row_and_every_row_its_metric() {
+    let text = read("docs/metrics.md");
+    let rows = code_rows(&text, |word| word.starts_with("rhumb_") && !word.contains(' '));
+    let found: BTreeSet<_> = rows.iter().map(|row| row[..3].to_vec()).collect();
+    let expected: BTreeSet<_> = names::ALL
+        .iter()
+        .map(|name| {
+            let kind = match name.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let labels: Vec<_> = name.labels.iter().map(|label| code(label)).collect();
+            vec![code(name.name), kind.to_owned(), labels.join(", ")]
+        })
+        .collect();
+    let missing: Vec<_> = expected.difference(&found).collect();
+    let surplus: Vec<_> = found.difference(&expected).collect();
+    assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, surplus {surplus:?}");
+    assert_eq!(rows.len(), names::ALL.len(), "each once");
+    assert!(rows.iter().all(|row| row[3].ends_with('.')), "each with a sentence");
+}
+
+#[test]
+fn every_word_that_a_label_can_have_is_explained() {
+    let metrics = read("docs/metrics.md");
+    let routing = read("docs/routing.md");
+    for reason in Reason::ALL {
+        assert!(metrics.contains(&code(reason.as_str())), "{reason:?}");
+        assert!(routing.contains(&code(reason.as_str())), "{reason:?}");
+    }
+    for kind in SignalKind::ALL {
+        assert!(metrics.contains(&code(kind.as_str())), "{kind:?}");
+    }
+    let operations = read("docs/operations.md");
+    for state in RegionState::ALL {
+        assert!(metrics.contains(&code(state.as_str())), "{state:?}");
+        assert!(operations.contains(&format!("| {} |", code(state.as_str()))), "{state:?}");
+    }
+}
+
+#[test]
+fn every_metric_that_a_text_names_exists() {
+    let known: BTreeSet<_> = names::ALL.iter().map(|name| name.name).collect();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        for part in text.split("rhumb_").skip(1) {
+            let end =
+                part.find(|c: char| c != '_' && !c.is_ascii_lowercase()).unwrap_or(part.len());
+            let name = format!("rhumb_{}", &part[..end]);
+            // A pattern such as `rhumb_(a|b)` names none by itself.
+            assert!(end == 0 || known.contains(&*name), "{}: {name}", path.display());
+        }
+    }
+}
+
+/// A number of bytes or things, as people write it.
+fn bytes(count: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = units.iter().find(|(shift, _)| count.trailing_zeros() >= *shift).unwrap();
+    format!("{} {}", count >> unit.0, unit.1)
+}
+
+fn count(count: u64) -> String {
+    if count < 1_000 {
+        return count.to_string();
+    }
+    format!("{},{:03}", count / 1_000, count % 1_000)
+}
+
+fn seconds(duration: std::time::Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+#[test]
+fn the_limits_are_those_of_the_program() {
+    let expected = [
+        ("header fields of a message", count(limits::HEADER_FIELDS as u64)),
+        ("head of a message", bytes(limits::HEADER_BYTES as u64)),
+        ("request target", bytes(limits::URI_BYTES as u64)),
+        ("first byte of a connection", seconds(limits::FIRST_BYTE_TIMEOUT)),
+        ("head, from its first byte", seconds(limits::REQUEST_HEAD_TIMEOUT)),
+        ("body without progress, in either direction", seconds(limits::BODY_PROGRESS_TIMEOUT)),
+        (
+            "response of type `text/event-stream` without progress",
+            seconds(limits::STREAM_IDLE_TIMEOUT),
+        ),
+        ("client connection between requests", seconds(limits::KEEP_ALIVE_IDLE_TIMEOUT)),
+        ("wait for `100 Continue`", seconds(limits::EXPECT_CONTINUE_TIMEOUT)),
+        ("connecting to an endpoint", seconds(limits::CONNECT_TIMEOUT)),
+        ("first byte of a response, each attempt", seconds(limits::RESPONSE_HEAD_TIMEOUT)),
+        ("request to the head of its response, all attempts", seconds(limits::REQUEST_TIMEOUT)),
+        ("attempts after the first", count(limits::RETRY_ATTEMPTS.into())),
+        (
+            "idle connections of a worker to an endpoint",
+            count(limits::POOL_IDLE_PER_ENDPOINT as u64),
+        ),
+        ("idle connection to an endpoint", seconds(limits::POOL_IDLE_TIMEOUT)),
+        (
+            "connection to an endpoint, age for a further request",
+            seconds(limits::POOL_CONNECTION_LIFETIME),
+        ),
+        ("client connections of a worker", count(limits::CONNECTIONS_PER_WORKER as u64)),
+        ("connections in a listener's queue", count(limits::LISTEN_BACKLOG as u64)),
+        ("drain", seconds(limits::DRAIN_TIMEOUT)),
+        ("connections to the admin address", count(limits::ADMIN_CONNECTIONS as u64)),
+        ("body of a request to the admin address", bytes(limits::ADMIN_BODY_BYTES as u64)),
+        ("checks under way", count(limits::CHECKS_IN_FLIGHT as u64)),
+        ("events kept", count(limits::EVENTS_KEPT as u64)),
+        ("configuration file", bytes(limits::CONFIG_BYTES)),
+        ("latency table", bytes(limits::LATENCY_TABLE_BYTES)),
+        ("GeoIP database", bytes(limits::GEOIP_BYTES)),
+    ];
+    let text = read("docs/operations.md");
+    let (_, table) = text.split_once("\n## Limits\n").expect("the part about limits");
+    let rows: Vec<_> =
+        rows(table).into_iter().skip(1).map(|row| (row[0].clone(), row[1].clone())).collect();
+    let expected: Vec<_> =
+        expected.into_iter().map(|(what, limit)| (what.to_owned(), limit)).collect();
+    assert_eq!(rows, expected);
+}
+
+/// Numbers that sentences name.
+#[test]
+fn the_times_of_failover_are_those_of_the_program() {
+    let operations = read("docs/operations.md");
+    let decision = read("docs/decisions/health-detection.md");
+    let fast = format!("{} ms", limits::CHECK_FAST_INTERVAL.as_millis());
+    let shortest = format!("{} ms", limits::CHECK_HANG_TIMEOUT_MIN.as_millis());
+    for text in [&operations, &decision] {
+        assert!(text.contains(&fast) && text.contains(&shortest), "{fast}, {shortest}");
+    }
+    assert_eq!(
+        (limits::CHECK_HANG_FACTOR, limits::HANG_SIGNALS, limits::CHECKS_IN_DOUBT),
+        (4, 3, 4)
+    );
+    assert!(operations.contains("fail after 4 times their usual duration"));
+    assert!(operations.contains("three requests of one worker in a row"));
+    assert!(operations.contains("up to 4 at once"));
+}
+
+/// The lines of shell blocks and indented blocks that call `rhumb`, up to the first operator of the
+/// shell or the first remark.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let line = line.strip_prefix("    ").unwrap_or(line);
+        let call = line.strip_prefix("rhumb ").or_else(|| Some(line.split_once("&& rhumb ")?.1));
+        let call = call.or_else(|| line.strip_prefix("cargo run --release -- "));
+        let Some(call) = call else { continue };
+        // Neither a synopsis nor a sentence.
+        if call.contains(['[', '{', '`']) || call.ends_with(['.', ',', ':']) {
+            continue;
+        }
+        found.push(words(call));
+    }
+    found
+}
+
+fn words(call: &str) -> Vec<String> {
+    let mut words = vec!["rhumb".to_owned()];
+    let (mut word, mut quoted, mut spaces) = (String::new(), false, 0);
+    for c in call.chars().chain([' ']) {
+        match c {
+            '\'' => quoted = !quoted,
+            '&' | '|' | '>' | ';' if !quoted => break,
+            ' ' if !quoted => {
+                spaces += 1;
+                if spaces > 1 {
+                    break;
+                }
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                continue;
+            }
+            c => word.push(c),
+        }
+        spaces = 0;
+    }
+    words
+}
+
+#[test]
+fn every_command_is_one_that_the_program_has() {
+    let mut seen = BTreeSet::new();
+    for path in documents() {
+        for command in commands(&fs::read_to_string(&path).unwrap()) {
+            if let Err(error) = Cli::try_parse_from(&command) {
+                panic!("{}: {command:?}: {error}", path.display());
+            }
+            seen.insert(command[1].clone());
+        }
+    }
+    for expected in ["run", "check", "schema", "explain", "geoip", "demo", "origin"] {
+        assert!(seen.contains(expected), "{expected} is not shown anywhere: {seen:?}");
+    }
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_valid() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("<<'YAML'\n").expect("a here-document");
+    let (text, _) = rest.split_once("\nYAML\n").expect("its end");
+    let loaded = config::parse(text, "README.md", root(), &|_| None);
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.regions.len(), 3);
+}
+
+/// What a heading is called in a link, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+fn anchors(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut links = 0;
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        for part in text.split("](").skip(1) {
+            let Some((target, _)) = part.split_once(')') else { continue };
+            if target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            links += 1;
+            let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
+            let file = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            assert!(file.exists(), "{}: {target}", path.display());
+            if !fragment.is_empty() {
+                let known = anchors(&file);
+                assert!(known.contains(fragment), "{}: {target}: {known:?}", path.display());
+            }
+        }
+    }
+    assert!(links > 30, "{links}");
+}
+
+#[test]
+fn the_map_of_the_architecture_has_every_module() {
+    let text = read("docs/architecture.md");
+    let (_, map) = text.split_once("\n## The map\n").expect("the map");
+    let (map, _) = map.split_once("\n## ").expect("its end");
+    let shown: BTreeSet<_> = code_rows(map, |_| true)
+        .into_iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    let library = read("src/lib.rs");
+    let declared = library
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()));
+    assert_eq!(shown, declared.collect());
+}
