@@ -15,6 +15,7 @@
 mod admin;
 mod bodies;
 mod cli;
+mod demo;
 mod drain;
 mod exchanges;
 mod failover;

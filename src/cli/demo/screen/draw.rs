@@ -10,9 +10,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph};
 
 use super::super::places::PLACES;
-use super::map;
-use super::view::{CountryView, Mood, RegionView, View};
-use crate::model::RegionState;
+use super::view::{CountryView, Mood, View};
+use super::{map, regions};
 
 /// From this size on there is room for the map.
 const MAP_SIZE: (u16, u16) = (96, 28);
@@ -22,8 +21,6 @@ const COUNTRY_WIDTH: u16 = 41;
 const COUNTRY_WIDTH_MIN: u16 = 38;
 /// What a country's line has beside its name.
 const COUNTRY_REST: u16 = 28;
-/// Heights of a step of the history.
-const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The colour of a region.
 pub(super) fn colour(region: usize) -> Color {
@@ -53,7 +50,7 @@ pub(super) fn all(frame: &mut Frame<'_>, view: &View) {
         _ => 0,
     };
     let regions = PLACES.len() as u16 + 3;
-    let [head, regions, middle, events, tries, keys] = Layout::vertical([
+    let [head, regions_area, middle, events, tries, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(regions),
         Constraint::Min(0),
@@ -63,7 +60,7 @@ pub(super) fn all(frame: &mut Frame<'_>, view: &View) {
     ])
     .areas(area);
     frame.render_widget(header(view, area.width), head);
-    draw_regions(frame, regions, view);
+    regions::draw(frame, regions_area, view);
     if area.width >= MAP_SIZE.0 && area.height >= MAP_SIZE.1 {
         let columns = if area.width >= 150 { 2 } else { 1 };
         let list = columns * COUNTRY_WIDTH + 2;
@@ -101,88 +98,6 @@ fn header(view: &View, width: u16) -> Line<'static> {
             view.pace.per_second, view.generation
         )),
     ])
-}
-
-fn draw_regions(frame: &mut Frame<'_>, area: Rect, view: &View) {
-    let block = panel(" Regions ");
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let wide = inner.width >= 94;
-    let total = view.regions.iter().map(|region| region.pace.per_second).sum::<f64>();
-    let mut lines = vec![region_titles(wide)];
-    let most = view.regions.iter().flat_map(|region| &region.history).max().copied();
-    for (i, region) in view.regions.iter().enumerate() {
-        lines.push(region_line(i, region, total, most.unwrap_or(0), wide, inner.width));
-    }
-    frame.render_widget(Paragraph::new(lines), inner);
-}
-
-fn region_titles(wide: bool) -> Line<'static> {
-    let place = if wide { format!("{:<17}", "place") } else { String::new() };
-    let text = format!(
-        "   {:<16}{place}{:<10}{:>6}{:>6}{:>8}{:>8}{:>9}  each 0.5 s",
-        "region", "state", "req/s", "share", "p50 ms", "p99 ms", "answers"
-    );
-    Line::styled(text, Style::new().fg(Color::DarkGray))
-}
-
-fn region_line(
-    i: usize,
-    region: &RegionView,
-    total: f64,
-    most: u64,
-    wide: bool,
-    width: u16,
-) -> Line<'static> {
-    let own = Style::new().fg(colour(i));
-    let alive = region.pid.is_some();
-    let (word, mood) = match region.state {
-        RegionState::Healthy if alive => ("healthy", Color::LightGreen),
-        RegionState::Healthy => ("killed", Color::LightYellow),
-        RegionState::Degraded => ("degraded", Color::LightYellow),
-        RegionState::Down if alive => ("cooldown", Color::LightYellow),
-        RegionState::Down => ("down", Color::LightRed),
-    };
-    let place = match (wide, region.bias) {
-        (false, _) => String::new(),
-        (true, 0) => format!("{:<17}", region.location),
-        (true, bias) => format!("{:<17}", format!("bias {bias:+}")),
-    };
-    let share = if total > 0.0 { region.pace.per_second / total * 100.0 } else { 0.0 };
-    let numbers = format!(
-        "{:>6.0}{:>5.0}%{:>8}{:>8}{:>9}  ",
-        region.pace.per_second,
-        share,
-        plain_ms(region.pace.p50),
-        plain_ms(region.pace.p99),
-        grouped(region.answered),
-    );
-    let mut spans = vec![
-        Span::styled(format!(" {} ", i + 1), Style::new().fg(Color::Black).bg(colour(i)).bold()),
-        Span::styled(format!("{:<16}", format!(" {}", region.id)), own.bold()),
-        Span::raw(place),
-        Span::styled(format!("{word:<10}"), Style::new().fg(mood).bold()),
-        Span::raw(numbers),
-    ];
-    let used: usize = spans.iter().map(Span::width).sum();
-    spans.push(Span::styled(
-        bars(&region.history, most, usize::from(width).saturating_sub(used)),
-        own,
-    ));
-    Line::from(spans)
-}
-
-/// The latest steps as bars, the newest at the right.
-fn bars(history: &[u64], most: u64, width: usize) -> String {
-    let steps = history.iter().skip(history.len().saturating_sub(width));
-    let missing = width.saturating_sub(history.len());
-    std::iter::repeat_n(&0, missing)
-        .chain(steps)
-        .map(|count| {
-            let height = if most == 0 { 0 } else { (count * 8).div_ceil(most) };
-            BARS.get(height as usize).copied().unwrap_or('█')
-        })
-        .collect()
 }
 
 fn draw_countries(frame: &mut Frame<'_>, area: Rect, view: &View) {
@@ -274,7 +189,7 @@ fn footer() -> Paragraph<'static> {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -290,10 +205,6 @@ fn clock(time: Duration) -> String {
     format!("{:02}:{:04.1}", time.as_secs() / 60, time.as_secs_f64() % 60.0)
 }
 
-fn plain_ms(time: Option<Duration>) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64() * 1e3))
-}
-
 fn ms(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
 }
@@ -303,9 +214,10 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
-    use super::super::view::Note;
+    use super::super::view::{Note, RegionView};
     use super::*;
     use crate::cli::demo::tally::Pace;
+    use crate::model::RegionState;
 
     fn view() -> View {
         let region = |id, state, pid| RegionView {
@@ -396,13 +308,6 @@ mod tests {
                 drawn(width, height, &view());
             }
         }
-    }
-
-    #[test]
-    fn bars_grow_from_the_right() {
-        assert_eq!(bars(&[0, 1, 4, 8], 8, 6), "   ▁▄█");
-        assert_eq!(bars(&[8, 0, 1], 8, 2), " ▁");
-        assert_eq!(bars(&[0, 0], 0, 2), "  ");
     }
 
     #[test]

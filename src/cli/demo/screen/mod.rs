@@ -5,6 +5,7 @@
 mod draw;
 mod keys;
 mod map;
+mod regions;
 mod view;
 
 use std::io;
