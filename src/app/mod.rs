@@ -143,7 +143,7 @@ impl App {
         })
     }
 
-    /// Reads all files again, also those that have not changed.
+    /// Reads the configuration again now, and the files that it names where they have changed.
     pub fn reload(&self) {
         self.files.reload();
     }

@@ -47,7 +47,7 @@ async fn serve(args: &RunArgs) -> Result<bool, AppError> {
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
-                tracing::info!("SIGHUP: reading all files again");
+                tracing::info!("SIGHUP: reading the configuration again");
                 app.reload();
             }
             _ = signals.terminate.recv() => break,

@@ -42,11 +42,12 @@ impl ControlSeries {
         let mut counts = self.lock();
         let result = if successful { "success" } else { "failure" };
         *counts.reloads.entry((what, result)).or_default() += 1;
-        if what == "config" {
-            counts.last_reload_successful = Some(successful);
-            if successful {
-                counts.last_success_unix_seconds = unix_seconds;
-            }
+        // A file that is refused holds back whatever was read with it.
+        if !successful {
+            counts.last_reload_successful = Some(false);
+        } else if what == "config" {
+            counts.last_reload_successful = Some(true);
+            counts.last_success_unix_seconds = unix_seconds;
         }
     }
 

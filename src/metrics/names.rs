@@ -88,7 +88,7 @@ names! {
     RELOADS = Counter "rhumb_reloads_total" ["file", "result"]
         "Files loaded again while running.";
     LAST_RELOAD_SUCCESSFUL = Gauge "rhumb_config_last_reload_successful" []
-        "Whether the configuration file was valid when it was last read.";
+        "Whether the configuration, and every file it names, was valid when it was last read.";
     LAST_RELOAD_SUCCESS_TIMESTAMP = Gauge "rhumb_config_last_reload_success_timestamp_seconds" []
         "When a configuration was last accepted, in Unix time.";
     GEOIP_BUILD_TIMESTAMP = Gauge "rhumb_geoip_build_timestamp_seconds" ["database"]

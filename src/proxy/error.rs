@@ -34,13 +34,11 @@ pub enum ErrorReason {
     UpstreamProtocol,
     /// No response in time.
     UpstreamTimeout,
-    /// Something in Rhumb itself.
-    Internal,
 }
 
 impl ErrorReason {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::BadHost,
         Self::UriTooLong,
@@ -53,7 +51,6 @@ impl ErrorReason {
         Self::UpstreamReset,
         Self::UpstreamProtocol,
         Self::UpstreamTimeout,
-        Self::Internal,
     ];
 
     /// The word in `reason`, status, title, and error type of RFC 9209 section 2.3.
@@ -110,9 +107,6 @@ impl ErrorReason {
                 "The origin did not answer in time",
                 "http_response_timeout",
             ),
-            Self::Internal => {
-                ("internal", 500, "Something went wrong here", "proxy_internal_error")
-            }
         }
     }
 
