@@ -251,7 +251,14 @@ impl Forward {
                 // Nobody asked for another protocol: `Upgrade` was not passed on.
                 Err(Failed { reason: ErrorReason::UpstreamProtocol, signal: None, unsent: None })
             }
-            Ok(Ok(response)) => Ok((response, lease)),
+            Ok(Ok(response)) => {
+                // An origin that says yes without `100 Continue` may still read while it answers;
+                // one that says no is not sent what it refused.
+                if let Some(gate) = self.gate.as_ref().filter(|_| response.status().is_success()) {
+                    gate.open();
+                }
+                Ok((response, lease))
+            }
             Ok(Err(mut error)) => {
                 let unsent = error.take_message();
                 Err(self.broken(&error.into_error(), unsent))
