@@ -77,7 +77,16 @@ pub fn locate(
     headers: &HeaderMap,
     trust: &ClientTrust,
 ) -> Location {
-    let known = databases.lookup(client.address);
+    vouched(databases.lookup(client.address), peer_trusted, headers, trust)
+}
+
+/// The same for a place that the databases have been asked for already.
+pub fn vouched(
+    known: Location,
+    peer_trusted: bool,
+    headers: &HeaderMap,
+    trust: &ClientTrust,
+) -> Location {
     let vouched = if peer_trusted { header_country(headers, trust) } else { None };
     match vouched {
         None => known,

@@ -25,5 +25,5 @@ pub use countries::CountryFacts;
 pub use database::Database;
 pub use databases::{DatabaseInfo, Databases};
 pub use error::{GeoError, TreeProblem};
-pub use identify::{client, locate};
+pub use identify::{client, locate, vouched};
 pub use record::{Asn, Fields, Place, Record};

@@ -86,6 +86,8 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Client addresses whose place one worker remembers.
+pub const PLACES_PER_WORKER: usize = 8_192;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

@@ -16,9 +16,10 @@ use tokio::sync::mpsc;
 
 use super::body::RequestBody;
 use super::headers::address_text;
+use super::places::Places;
 use super::watch::Watch;
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
-use crate::model::{DeploymentName, EndpointId, EndpointSignal};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, Location};
 use crate::routing::{DeploymentIndex, RegionPosition};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Endpoint;
@@ -71,6 +72,7 @@ pub(super) struct View {
     version: u64,
     endpoints: Vec<Option<Rc<Upstream>>>,
     deployments: Vec<DeploymentView>,
+    places: RefCell<Places>,
 }
 
 #[derive(Debug)]
@@ -164,6 +166,10 @@ impl View {
             .flat_map(|before| &before.deployments)
             .map(|deployment| (deployment.name.clone(), deployment.turn.get()))
             .collect();
+        // What was remembered is still true if the databases are the same.
+        let places = before
+            .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
+            .map_or_else(Places::new, |before| before.places.replace(Places::new()));
         let deployments = plan.deployments.iter().map(|deployment| DeploymentView {
             name: deployment.name.clone(),
             turn: Cell::new(turns.get(&deployment.name).copied().unwrap_or(0)),
@@ -173,8 +179,14 @@ impl View {
             deployments: deployments.collect(),
             endpoints,
             version,
+            places: RefCell::new(places),
             snapshot: Arc::clone(snapshot),
         }
+    }
+
+    /// Where an address is, as the databases say.
+    pub(super) fn place(&self, address: IpAddr) -> Location {
+        self.places.borrow_mut().find(address, &self.snapshot.geo)
     }
 
     /// This worker's side of an endpoint.

@@ -99,7 +99,7 @@ impl Identity {
         let trust = &view.snapshot.trust;
         let client = geo::client(connection.peer, headers, trust);
         let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
-        let location = geo::locate(&view.snapshot.geo, &client, vouched, headers, trust);
+        let location = geo::vouched(view.place(client.address), vouched, headers, trust);
         Self { client, location }
     }
 

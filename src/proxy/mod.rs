@@ -14,6 +14,7 @@ mod expect;
 mod forward;
 mod handler;
 mod headers;
+mod places;
 mod present;
 mod refusal;
 mod retry;
