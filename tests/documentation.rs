@@ -189,6 +189,10 @@ fn the_limits_are_those_of_the_program() {
             seconds(limits::POOL_CONNECTION_LIFETIME),
         ),
         ("client connections of a worker", count(limits::CONNECTIONS_PER_WORKER as u64)),
+        (
+            "client addresses whose place a worker remembers",
+            count(limits::PLACES_PER_WORKER as u64),
+        ),
         ("connections in a listener's queue", count(limits::LISTEN_BACKLOG as u64)),
         ("drain", seconds(limits::DRAIN_TIMEOUT)),
         ("connections to the admin address", count(limits::ADMIN_CONNECTIONS as u64)),
