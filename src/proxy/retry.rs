@@ -96,4 +96,45 @@ mod tests {
             assert_eq!(is_idempotent(&method), expected, "{method}");
         }
     }
+
+    fn table() -> Table {
+        let text = r#"
+            listeners: [{ address: "127.0.0.1:0" }]
+            regions:
+              - { id: a, latitude: 0, longitude: 0, country: US, endpoints: ["http://1.1.1.1:1", "http://1.1.1.1:2", "http://1.1.1.1:3"] }
+              - { id: b, latitude: 1, longitude: 0, country: US, endpoints: ["http://1.1.1.2:1"] }
+            deployments:
+              - { name: api, primary_region: a, replica_regions: [b], routing_strategy: failover }
+        "#;
+        let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
+        let mut ids = crate::routing::EndpointIds::default();
+        let plan = crate::routing::Plan::compile(&loaded.config, None, |_| None, &mut ids);
+        Table::healthy(1, std::sync::Arc::new(plan))
+    }
+
+    #[test]
+    fn a_second_endpoint_of_the_region_then_the_next_region_then_what_is_left() {
+        let table = table();
+        let decision = Decision {
+            deployment: crate::routing::DeploymentIndex(0),
+            order: [RegionPosition(0), RegionPosition(1)].into_iter().collect(),
+            reason: crate::routing::Reason::Failover,
+            rule: None,
+            ignoring_health: false,
+        };
+        for entropy in 0..200 {
+            let mut tried = Tried::default();
+            let mut regions = Vec::new();
+            while let Some((position, index)) =
+                next_target(&table, &decision, &tried, entropy, |_| 0)
+            {
+                let (plan, _) = table.deployment(decision.deployment).unwrap();
+                let endpoint = plan.region(position).unwrap().endpoints[index].id;
+                assert!(!tried.0.contains(&endpoint), "an endpoint was tried twice");
+                tried.push(endpoint);
+                regions.push(position.0);
+            }
+            assert_eq!(regions, [0, 0, 1, 0]);
+        }
+    }
 }
