@@ -232,15 +232,15 @@ impl Controller {
             self.registry.control.reload("geoip", true, unix_seconds());
         }
         let fresh_latency = latency.is_some();
-        if let Some(latency) = latency {
+        if fresh_latency {
             self.registry.control.reload("latency", true, unix_seconds());
-            self.handle(Input::Latency(latency));
         }
         self.registry.control.reload("config", true, unix_seconds());
-        if changed {
-            self.handle(Input::Config(Arc::clone(config)));
+        if changed || fresh_latency {
+            let latency = latency.unwrap_or_else(|| self.policy.latency().cloned());
+            self.handle(Input::Config(Arc::clone(config), latency));
             self.forget_removed(config);
-        } else if fresh_geo && !fresh_latency {
+        } else if fresh_geo {
             self.handle(Input::Refresh);
         }
         if changed || fresh_geo || fresh_latency {
@@ -287,31 +287,26 @@ impl Controller {
                 event.cause.trigger(),
             );
         }
-        let fields = (event.deployment.as_str(), event.region.as_str());
+        // The level of a log line has to be known when it is compiled.
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    event = event.id,
+                    deployment = event.deployment.as_str(),
+                    region = event.region.as_str(),
+                    from = event.from.as_str(),
+                    to = event.to.as_str(),
+                    trigger = event.cause.trigger(),
+                    generation = event.generation,
+                    "{}",
+                    event.summary()
+                )
+            };
+        }
         if event.to == RegionState::Healthy {
-            tracing::info!(
-                event = event.id,
-                deployment = fields.0,
-                region = fields.1,
-                from = event.from.as_str(),
-                to = event.to.as_str(),
-                trigger = event.cause.trigger(),
-                generation = event.generation,
-                "{}",
-                event.summary()
-            );
+            log!(info);
         } else {
-            tracing::warn!(
-                event = event.id,
-                deployment = fields.0,
-                region = fields.1,
-                from = event.from.as_str(),
-                to = event.to.as_str(),
-                trigger = event.cause.trigger(),
-                generation = event.generation,
-                "{}",
-                event.summary()
-            );
+            log!(warn);
         }
         self.events.push(event);
     }

@@ -21,10 +21,9 @@ use super::members::{Adoption, Check, Member, settled_at};
 /// What the policy is told.
 #[derive(Debug)]
 pub enum Input {
-    /// A valid configuration was read.
-    Config(Arc<Config>),
-    /// The latency table was read, or is no longer configured.
-    Latency(Option<Arc<LatencyTable>>),
+    /// A valid configuration was read, with the latency table that belongs to it: both go into
+    /// one table, so that no request sees one without the other.
+    Config(Arc<Config>, Option<Arc<LatencyTable>>),
     /// Something else that decisions depend on was replaced, such as a GeoIP database.
     Refresh,
     /// A probe ended.
@@ -99,6 +98,11 @@ impl Policy {
         &self.table
     }
 
+    /// The latency table in use.
+    pub fn latency(&self) -> Option<&Arc<LatencyTable>> {
+        self.latency.as_ref()
+    }
+
     /// The configuration in use.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
@@ -131,13 +135,11 @@ impl Policy {
     pub fn handle(&mut self, input: Input, now: Duration, entropy: u64) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Config(config) => self.reconfigure(config, now, &mut effects),
-            Input::Latency(latency) => {
+            Input::Config(config, latency) => {
                 self.latency = latency;
-                let plan = self.compile();
-                self.publish(Some(plan), &mut effects);
+                self.reconfigure(config, now, &mut effects);
             }
-            Input::Refresh => self.publish(None, &mut effects),
+            Input::Refresh => self.publish(&mut effects),
             Input::Probed { check, result } => self.probed(check, result, now, &mut effects),
             Input::Signal(signal) => self.signalled(signal, now),
             Input::Tick => {}
@@ -159,7 +161,7 @@ impl Policy {
         let old = Arc::clone(&self.table);
         self.table = Arc::new(Table::healthy(old.generation, Arc::new(plan)));
         let removed = self.adopt_members(now);
-        self.publish(None, effects);
+        self.publish(effects);
         for (deployment, region, transition) in removed {
             let event = self.event(deployment, region, transition, Cause::ChecksRemoved, now);
             effects.extend(event.map(Effect::Announce));
@@ -250,7 +252,7 @@ impl Policy {
             transitions.extend(transition.map(|transition| (d, r, transition)));
         }
         if changed {
-            self.publish(None, effects);
+            self.publish(effects);
         }
         for (d, r, transition) in transitions {
             effects.extend(self.event(d, r, transition, cause.clone(), now).map(Effect::Announce));
@@ -307,10 +309,9 @@ impl Policy {
 
     fn start_probes(&mut self, now: Duration, entropy: u64, effects: &mut Vec<Effect>) {
         while let Some((at, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
-            let Some(check) = self.checks.get_mut(&id) else {
-                self.due.remove(&(at, id));
-                continue;
-            };
+            self.due.remove(&(at, id));
+            let Some(check) = self.checks.get_mut(&id) else { continue };
+            check.scheduled = None;
             // Each check draws its own jitter from the one random number.
             let draw = (entropy ^ id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             if let Some(plan) = check.state.begin(&check.spec, now, draw) {
@@ -322,19 +323,13 @@ impl Policy {
                     region: check.region.clone(),
                 }));
             }
+            // Later, or not at all while enough are under way: the loop ends.
             self.reschedule(id);
-            if self.due.contains(&(at, id)) {
-                // It is due but will not begin; without this the loop would not end.
-                self.due.remove(&(at, id));
-                if let Some(check) = self.checks.get_mut(&id) {
-                    check.scheduled = None;
-                }
-            }
         }
     }
 
-    fn publish(&mut self, plan: Option<Plan>, effects: &mut Vec<Effect>) {
-        let plan = plan.map_or_else(|| Arc::clone(&self.table.plan), Arc::new);
+    fn publish(&mut self, effects: &mut Vec<Effect>) {
+        let plan = Arc::clone(&self.table.plan);
         let health = self
             .members
             .iter()

@@ -15,7 +15,6 @@ use super::context::Connection;
 use super::expect::Gate;
 use super::headers::remove_own_fields;
 use super::ticket::{InFlight, Ticket};
-use crate::model::limits;
 use crate::upstream::Lease;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -274,9 +273,7 @@ impl OriginBody {
             }
         }
     }
-}
 
-impl OriginBody {
     /// The connection serves again only if both messages on it came to their end; an early
     /// response or an unread body leaves bytes on it that belong to no later exchange.
     fn finish(&mut self, now: Instant) {
@@ -300,6 +297,3 @@ impl Drop for ResponseBody {
         }
     }
 }
-
-/// Shortest stall that is waited for while a request body arrives.
-pub(super) const REQUEST_STALL: Duration = limits::BODY_PROGRESS_TIMEOUT;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::body::{Exchange, Progress, REQUEST_STALL, RequestBody, ResponseBody};
+use super::body::{Exchange, Progress, RequestBody, ResponseBody};
 use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
@@ -300,7 +300,7 @@ impl Forward {
                     true => ErrorReason::RequestTimeout,
                     false => ErrorReason::UpstreamTimeout,
                 };
-                (progress.last().max(started) + REQUEST_STALL, reason)
+                (progress.last().max(started) + limits::BODY_PROGRESS_TIMEOUT, reason)
             }
             Some(progress) => (progress.last() + first_byte, ErrorReason::UpstreamTimeout),
             None => {

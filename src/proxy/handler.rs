@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
-use super::body::{Progress, REQUEST_STALL, RequestBody, ResponseBody};
+use super::body::{Progress, RequestBody, ResponseBody};
 use super::context::{Connection, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
@@ -24,7 +24,7 @@ use super::present::Present;
 use super::screen::{path, screen};
 use super::ticket::Ticket;
 use crate::geo;
-use crate::model::{Client, Location};
+use crate::model::{Client, Location, limits};
 use crate::routing::{self, Decision, Draws, Facts, NoTrace, Refusal};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
@@ -170,7 +170,7 @@ async fn first_frame(
     now: Instant,
 ) -> Result<Option<Frame<Bytes>>, ErrorReason> {
     let watch = &connection.watch;
-    let deadline = now + REQUEST_STALL;
+    let deadline = now + limits::BODY_PROGRESS_TIMEOUT;
     let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
         Poll::Ready(frame) => {
             watch.stop_waiting();
