@@ -12,7 +12,9 @@ mod fixture;
 
 use fixture::{at, continent_of, country, deployment, header, region_settings, rule};
 use rhumb::config::{Config, Deployment, HostPattern, Strategy};
-use rhumb::routing::{DeploymentHealth, DeploymentIndex, EndpointIds, LatencyTable, Plan, Table};
+use rhumb::routing::{
+    DeploymentHealth, DeploymentIndex, EndpointIds, LatencyTable, Plan, Sources, Table,
+};
 
 fn one_large() -> Config {
     let ids: Vec<String> = (0..100).map(|n| format!("region-{n}")).collect();
@@ -49,7 +51,7 @@ fn compile(c: &mut Criterion) {
     for (name, config) in &configs {
         let mut ids = EndpointIds::default();
         group.bench_function(*name, |b| {
-            b.iter(|| black_box(Plan::compile(config, None, continent_of, &mut ids)));
+            b.iter(|| black_box(Plan::compile(config, Sources::none(continent_of), &mut ids)));
         });
     }
     let mut text = "client,region,rtt_ms\n".to_owned();
@@ -64,7 +66,7 @@ fn compile(c: &mut Criterion) {
 
 fn change_of_health(c: &mut Criterion) {
     let mut ids = EndpointIds::default();
-    let plan = Plan::compile(&many_small(), None, continent_of, &mut ids);
+    let plan = Plan::compile(&many_small(), Sources::none(continent_of), &mut ids);
     let table = Table::healthy(1, plan.into());
     c.bench_function("change of health/1000 deployments", |b| {
         b.iter(|| {

@@ -13,7 +13,9 @@ mod fixture;
 
 use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
 use rhumb::config::{Deployment, Strategy};
-use rhumb::routing::{Draws, LatencyTable, NoTrace, Table, choose_endpoint, decide, explain};
+use rhumb::routing::{
+    Conditions, Draws, LatencyTable, NoTrace, Table, choose_endpoint, decide, explain,
+};
 
 const STRATEGIES: [Strategy; 5] = [
     Strategy::Failover,
@@ -99,7 +101,13 @@ fn decisions(c: &mut Criterion) {
             b.iter(|| {
                 turn += 1;
                 let draws = Draws { entropy: turn, turn };
-                black_box(decide(black_box(table), black_box(&facts), draws, &mut NoTrace))
+                black_box(decide(
+                    black_box(table),
+                    black_box(&facts),
+                    &Conditions::NONE,
+                    draws,
+                    &mut NoTrace,
+                ))
             });
         });
     };
@@ -127,7 +135,9 @@ fn around_it(c: &mut Criterion) {
     let table = small(Strategy::Geolocation);
     let request = request();
     c.bench_function("explain/3 regions, 3 rules", |b| {
-        b.iter(|| black_box(explain(&table, &request.facts(), Draws::default())));
+        b.iter(|| {
+            black_box(explain(&table, &request.facts(), &Conditions::NONE, Draws::default()))
+        });
     });
     let mut regions = fixture::three_regions();
     regions[0].endpoints = (1..=4).map(|port| fixture::endpoint("10.0.0.1", port, 1)).collect();

@@ -101,7 +101,7 @@ fn geoip(criterion: &mut Criterion) {
     if let Some(list) = std::env::var_os("GEOIP_CITY_DATABASES") {
         let databases: Vec<PathBuf> = std::env::split_paths(&list).collect();
         let start = std::time::Instant::now();
-        let city = Databases::open(&GeoipFiles { databases, asn_database: None }).unwrap();
+        let city = Databases::open(&GeoipFiles { databases, ..GeoipFiles::default() }).unwrap();
         println!("city: loaded in {:?}", start.elapsed());
         describe("city", &city);
         lookups(criterion, "geoip/city", &city);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::geo;
 use crate::proxy::{ErrorReason, Present, screen};
-use crate::routing::{Draws, Explanation, Facts, explain};
+use crate::routing::{Conditions, Draws, Explanation, Facts, Words, explain};
 use crate::snapshot::Snapshot;
 
 /// A described request, as JSON: `{"method","host","path","headers":{},"peer","entropy","turn"}`.
@@ -86,12 +86,17 @@ impl Inquiry {
             host: &host,
             path: screen::path(&parts.uri),
             headers: &parts.headers,
+            query: parts.uri.query().unwrap_or_default(),
             client,
             location,
+            geoip_built: None,
+            tenant: None,
+            now: 0,
+            words: Words::default(),
         };
         let entropy = self.entropy.unwrap_or(0);
         let draws = Draws { entropy, turn: self.turn.unwrap_or(0) };
-        Ok(explain(&snapshot.table, &facts, draws))
+        Ok(explain(&snapshot.table, &facts, &Conditions::NONE, draws))
     }
 
     fn parts(&self) -> Result<Parts, InquiryError> {

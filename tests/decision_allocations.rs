@@ -8,7 +8,8 @@ mod fixture;
 use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
 use rhumb::config::{Deployment, Strategy, WhenAllDown};
 use rhumb::routing::{
-    DeploymentHealth, Draws, LatencyTable, NoTrace, RegionHealth, choose_endpoint, decide, explain,
+    Conditions, DeploymentHealth, Draws, LatencyTable, NoTrace, RegionHealth, choose_endpoint,
+    decide, explain,
 };
 
 const STRATEGIES: [Strategy; 5] = [
@@ -47,13 +48,22 @@ fn a_decision_allocates_nothing() {
         [by_rule, Request::default().in_country("FR").at_place(48.0, 2.0), Request::default()];
     let told = table(vec![large(Strategy::Failover, WhenAllDown::Refuse)], None);
     let counted = allocation_counter::measure(|| {
-        std::hint::black_box(explain(&told, &requests[0].facts(), Draws::default()));
+        std::hint::black_box(explain(
+            &told,
+            &requests[0].facts(),
+            &Conditions::NONE,
+            Draws::default(),
+        ));
     });
     assert!(counted.count_total > 0, "the counter counts");
     for when_all_down in [WhenAllDown::LastResort, WhenAllDown::Refuse] {
         for strategy in STRATEGIES {
             let healthy = table(vec![large(strategy, when_all_down)], Some(&latency));
-            let down = RegionHealth { state: model::RegionState::Down, endpoints_up: 0 };
+            let down = RegionHealth {
+                state: model::RegionState::Down,
+                endpoints_up: 0,
+                ..RegionHealth::HEALTHY
+            };
             let down = DeploymentHealth::new(vec![down; 100]);
             let all_down = healthy.with_health(2, routing::DeploymentIndex(0), down);
             for (table, request) in
@@ -63,7 +73,7 @@ fn a_decision_allocates_nothing() {
                 let counted = allocation_counter::measure(|| {
                     for n in 0..20 {
                         let draws = Draws { entropy: n, turn: n };
-                        let outcome = decide(table, &facts, draws, &mut NoTrace);
+                        let outcome = decide(table, &facts, &Conditions::NONE, draws, &mut NoTrace);
                         if let Ok(decision) = std::hint::black_box(outcome) {
                             let plan = table.plan.deployment(decision.deployment);
                             let region = plan.and_then(|plan| plan.region(decision.order[0]));

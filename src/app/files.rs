@@ -17,7 +17,7 @@ use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded};
 use crate::failover::Command;
 use crate::geo::{self, Databases, GeoError};
 use crate::model::{Continent, Country, limits};
-use crate::routing::{LatencyError, LatencyTable};
+use crate::routing::{LatencyError, LatencyTable, Tables};
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -95,8 +95,8 @@ impl LoadError {
 pub struct Bundle {
     /// The configuration.
     pub config: Arc<Config>,
-    /// The latency table, if one is configured.
-    pub latency: Option<Arc<LatencyTable>>,
+    /// The tables that it names.
+    pub tables: Tables,
     /// The databases.
     pub geo: Arc<Databases>,
     /// What is probably not meant.
@@ -119,8 +119,8 @@ impl Bundle {
         let Loaded { config, warnings, .. } = load_config(path)?;
         watch.set_paths(paths(&config, path));
         let geo = Arc::new(Databases::open(&config.geoip)?);
-        let latency = load_latency(&config)?;
-        Ok(Self { config: Arc::new(config), latency, geo, warnings })
+        let tables = Tables { latency: load_latency(&config)?, tenants: None };
+        Ok(Self { config: Arc::new(config), tables, geo, warnings })
     }
 }
 
@@ -130,7 +130,7 @@ fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     paths.extend(geoip.databases.iter().cloned());
     paths.extend(geoip.asn_database.clone());
-    paths.extend(latency.iter().map(|latency| latency.table.clone()));
+    paths.extend(latency.table.clone());
     paths
 }
 
@@ -144,9 +144,8 @@ fn load_config(path: &Path) -> Result<Loaded, LoadError> {
 }
 
 fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError> {
-    let Some(file) = &config.latency else { return Ok(None) };
-    let path = file.table.clone();
-    let unreadable = |source| LoadError::LatencyUnreadable { path: file.table.clone(), source };
+    let Some(path) = config.latency.table.clone() else { return Ok(None) };
+    let unreadable = |source| LoadError::LatencyUnreadable { path: path.clone(), source };
     if std::fs::metadata(&path).map_err(unreadable)?.len() > limits::LATENCY_TABLE_BYTES {
         return Err(LoadError::LatencyTooLarge { path });
     }
@@ -247,19 +246,22 @@ impl Reader {
         };
         let latency_stale = config.latency != old.latency
             || config.regions != old.regions
-            || config.latency.iter().any(|latency| touched(&latency.table));
-        let latency = match latency_stale && (config.latency.is_some() || old.latency.is_some()) {
-            true => Some(load_latency(&config)?),
-            false => None,
+            || config.latency.table.iter().any(touched);
+        let latency = match latency_stale
+            && (config.latency.table.is_some() || old.latency.table.is_some())
+        {
+            true => load_latency(&config)?,
+            false => self.bundle.tables.latency.clone(),
         };
+        let tables = Tables { latency, tenants: self.bundle.tables.tenants.clone() };
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
-            latency: latency.clone().unwrap_or_else(|| self.bundle.latency.clone()),
+            tables: tables.clone(),
             geo: geo.clone().unwrap_or_else(|| Arc::clone(&self.bundle.geo)),
             warnings,
         };
-        Ok(Command::Adopt { config, latency, geo })
+        Ok(Command::Adopt { config, tables, geo })
     }
 }
 
@@ -285,7 +287,7 @@ pub fn inspect(config: &Config) -> Vec<ConfigError> {
             }));
         }
         Err(error) => {
-            let file = config.latency.as_ref().map_or(Path::new(""), |file| file.table.as_path());
+            let file = config.latency.table.as_deref().unwrap_or(Path::new(""));
             problems.push(ConfigError::of_file(file, error.report()));
         }
     }

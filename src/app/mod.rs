@@ -89,7 +89,7 @@ impl App {
         let admin = control::bind_admin(config.admin.address)?;
 
         let policy =
-            Policy::new(Arc::clone(&config), bundle.latency.clone(), continent_of, epoch.elapsed());
+            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed());
         let live = Arc::new(Live::new(Snapshot {
             table: Arc::clone(policy.table()),
             geo: Arc::clone(&bundle.geo),

@@ -84,7 +84,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
 fn snapshot(config: &Path) -> Result<Snapshot, String> {
     let bundle = Bundle::load(config).map_err(|error| error.report())?;
     let mut ids = EndpointIds::default();
-    let plan = Plan::compile(&bundle.config, bundle.latency.as_deref(), continent_of, &mut ids);
+    let plan = Plan::compile(&bundle.config, bundle.tables.sources(continent_of), &mut ids);
     Ok(Snapshot {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
         geo: bundle.geo,

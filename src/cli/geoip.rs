@@ -68,8 +68,11 @@ fn lookup(
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> io::Result<bool> {
-    let files =
-        GeoipFiles { databases: args.databases.clone(), asn_database: args.asn_database.clone() };
+    let files = GeoipFiles {
+        databases: args.databases.clone(),
+        asn_database: args.asn_database.clone(),
+        ..GeoipFiles::default()
+    };
     let databases = match Databases::open(&files) {
         Ok(databases) => databases,
         Err(error) => {

@@ -30,8 +30,12 @@ pub use error::{ConfigError, ConfigErrors, Severity};
 pub use load::{Loaded, environment, load, parse};
 pub use schema::schema;
 pub use settings::{
-    Admin, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
-    HeaderMatch, HealthCheck, Host, HostPattern, LatencyFile, Listener, Region, RegionSettings,
-    Retries, Rule, Strategy, Timeouts, WhenAllDown,
+    Admin, Affinity, AffinityMode, Applies, ClientTrust, Config, Deployment, Endpoint, EndpointUrl,
+    Enforcement, Failover, Freshness, GeoipFiles, HeaderMatch, HealthCheck, HintSource, Hints,
+    Hops, Host, HostPattern, JwtSource, LatencySources, Listener, MeasuredLatency, NamedMatch,
+    Objectives, OnFailure, Pattern, Priorities, RankingSettings, Region, RegionSettings,
+    ResidencyPolicy, Retries, Rule, Shadow, SigningKey, Strategy, TenantSource, TenantsFile,
+    TextMatch, TimeWindow, Timeouts, TokenCarrier, Unknown, WeekdaySet, WhenAllDown, WhenDown,
+    WriteMode, Writes,
 };
 pub use watch::FileWatch;

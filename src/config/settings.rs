@@ -5,16 +5,30 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, Method};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::model::{Coordinates, Country, DeploymentName, RegionId, RuleId};
+use crate::model::{
+    Continent, Coordinates, Country, DeploymentName, Framework, RegionId, RuleId, Subdivision,
+    TenantId,
+};
+
+mod conditions;
+mod steering;
+
+pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
+pub use steering::{
+    Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
+    LatencySources, MeasuredLatency, Objectives, OnFailure, Priorities, RankingSettings,
+    ResidencyPolicy, Shadow, SigningKey, TenantSource, TenantsFile, TokenCarrier, Unknown,
+    WhenDown, WriteMode, Writes,
+};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +41,18 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// GeoIP databases in place of the embedded one.
     pub geoip: GeoipFiles,
-    /// Table of expected round-trip times.
-    pub latency: Option<LatencyFile>,
+    /// Where expected round-trip times come from.
+    pub latency: LatencySources,
     /// Who is believed about client addresses and places.
     pub client: ClientTrust,
+    /// Homes of tenants.
+    pub tenants: Option<TenantsFile>,
+    /// What signs and verifies Rhumb's own tokens: the first signs, all verify; may be empty.
+    pub signing: Vec<SigningKey>,
+    /// How this Rhumb is told apart in a chain of them.
+    pub hops: Hops,
+    /// A candidate that is evaluated beside the live configuration.
+    pub shadow: Option<Shadow>,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.
@@ -66,13 +88,8 @@ pub struct GeoipFiles {
     pub databases: Vec<PathBuf>,
     /// A database of autonomous systems.
     pub asn_database: Option<PathBuf>,
-}
-
-/// The table of expected round-trip times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LatencyFile {
-    /// A CSV file `client,region,rtt_ms`.
-    pub table: PathBuf,
+    /// How old a database may be.
+    pub freshness: Freshness,
 }
 
 /// Whom to believe about clients.
@@ -106,6 +123,12 @@ pub struct Region {
     pub country: Country,
     /// -99..=99: widens (positive) or narrows the region's reach in `geolocation`.
     pub bias: i8,
+    /// Frameworks that it complies with, in lower case, sorted, each once.
+    pub compliance: Vec<Framework>,
+    /// What a request costs there, relative to the others; finite and not negative.
+    pub cost_multiplier: f64,
+    /// Requests that it may answer at once, over all workers and deployments; `None`: no limit.
+    pub max_in_flight: Option<NonZeroU32>,
     /// Upstream addresses; at least one.
     pub endpoints: Vec<Endpoint>,
 }
@@ -178,6 +201,22 @@ pub struct Deployment {
     pub primary_region: RegionId,
     /// How regions are ranked.
     pub strategy: Strategy,
+    /// What modifies the strategy.
+    pub ranking: RankingSettings,
+    /// Where the tenant of a request is read; `None`: tenants are not told apart.
+    pub tenant: Option<TenantSource>,
+    /// Which regions may see which requests.
+    pub residency: Vec<ResidencyPolicy>,
+    /// Where writes go, and reads after them.
+    pub writes: Writes,
+    /// Whether a client stays at a region.
+    pub affinity: Affinity,
+    /// What a request may say about its region.
+    pub hints: Hints,
+    /// Regions that an origin may have a request replayed in; empty: none.
+    pub replay_regions: Vec<RegionId>,
+    /// Which requests give way first when regions are full; `None`: all are alike.
+    pub priorities: Option<Priorities>,
     /// Rules in file order, disabled ones included.
     pub rules: Vec<Rule>,
     /// Active checks; `None`: none.
@@ -217,9 +256,33 @@ pub enum Strategy {
     Weighted,
     /// Each in turn.
     RoundRobin,
+    /// Lowest utilisation first.
+    Capacity,
+    /// Lowest cost first, then expected round trip.
+    Cost,
+    /// Highest health score first, then expected round trip.
+    Health,
+    /// Only for requests that a residency policy applies to; nearest first.
+    Compliance,
+    /// Lowest weighted sum of normalised objectives first.
+    Score,
 }
 
 impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Self; 10] = [
+        Self::Failover,
+        Self::Geolocation,
+        Self::Latency,
+        Self::Weighted,
+        Self::RoundRobin,
+        Self::Capacity,
+        Self::Cost,
+        Self::Health,
+        Self::Compliance,
+        Self::Score,
+    ];
+
     /// The word used in configuration, metrics and explanations.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -228,6 +291,11 @@ impl Strategy {
             Self::Latency => "latency",
             Self::Weighted => "weighted",
             Self::RoundRobin => "round_robin",
+            Self::Capacity => "capacity",
+            Self::Cost => "cost",
+            Self::Health => "health",
+            Self::Compliance => "compliance",
+            Self::Score => "score",
         }
     }
 }
@@ -261,10 +329,36 @@ pub struct Rule {
     pub priority: i32,
     /// Whether it is used.
     pub enabled: bool,
+    /// Any of these hosts; empty: any.
+    pub hosts: Vec<HostPattern>,
+    /// Below any of these paths, on segment borders; empty: any.
+    pub path_prefixes: Vec<String>,
+    /// Any of these methods; empty: any.
+    pub methods: Vec<Method>,
     /// Any of these client countries; empty: any client, also one of unknown country.
     pub source_countries: Vec<Country>,
-    /// All of these headers.
+    /// Any of these continents; empty: any.
+    pub source_continents: Vec<Continent>,
+    /// Any of these subdivisions; empty: any.
+    pub source_subdivisions: Vec<(Country, Subdivision)>,
+    /// Any of these networks, IPv4-mapped ones as IPv4; empty: any.
+    pub source_cidrs: Vec<IpNet>,
+    /// Any of these autonomous systems; empty: any.
+    pub source_asns: Vec<u32>,
+    /// Any of these tenants; empty: any.
+    pub tenants: Vec<TenantId>,
+    /// All of these headers; one line of a header is enough.
     pub header_conditions: Vec<HeaderMatch>,
+    /// All of these query parameters, `%` escapes and `+` decoded; one of several is enough.
+    pub query_conditions: Vec<NamedMatch>,
+    /// All of these cookies; one of several is enough.
+    pub cookie_conditions: Vec<NamedMatch>,
+    /// This share of clients, told apart by a stable hash, in hundredths of a percent.
+    pub percent: Option<u16>,
+    /// Within any of these; empty: any time.
+    pub time_windows: Vec<TimeWindow>,
+    /// What orders the targets, and without fallbacks the others, in place of the deployment's.
+    pub strategy: Option<Strategy>,
     /// Where to; at least one.
     pub target_regions: Vec<RegionId>,
     /// Shares of the targets; empty: the deployment's strategy orders them.
@@ -273,13 +367,13 @@ pub struct Rule {
     pub fallback_regions: Vec<RegionId>,
 }
 
-/// A header that must have exactly this value in one of its lines.
+/// A header that must have such a value in one of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderMatch {
     /// Name.
     pub name: HeaderName,
-    /// Value, compared byte for byte.
-    pub value: HeaderValue,
+    /// What its value must be.
+    pub value: TextMatch,
 }
 
 /// An active HTTP check. Equal checks of one endpoint are made once.

@@ -14,7 +14,7 @@ use crate::geo::Databases;
 use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
-use crate::routing::{LatencyTable, Table};
+use crate::routing::{Table, Tables};
 use crate::snapshot::{Live, Snapshot};
 
 use super::event::{Event, EventLog};
@@ -27,14 +27,14 @@ pub enum Command {
     Adopt {
         /// The configuration.
         config: Arc<Config>,
-        /// The latency table that belongs to it, when it was read anew or is gone.
-        latency: Option<Option<Arc<LatencyTable>>>,
+        /// The tables that belong to it; those that were not read anew are the same as before.
+        tables: Tables,
         /// The databases that belong to it, when they were read anew.
         geo: Option<Arc<Databases>>,
     },
     /// Files were read anew and are not valid; the last good ones stay.
     Reject {
-        /// `config`, `latency` or `geoip`.
+        /// `config`, `latency`, `tenants` or `geoip`.
         file: &'static str,
         /// What is wrong, for people.
         report: String,
@@ -197,8 +197,8 @@ impl Controller {
 
     fn command(&mut self, command: Command) -> Option<Input> {
         match command {
-            Command::Adopt { config, latency, geo } => {
-                self.adopt(&config, latency, geo);
+            Command::Adopt { config, tables, geo } => {
+                self.adopt(&config, tables, geo);
                 None
             }
             Command::Reject { file, report } => {
@@ -218,12 +218,7 @@ impl Controller {
         }
     }
 
-    fn adopt(
-        &mut self,
-        config: &Arc<Config>,
-        latency: Option<Option<Arc<LatencyTable>>>,
-        geo: Option<Arc<Databases>>,
-    ) {
+    fn adopt(&mut self, config: &Arc<Config>, tables: Tables, geo: Option<Arc<Databases>>) {
         let changes = diff(self.policy.config(), config);
         let changed = !changes.is_empty();
         let fresh_geo = geo.is_some();
@@ -231,25 +226,31 @@ impl Controller {
             self.geo = geo;
             self.registry.control.reload("geoip", true, unix_seconds());
         }
-        let fresh_latency = latency.is_some();
+        let known = self.policy.tables();
+        let fresh_latency = !same(known.latency.as_ref(), tables.latency.as_ref());
+        let fresh_tenants = !same(known.tenants.as_ref(), tables.tenants.as_ref());
         if fresh_latency {
             self.registry.control.reload("latency", true, unix_seconds());
         }
+        if fresh_tenants {
+            self.registry.control.reload("tenants", true, unix_seconds());
+        }
+        let fresh_tables = fresh_latency || fresh_tenants;
         self.registry.control.reload("config", true, unix_seconds());
-        if changed || fresh_latency {
-            let latency = latency.unwrap_or_else(|| self.policy.latency().cloned());
-            self.handle(Input::Config(Arc::clone(config), latency));
+        if changed || fresh_tables {
+            self.handle(Input::Config(Arc::clone(config), tables));
             self.forget_removed(config);
         } else if fresh_geo {
             self.handle(Input::Refresh);
         }
-        if changed || fresh_geo || fresh_latency {
+        if changed || fresh_geo || fresh_tables {
             let generation = self.policy.table().generation;
             tracing::info!(
                 generation,
                 changes = changes.len(),
                 geoip = fresh_geo,
                 latency = fresh_latency,
+                tenants = fresh_tenants,
                 "reloaded"
             );
             for change in &changes {
@@ -352,4 +353,12 @@ async fn sleep_until(epoch: Instant, wake: Option<Duration>) {
 
 fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Whether both are the same table, or there is none.
+fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
 }

@@ -42,7 +42,7 @@ impl Member {
         let up = self.endpoints.iter().enumerate().filter(|(_, (_, health))| health.up);
         let endpoints_up =
             up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
-        RegionHealth { state: self.machine.state(), endpoints_up }
+        RegionHealth { state: self.machine.state(), endpoints_up, ..RegionHealth::HEALTHY }
     }
 }
 

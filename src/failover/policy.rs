@@ -13,7 +13,7 @@ use crate::health::{
     CheckId, CheckState, EndpointHealth, Evidence, Failure, ProbeOrder, RegionMachine, Transition,
 };
 use crate::model::{DeploymentName, EndpointId, EndpointSignal, RegionId, RegionState};
-use crate::routing::{ContinentOf, DeploymentHealth, EndpointIds, LatencyTable, Plan, Table};
+use crate::routing::{ContinentOf, DeploymentHealth, EndpointIds, Plan, Table, Tables};
 
 use super::event::{Cause, Event};
 use super::members::{Adoption, Check, Member, settled_at};
@@ -21,9 +21,9 @@ use super::members::{Adoption, Check, Member, settled_at};
 /// What the policy is told.
 #[derive(Debug)]
 pub enum Input {
-    /// A valid configuration was read, with the latency table that belongs to it: both go into
-    /// one table, so that no request sees one without the other.
-    Config(Arc<Config>, Option<Arc<LatencyTable>>),
+    /// A valid configuration was read, with the tables that belong to it: all go into one routing
+    /// table, so that no request sees one without the others.
+    Config(Arc<Config>, Tables),
     /// Something else that decisions depend on was replaced, such as a GeoIP database.
     Refresh,
     /// A probe ended.
@@ -55,7 +55,7 @@ pub enum Effect {
 pub struct Policy {
     continent_of: ContinentOf,
     config: Arc<Config>,
-    latency: Option<Arc<LatencyTable>>,
+    tables: Tables,
     ids: EndpointIds,
     table: Arc<Table>,
     checks: BTreeMap<CheckId, Check>,
@@ -70,16 +70,16 @@ impl Policy {
     /// A policy with its first table, of generation 1, in which everything is healthy.
     pub fn new(
         config: Arc<Config>,
-        latency: Option<Arc<LatencyTable>>,
+        tables: Tables,
         continent_of: ContinentOf,
         now: Duration,
     ) -> Self {
         let mut ids = EndpointIds::default();
-        let plan = Plan::compile(&config, latency.as_deref(), continent_of, &mut ids);
+        let plan = Plan::compile(&config, tables.sources(continent_of), &mut ids);
         let mut policy = Self {
             continent_of,
             config,
-            latency,
+            tables,
             ids,
             table: Arc::new(Table::healthy(1, Arc::new(plan))),
             checks: BTreeMap::new(),
@@ -98,9 +98,9 @@ impl Policy {
         &self.table
     }
 
-    /// The latency table in use.
-    pub fn latency(&self) -> Option<&Arc<LatencyTable>> {
-        self.latency.as_ref()
+    /// The tables in use that files hold.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// The configuration in use.
@@ -135,8 +135,8 @@ impl Policy {
     pub fn handle(&mut self, input: Input, now: Duration, entropy: u64) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Config(config, latency) => {
-                self.latency = latency;
+            Input::Config(config, tables) => {
+                self.tables = tables;
                 self.reconfigure(config, now, &mut effects);
             }
             Input::Refresh => self.publish(&mut effects),
@@ -152,7 +152,7 @@ impl Policy {
         // Numbers of endpoints that neither the table in use nor the new one names are free again;
         // one generation late, so that a worker never sees a number change under a table it holds.
         self.ids.retain([&*self.table.plan]);
-        Plan::compile(&self.config, self.latency.as_deref(), self.continent_of, &mut self.ids)
+        Plan::compile(&self.config, self.tables.sources(self.continent_of), &mut self.ids)
     }
 
     fn reconfigure(&mut self, config: Arc<Config>, now: Duration, effects: &mut Vec<Effect>) {

@@ -13,7 +13,7 @@ use super::*;
 use crate::config::{self, Config};
 use crate::health::{CheckId, Failure};
 use crate::model::{EndpointSignal, RegionState, SignalKind};
-use crate::routing::Table;
+use crate::routing::{Table, Tables};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -63,7 +63,7 @@ struct World {
 
 impl World {
     fn new(config: Arc<Config>) -> Self {
-        let policy = Policy::new(config, None, |_| None, Duration::ZERO);
+        let policy = Policy::new(config, Tables::default(), |_| None, Duration::ZERO);
         let published = Arc::clone(policy.table());
         let origins = [9000, 9001, 9010, 9011, 9020, 9021].map(|port| (port, Origin::Answers));
         Self {
@@ -209,9 +209,9 @@ fn a_reload_keeps_what_is_known_of_regions_that_stay() {
     world.set("eu", Origin::Refuses);
     world.pass(5_000 * MS);
     assert_eq!(world.state("eu"), RegionState::Down);
-    world.handle(Input::Config(config(7, &["us", "eu"], true), None));
+    world.handle(Input::Config(config(7, &["us", "eu"], true), Tables::default()));
     assert_eq!(world.state("eu"), RegionState::Down);
-    world.handle(Input::Config(config(7, &["eu", "us", "ap"], true), None));
+    world.handle(Input::Config(config(7, &["eu", "us", "ap"], true), Tables::default()));
     assert_eq!(world.state("eu"), RegionState::Down);
     world.set("eu", Origin::Answers);
     world.pass(5_000 * MS);
@@ -223,7 +223,7 @@ fn without_checks_a_region_that_was_down_is_trusted_again() {
     let mut world = World::new(config(1, &["us", "eu"], true));
     world.set("eu", Origin::Refuses);
     world.pass(5_000 * MS);
-    world.handle(Input::Config(config(1, &["us", "eu"], false), None));
+    world.handle(Input::Config(config(1, &["us", "eu"], false), Tables::default()));
     assert_eq!(world.state("eu"), RegionState::Healthy);
     assert_eq!(world.events.last().unwrap().cause, Cause::ChecksRemoved);
     assert_eq!(world.policy.next_wake(), None);
@@ -292,14 +292,14 @@ proptest! {
                     world.signal(["us", "eu", "ap"][region], kind, n);
                 }
                 Step::Reload(weight, shape, checks) => {
-                    world.handle(Input::Config(config(weight, shapes[shape], checks), None));
+                    world.handle(Input::Config(config(weight, shapes[shape], checks), Tables::default()));
                 }
                 Step::Stray(check) => {
                     world.handle(Input::Probed { check: CheckId(check), result: Ok(MS) });
                 }
             }
         }
-        world.handle(Input::Config(config(1, shapes[0], true), None));
+        world.handle(Input::Config(config(1, shapes[0], true), Tables::default()));
         // Three checks that time out after a second each, the cooldown, and two that pass.
         world.pass(12_000 * MS);
         for (region, origin) in ["us", "eu", "ap"].iter().zip(behaviour) {

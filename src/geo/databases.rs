@@ -183,6 +183,7 @@ mod tests {
         let files = GeoipFiles {
             databases: vec![testdata("flat-city.mmdb"), testdata("maxmind-city.mmdb")],
             asn_database: Some(testdata("maxmind-asn.mmdb")),
+            ..GeoipFiles::default()
         };
         let databases = Databases::open(&files).unwrap();
         for (address, expected, latitude, asn, answering) in [
@@ -210,11 +211,11 @@ mod tests {
     #[test]
     fn without_files_the_embedded_database_is_used_and_a_bad_file_is_an_error() {
         let asn_database = Some(testdata("maxmind-asn.mmdb"));
-        let files = GeoipFiles { databases: vec![], asn_database };
+        let files = GeoipFiles { asn_database, ..GeoipFiles::default() };
         let databases = Databases::open(&files).unwrap();
         let location = lookup(&databases, "1.1.1.1");
         assert_eq!((country(&location).as_str(), location.asn), ("AU", Some(13335)));
-        let files = GeoipFiles { databases: vec![testdata("cities.csv")], asn_database: None };
+        let files = GeoipFiles { databases: vec![testdata("cities.csv")], ..GeoipFiles::default() };
         let error = Databases::open(&files).unwrap_err();
         assert!(error.to_string().contains("cities.csv"), "{error}");
     }

@@ -5,7 +5,7 @@ use crate::model::{DeploymentName, RegionId};
 use super::{Counter, Histogram, StatusCodes};
 
 /// Places for reasons of decisions; routing's reasons are numbered below this.
-pub const REASONS: usize = 24;
+pub const REASONS: usize = 32;
 /// Places for kinds of passive signals.
 pub const SIGNALS: usize = 4;
 

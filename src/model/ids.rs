@@ -67,6 +67,14 @@ name! {
     /// A rule's id, unique in its deployment.
     RuleId
 }
+name! {
+    /// A tenant, as requests name it.
+    TenantId
+}
+name! {
+    /// A compliance framework, in lower case, such as `gdpr`.
+    Framework
+}
 
 /// A small number that stands for one endpoint address for as long as any table names it.
 ///

@@ -131,3 +131,40 @@ pub const CHECK_HANG_FACTOR: u32 = 4;
 pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(75);
 /// Timeouts of real requests in a row that make an endpoint seem to hang.
 pub const HANG_SIGNALS: u32 = 3;
+
+/// Bytes of a compiled regular expression.
+pub const PATTERN_BYTES: usize = 1 << 20;
+/// Depth of nesting of a regular expression.
+pub const PATTERN_DEPTH: u32 = 64;
+/// Expected round trips of a latency table that say when they were measured are fresh for so long.
+pub const LATENCY_SOFT_TTL: Duration = Duration::from_secs(3_600);
+/// After so long they are passed over.
+pub const LATENCY_HARD_TTL: Duration = Duration::from_secs(86_400);
+/// After so much time a measured round trip counts half.
+pub const MEASURED_HALF_LIFE: Duration = Duration::from_secs(10);
+/// A measured round trip is fresh for so long.
+pub const MEASURED_SOFT_TTL: Duration = Duration::from_secs(60);
+/// After so long it is passed over.
+pub const MEASURED_HARD_TTL: Duration = Duration::from_secs(600);
+/// Measurements of a client network that make its times count.
+pub const MEASURED_MIN_SAMPLES: u32 = 20;
+/// Client networks whose times are remembered.
+pub const MEASURED_NETWORKS: usize = 65_536;
+/// Bytes of a file of tenants.
+pub const TENANTS_BYTES: u64 = 512 << 20;
+/// Bytes of a tenant's name.
+pub const TENANT_LENGTH: usize = 128;
+/// Bytes of a JSON Web Key Set.
+pub const JWKS_BYTES: u64 = 1 << 20;
+/// Bytes of a JSON Web Token that is looked at.
+pub const JWT_BYTES: usize = 8 << 10;
+/// Shortest secret that signs.
+pub const SIGNING_SECRET_BYTES: usize = 32;
+/// Rhumbs that a request may pass.
+pub const HOPS: u32 = 8;
+/// Residency policies of a deployment: sets of them are the bits of one `u64`.
+pub const RESIDENCY_POLICIES: usize = 64;
+/// Longest stay of reads at the region of a write.
+pub const STICKY_MAX: Duration = Duration::from_secs(86_400);
+/// A full region takes new requests again below this percentage of its capacity.
+pub const UNSPILL_PERCENT: u32 = 85;

@@ -14,4 +14,4 @@ pub use geography::{
     Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,
 };
 pub use health::{EndpointSignal, RegionState, SignalKind};
-pub use ids::{DeploymentName, EndpointId, RegionId, RuleId};
+pub use ids::{DeploymentName, EndpointId, Framework, RegionId, RuleId, TenantId};

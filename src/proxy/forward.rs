@@ -26,7 +26,7 @@ use super::watch::stall_timeout;
 use crate::config::Deployment;
 
 use crate::model::{EndpointSignal, SignalKind, limits};
-use crate::routing::{Decision, Draws, NoTrace, decide};
+use crate::routing::{Conditions, Decision, Draws, NoTrace, decide};
 use crate::upstream::{ConnectError, Lease};
 
 /// A request that has been decided.
@@ -151,7 +151,8 @@ impl Forward {
         let facts =
             self.routed.who.facts(request.method(), &host, path(request.uri()), request.headers());
         // Where the new table would refuse, the old decision's alternates are still worth a try.
-        if let Ok(decision) = decide(&view.snapshot.table, &facts, self.routed.draws, &mut NoTrace)
+        if let Ok(decision) =
+            decide(&view.snapshot.table, &facts, &Conditions::NONE, self.routed.draws, &mut NoTrace)
         {
             self.routed.decision = decision;
             self.routed.view = view;

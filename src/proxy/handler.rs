@@ -25,7 +25,9 @@ use super::screen::{path, screen};
 use super::ticket::Ticket;
 use crate::geo;
 use crate::model::{Client, Location, limits};
-use crate::routing::{self, Decision, Draws, Facts, NoTrace, Refusal};
+use crate::routing::{
+    self, Conditions, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words,
+};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 ///
@@ -111,22 +113,34 @@ impl Identity {
         headers: &'a http::HeaderMap,
     ) -> Facts<'a> {
         let Self { client, location } = *self;
-        Facts { method, host, path, headers, client, location }
+        Facts {
+            method,
+            host,
+            path,
+            query: "",
+            headers,
+            client,
+            location,
+            geoip_built: None,
+            tenant: None,
+            now: 0,
+            words: Words::default(),
+        }
     }
 }
 
 /// Decides with the worker's next turn in that deployment.
 fn decide(view: &View, facts: &Facts<'_>, draws: Draws) -> Result<(Decision, Draws), Refusal> {
     let table = &view.snapshot.table;
-    let index = routing::deployment(table, facts.host, facts.path).ok_or(Refusal::NoDeployment)?;
+    let index = routing::deployment(table, facts.host, facts.path).ok_or(Refusal::NO_DEPLOYMENT)?;
     let draws = Draws { turn: view.turn(index), ..draws };
-    let decision = routing::decide_in(table, index, facts, draws, &mut NoTrace)?;
+    let decision = routing::decide_in(table, index, facts, &Conditions::NONE, draws, &mut NoTrace)?;
     Ok((decision, draws))
 }
 
 fn reason(refusal: Refusal) -> ErrorReason {
-    match refusal {
-        Refusal::NoDeployment => ErrorReason::NoDeployment,
+    match refusal.why {
+        RefusalReason::NoDeployment => ErrorReason::NoDeployment,
         _ => ErrorReason::NoHealthyRegion,
     }
 }

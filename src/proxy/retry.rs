@@ -108,7 +108,11 @@ mod tests {
         "#;
         let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
         let mut ids = crate::routing::EndpointIds::default();
-        let plan = crate::routing::Plan::compile(&loaded.config, None, |_| None, &mut ids);
+        let plan = crate::routing::Plan::compile(
+            &loaded.config,
+            crate::routing::Sources::none(|_| None),
+            &mut ids,
+        );
         Table::healthy(1, std::sync::Arc::new(plan))
     }
 
@@ -121,6 +125,7 @@ mod tests {
             reason: crate::routing::Reason::Failover,
             rule: None,
             ignoring_health: false,
+            keeps_token: false,
         };
         for entropy in 0..200 {
             let mut tried = Tried::default();

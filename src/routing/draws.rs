@@ -4,6 +4,8 @@
 //! in which they are made: the same request drawn again on a table where one region went down
 //! keeps its order but for that region.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 /// What a decision may draw from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Draws {
@@ -54,6 +56,42 @@ impl Stream {
     pub(super) fn below(self, n: u64, bound: u64) -> u64 {
         ((u128::from(self.bits(n)) * u128::from(bound)) >> 64) as u64
     }
+}
+
+/// What a stable number is for. Numbers of different salts are independent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Salt(u64);
+
+impl Salt {
+    pub(super) const TENANT: Self = Self(0x3c6e_f372_fe94_f82b);
+    pub(super) const ADDRESS: Self = Self(0xa54f_f53a_5f1d_36f1);
+
+    /// A salt of these words, such as a deployment's name and a region's id.
+    pub(super) fn of(words: &[&str]) -> Self {
+        let mut salt = 0x510e_527f_ade6_82d1;
+        for word in words {
+            salt = mix(xxh3_64_with_seed(word.as_bytes(), salt));
+        }
+        Self(salt)
+    }
+
+    /// A number that depends on the key and the salt alone, whatever worker, process or version
+    /// asks.
+    #[inline]
+    pub(super) fn number(self, key: u64) -> u64 {
+        mix(key ^ self.0)
+    }
+
+    /// The same in `0..10_000`, for shares in hundredths of a percent.
+    #[inline]
+    pub(super) fn per_10_000(self, key: u64) -> u16 {
+        ((u128::from(self.number(key)) * 10_000) >> 64) as u16
+    }
+}
+
+/// What stays the same for whoever is called so (XXH3, whose values are specified).
+pub(super) fn stable_key(salt: Salt, bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, salt.0)
 }
 
 #[inline]

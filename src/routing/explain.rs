@@ -7,9 +7,11 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::decide::{Decision, Facts, Reason, decide};
+use super::decide::{Decision, decide};
 use super::draws::Draws;
 use super::endpoint::choose_endpoint;
+use super::facts::{Conditions, Facts};
+use super::outcome::Reason;
 use super::table::Table;
 use super::trace::{Recorder, StepRecord};
 use crate::config::EndpointUrl;
@@ -78,16 +80,21 @@ pub struct ExplainedRefusal {
 }
 
 /// Decides as [`decide`] does, and says how.
-pub fn explain(table: &Table, facts: &Facts<'_>, draws: Draws) -> Explanation {
+pub fn explain(
+    table: &Table,
+    facts: &Facts<'_>,
+    conditions: &Conditions<'_>,
+    draws: Draws,
+) -> Explanation {
     let mut recorder = Recorder::default();
-    let outcome = decide(table, facts, draws, &mut recorder);
+    let outcome = decide(table, facts, conditions, draws, &mut recorder);
     let (index, decision, refusal) = match outcome {
         Ok(decision) => {
             (Some(decision.deployment), explain_decision(table, &decision, draws), None)
         }
         Err(refusal) => {
             let (reason, status) = (refusal.reason(), refusal.status().as_u16());
-            (refusal.deployment(), None, Some(ExplainedRefusal { reason, status }))
+            (refusal.deployment, None, Some(ExplainedRefusal { reason, status }))
         }
     };
     let deployment = index.and_then(|index| table.plan.deployment(index));
@@ -128,7 +135,7 @@ impl ExplainedClient {
             latitude: location.coordinates.map(|at| at.latitude),
             longitude: location.coordinates.map(|at| at.longitude),
             asn: location.asn,
-            tenant: None,
+            tenant: facts.tenant.map(str::to_owned),
         }
     }
 }

@@ -13,34 +13,44 @@
 //! A request walks down one list of steps ([`decide`]). Each narrows or orders a `ranking` and
 //! leaves its trace; a new kind of step edits the same ranking.
 
+mod affinity;
 mod compile;
 mod decide;
 mod draws;
 mod endpoint;
 mod explain;
+mod facts;
 mod hosts;
 mod latency;
+mod outcome;
 mod plan;
 mod ranking;
 mod regions;
+mod residency;
 mod rules;
 mod story;
 mod strategy;
 mod table;
+mod tenants;
 mod trace;
 
 #[cfg(test)]
 mod tests;
 
-pub use compile::ContinentOf;
-pub use decide::{Decision, Facts, Reason, Refusal, decide, decide_in, deployment};
+pub use compile::{ContinentOf, Sources, Tables};
+pub use decide::{Decision, decide, decide_in, deployment};
 pub use draws::Draws;
 pub use endpoint::{EndpointIds, choose_endpoint};
 pub use explain::{Explanation, explain};
+pub use facts::{Conditions, Facts, Forced, Measured, RegionLoad, Words};
 pub use latency::{LatencyError, LatencyTable};
+pub use outcome::{Reason, Refusal, RefusalReason};
 pub use plan::{
-    DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionPlan, RegionPosition, RuleIndex,
+    DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionNumber, RegionPlan, RegionPosition,
+    RuleIndex,
 };
 pub use regions::RegionSet;
-pub use table::{DeploymentHealth, RegionHealth, Table};
+pub use residency::permits;
+pub use table::{DeploymentHealth, DeploymentOverrides, RegionHealth, Table};
+pub use tenants::{Pin, TenantError, TenantTable};
 pub use trace::{Dropped, NoTrace, Recorder, Step, StepRecord, Trace};

@@ -2,16 +2,21 @@
 //!
 //! Data only. How it is made is `compile`, how it is read is `decide`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::draws::Salt;
+use super::facts::Facts;
 use super::hosts::HostIndex;
 use super::latency::Lookup;
 use super::regions::RegionSet;
+use super::residency::ResidencyBook;
 use super::rules::RuleBook;
 use super::strategy::{Shares, Sites};
-use crate::config;
+use super::tenants::{Pin, TenantTable};
+use crate::config::{self, Freshness, MeasuredLatency};
 use crate::model::{Coordinates, DeploymentName, EndpointId, RegionId};
 
 /// Position of a deployment in its plan.
@@ -38,6 +43,18 @@ impl RegionPosition {
     }
 }
 
+/// Position of a region in its plan, over all deployments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RegionNumber(pub u16);
+
+impl RegionNumber {
+    /// The number as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Position of a rule in its deployment's configuration, in file order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -55,11 +72,30 @@ impl RuleIndex {
 pub struct Plan {
     /// The deployments in file order, addressed by [`DeploymentIndex`].
     pub deployments: Box<[DeploymentPlan]>,
+    /// Ids of all regions in file order, addressed by [`RegionNumber`].
+    pub regions: Box<[RegionId]>,
     pub(super) hosts: HostIndex,
+    /// Where tenants are at home.
+    pub tenants: Option<Arc<TenantTable>>,
+    /// How old the file of tenants may be.
+    pub(super) tenants_freshness: Freshness,
+    /// How old measured round trips may be.
+    pub(super) measured: MeasuredLatency,
     pub(super) latency: Option<Lookup>,
 }
 
 impl Plan {
+    /// Where the tenant of a request is at home, unless the file that says so is too old. A strict
+    /// pin is a promise that does not age.
+    pub(super) fn pin(&self, facts: &Facts<'_>) -> Option<Pin> {
+        let table = self.tenants.as_ref()?;
+        let pin = table.find(facts.tenant?)?;
+        let age = table.modified().map(|modified| facts.now.saturating_sub(modified));
+        let too_old =
+            age.zip(self.tenants_freshness.hard).is_some_and(|(age, hard)| age > hard.as_secs());
+        (pin.strict || !too_old).then_some(pin)
+    }
+
     /// The deployment at that index.
     pub fn deployment(&self, index: DeploymentIndex) -> Option<&DeploymentPlan> {
         self.deployments.get(index.index())
@@ -87,6 +123,13 @@ pub struct DeploymentPlan {
     /// Its eligible regions in listed order, addressed by [`RegionPosition`].
     pub regions: Box<[RegionPlan]>,
     pub(super) rules: RuleBook,
+    pub(super) residency: ResidencyBook,
+    /// Where the primary is, if it is eligible.
+    pub(super) primary: Option<RegionPosition>,
+    /// By region number of the table of tenants: the position here, if the region is eligible.
+    pub(super) homes: Box<[Option<RegionPosition>]>,
+    /// The regions that have a limit of requests in flight.
+    pub(super) limited: RegionSet,
     pub(super) sites: Sites,
     /// Shares for `weighted`, by position.
     pub(super) shares: Shares,
@@ -102,11 +145,11 @@ impl DeploymentPlan {
     }
 
     /// Where a region of that id is.
-    pub fn position(&self, id: &RegionId) -> Option<RegionPosition> {
+    pub fn position(&self, id: &str) -> Option<RegionPosition> {
         (0..=u8::MAX)
             .map(RegionPosition)
             .zip(&self.regions)
-            .find_map(|(position, region)| (region.id == *id).then_some(position))
+            .find_map(|(position, region)| (region.id.as_str() == id).then_some(position))
     }
 
     /// All eligible regions.
@@ -133,6 +176,14 @@ impl DeploymentPlan {
 pub struct RegionPlan {
     /// Its id.
     pub id: RegionId,
+    /// Its number over all deployments.
+    pub number: RegionNumber,
+    /// What a request costs there, relative to the others.
+    pub cost_multiplier: f64,
+    /// Requests that it may answer at once.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// Tells its shares of clients from those of other regions and deployments.
+    pub(super) salt: Salt,
     /// Its share for `weighted`.
     pub weight: u32,
     /// Its bias for `geolocation`, -99..=99.

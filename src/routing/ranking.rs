@@ -6,15 +6,17 @@
 
 use arrayvec::ArrayVec;
 
-use super::decide::Reason;
 use super::draws::Stream;
+use super::outcome::Reason;
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use super::rules::CompiledRule;
-use super::strategy::{Order, Ranker, Shares};
+use super::strategy::{Order, Rankers, Shares};
+use crate::config::Strategy;
 
-/// Groups that a ranking can have. A rule makes three; a step that puts one region first adds one.
-const GROUPS: usize = 8;
+/// Groups that a ranking can have. A shift or a pin before a rule makes two, the rule up to five of
+/// those, and each step that puts one region first adds one.
+const GROUPS: usize = 12;
 
 /// Regions in groups: all of a group come before all of the next.
 #[derive(Debug)]
@@ -36,19 +38,44 @@ pub(super) struct Group<'a> {
 /// What orders a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum By<'a> {
-    /// The deployment's strategy.
-    Strategy,
+    /// A strategy: the deployment's or the rule's own.
+    Strategy(Strategy),
+    /// Nothing: it is one region.
+    Alone,
     /// A draw by these shares.
     Weights(&'a Shares),
     /// Exactly this order; positions outside the group are skipped.
     List(&'a [RegionPosition]),
 }
 
-impl Group<'_> {
+impl By<'_> {
+    /// Whether it is that strategy.
+    pub(super) fn is(&self, strategy: Strategy) -> bool {
+        matches!(self, Self::Strategy(own) if *own == strategy)
+    }
+}
+
+impl<'a> Group<'a> {
+    fn alone(position: RegionPosition, reason: Reason) -> Self {
+        let mut regions = RegionSet::EMPTY;
+        regions.insert(position);
+        Self { regions, order: By::Alone, reason }
+    }
+
+    /// The part of the group that lies in `section`. What is ordered stays as it is, the rest is
+    /// ordered by `order` from now on, and is there because of `reason`.
+    fn part(self, section: RegionSet, order: By<'a>, reason: Reason) -> Self {
+        let regions = self.regions.and(section);
+        match self.order {
+            By::Strategy(_) => Self { regions, order, reason },
+            _ => Self { regions, ..self },
+        }
+    }
+
     /// The regions, in as much order as they have yet.
     pub(super) fn positions(&self) -> impl Iterator<Item = RegionPosition> {
         let (set, list) = match self.order {
-            By::Strategy | By::Weights(_) => (self.regions, &[][..]),
+            By::Strategy(_) | By::Weights(_) | By::Alone => (self.regions, &[][..]),
             By::List(list) => (RegionSet::EMPTY, list),
         };
         let listed = list.iter().copied().filter(|position| self.regions.contains(*position));
@@ -58,10 +85,49 @@ impl Group<'_> {
 
 impl<'a> Ranking<'a> {
     /// All of these, for the strategy to order.
-    pub(super) fn by_strategy(regions: RegionSet, reason: Reason) -> Self {
+    pub(super) fn by_strategy(regions: RegionSet, strategy: Strategy) -> Self {
         let mut groups = ArrayVec::new();
-        groups.push(Group { regions, order: By::Strategy, reason });
+        let reason = Reason::of(strategy);
+        groups.push(Group { regions, order: By::Strategy(strategy), reason });
         Self { groups }
+    }
+
+    /// Takes all others out.
+    pub(super) fn keep(&mut self, regions: RegionSet) {
+        for group in &mut self.groups {
+            group.regions = group.regions.and(regions);
+        }
+        self.groups.retain(|group| !group.regions.is_empty());
+    }
+
+    /// Puts these regions first, in their order.
+    pub(super) fn shift(&mut self, list: &'a [RegionPosition]) {
+        let shifted = list.iter().copied().collect::<RegionSet>().and(self.regions());
+        self.take(shifted);
+        let group = Group { regions: shifted, order: By::List(list), reason: Reason::Shift };
+        self.put_first(group);
+    }
+
+    /// Puts one region first. `false`, and nothing done, if it is not in the list.
+    pub(super) fn first(&mut self, position: RegionPosition, reason: Reason) -> bool {
+        let group = Group::alone(position, reason);
+        if self.regions().and(group.regions).is_empty() {
+            return false;
+        }
+        self.take(group.regions);
+        self.put_first(group);
+        true
+    }
+
+    fn take(&mut self, regions: RegionSet) {
+        let rest = self.regions().without(regions);
+        self.keep(rest);
+    }
+
+    fn put_first(&mut self, group: Group<'a>) {
+        if !group.regions.is_empty() && !self.groups.is_full() {
+            self.groups.insert(0, group);
+        }
     }
 
     /// Every region that is still in the list.
@@ -75,28 +141,32 @@ impl<'a> Ranking<'a> {
     }
 
     /// Lets the rule order the list. `false`, and nothing done, if none of its regions is in it.
-    pub(super) fn apply(&mut self, rule: &'a CompiledRule) -> bool {
+    pub(super) fn apply(&mut self, rule: &'a CompiledRule, strategy: Strategy) -> bool {
         let listed = self.regions();
         let targets = rule.targets.and(listed);
         let fallbacks = rule.fallbacks.iter().copied().collect::<RegionSet>().and(listed);
         if targets.or(fallbacks).is_empty() {
             return false;
         }
-        let order = rule.shares.as_ref().map_or(By::Strategy, By::Weights);
-        let groups = [
-            Group { regions: targets, order, reason: Reason::Rule },
-            Group {
-                regions: fallbacks,
-                order: By::List(&rule.fallbacks),
-                reason: Reason::RuleFallback,
-            },
-            Group {
-                regions: if rule.closed { RegionSet::EMPTY } else { listed.without(targets) },
-                order: By::Strategy,
-                reason: Reason::RuleOthers,
-            },
-        ];
-        self.groups = groups.into_iter().filter(|group| !group.regions.is_empty()).collect();
+        let strategy = By::Strategy(rule.strategy.unwrap_or(strategy));
+        let order = rule.shares.as_ref().map_or(strategy, By::Weights);
+        let others = if rule.closed { RegionSet::EMPTY } else { listed.without(targets) };
+        let before = std::mem::take(&mut self.groups);
+        let part = |section, order, reason| {
+            before.iter().map(move |group| group.part(section, order, reason))
+        };
+        let fallbacks = Group {
+            regions: fallbacks,
+            order: By::List(&rule.fallbacks),
+            reason: Reason::RuleFallback,
+        };
+        let groups = part(targets, order, Reason::Rule).chain([fallbacks]).chain(part(
+            others,
+            strategy,
+            Reason::RuleOthers,
+        ));
+        let kept = groups.filter(|group| !group.regions.is_empty());
+        self.groups = kept.take(GROUPS).collect();
         true
     }
 
@@ -110,7 +180,7 @@ impl<'a> Ranking<'a> {
     /// reason of the decision.
     pub(super) fn needs_strategy(&self, among: RegionSet) -> bool {
         self.groups.iter().any(|group| {
-            matches!(group.order, By::Strategy)
+            matches!(group.order, By::Strategy(_))
                 && (!group.reason.is_of_rule() || group.regions.and(among).len() > 1)
         })
     }
@@ -120,14 +190,17 @@ impl<'a> Ranking<'a> {
         &self,
         among: RegionSet,
         up: RegionSet,
-        ranker: &Ranker<'_>,
+        rankers: &Rankers<'_>,
         draws: Stream,
         out: &mut Order<N>,
     ) {
         for group in &self.groups {
             let members = group.regions.and(among);
             match group.order {
-                By::Strategy => ranker.order(members, group.regions.and(up), out),
+                By::Strategy(strategy) => {
+                    rankers.of(strategy).order(members, group.regions.and(up), out);
+                }
+                By::Alone => out.extend(members.iter().take(out.remaining_capacity())),
                 By::Weights(shares) => shares.order(draws, members, out),
                 By::List(list) => {
                     for position in list.iter().filter(|position| members.contains(**position)) {

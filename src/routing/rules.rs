@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::facts::Facts;
 use super::plan::{RegionPosition, RuleIndex};
 use super::regions::RegionSet;
 use super::strategy::Shares;
-use crate::config::{HeaderMatch, Rule};
+use crate::config::{HeaderMatch, Rule, Strategy, TextMatch};
 use crate::model::{Country, RegionId};
 
 /// Position of a rule among the enabled ones, by priority and then file order: lower wins.
@@ -47,6 +48,8 @@ pub(super) struct CompiledRule {
     pub(super) fallbacks: Box<[RegionPosition]>,
     /// Whether the rule names fallbacks, eligible or not: then it goes nowhere else.
     pub(super) closed: bool,
+    /// What orders its regions in place of the deployment's strategy.
+    pub(super) strategy: Option<Strategy>,
     /// Header conditions other than the one it is filed under.
     rest: Box<[HeaderMatch]>,
 }
@@ -55,7 +58,7 @@ pub(super) struct CompiledRule {
 #[derive(Debug)]
 struct FiledHeader {
     name: HeaderName,
-    shelf_by_value: HashMap<HeaderValue, usize, FixedState>,
+    shelf_by_value: HashMap<TextMatch, usize, FixedState>,
 }
 
 /// Rules that share the condition they are filed under, by country.
@@ -114,14 +117,11 @@ impl RuleBook {
     }
 
     /// The rule that holds.
-    pub(super) fn find(
-        &self,
-        headers: &HeaderMap,
-        country: Option<Country>,
-    ) -> Option<&CompiledRule> {
+    pub(super) fn find(&self, facts: &Facts<'_>) -> Option<&CompiledRule> {
         if self.rules.is_empty() {
             return None;
         }
+        let (headers, country) = (facts.headers, facts.location.country);
         let mut best = Rank::MAX;
         self.improve(&mut best, &self.plain, headers, country);
         // Whichever is less: the headers of the rules, or those of the request.
@@ -150,7 +150,11 @@ impl RuleBook {
         headers: &HeaderMap,
         country: Option<Country>,
     ) {
-        let shelf = filed.shelf_by_value.get(value).and_then(|index| self.shelves.get(*index));
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let shelf = filed
+            .shelf_by_value
+            .get(&TextMatch::Exact(text.into()))
+            .and_then(|index| self.shelves.get(*index));
         if let Some(shelf) = shelf {
             self.improve(best, shelf, headers, country);
         }
@@ -223,12 +227,16 @@ impl CompiledRule {
             Shares::new(weights)
         });
         let closed = !rule.fallback_regions.is_empty();
-        Self { index, targets, shares, fallbacks: fallbacks.into(), closed, rest }
+        let strategy = rule.strategy;
+        Self { index, targets, shares, fallbacks: fallbacks.into(), closed, strategy, rest }
     }
 
     fn rest_holds(&self, headers: &HeaderMap) -> bool {
         self.rest.iter().all(|condition| {
-            headers.get_all(&condition.name).iter().any(|value| *value == condition.value)
+            headers
+                .get_all(&condition.name)
+                .iter()
+                .any(|value| condition.value.matches(value.as_bytes()))
         })
     }
 }

@@ -2,25 +2,20 @@
 //!
 //! Only called when somebody listens. Decides nothing: it is shown what was decided.
 
-use super::decide::Facts;
+use super::decide::Scene;
 use super::draws::Stream;
-use super::plan::{DeploymentPlan, Plan, RegionPosition};
+use super::facts::{Facts, Forced};
+use super::plan::{DeploymentPlan, RegionPosition};
 use super::ranking::{Group, Ranking};
+use super::regions::RegionSet;
+use super::residency::Verdict;
 use super::rules::CompiledRule;
-use super::strategy::{self, Ranker};
-use super::table::DeploymentHealth;
+use super::strategy::{self, Rankers};
+use super::table::DeploymentOverrides;
+use super::tenants::Pin;
 use super::trace::{Dropped, Step, StepRecord};
 use crate::config::Rule;
 use crate::model::{RegionId, RegionState};
-
-/// What the later steps look at.
-#[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) deployment: &'a DeploymentPlan,
-    pub(super) health: &'a DeploymentHealth,
-    pub(super) facts: &'a Facts<'a>,
-}
 
 pub(super) fn no_deployment(facts: &Facts<'_>) -> StepRecord {
     let note = format!("no deployment answers host `{}` and path `{}`", facts.host, facts.path);
@@ -40,14 +35,77 @@ pub(super) fn eligible(deployment: &DeploymentPlan) -> StepRecord {
     record(Step::Eligible, ids.collect(), dropped.collect(), None)
 }
 
+pub(super) fn residency(
+    scene: &Scene<'_>,
+    before: RegionSet,
+    left: RegionSet,
+    verdict: &Verdict,
+) -> StepRecord {
+    let policies = &scene.deployment.settings.residency;
+    let applying: Vec<&str> = (0..)
+        .zip(policies)
+        .filter(|(place, _)| verdict.applying.checked_shr(*place).unwrap_or(0) & 1 == 1)
+        .map(|(_, policy)| &*policy.name)
+        .collect();
+    let mut note = match applying.as_slice() {
+        [] => format!("none of {} policies applies", policies.len()),
+        names => format!("applying: {}", names.join(", ")),
+    };
+    let reported: Vec<&str> =
+        scene.deployment.ids(verdict.reported).map(RegionId::as_str).collect();
+    if !reported.is_empty() {
+        note += "; a policy that only reports would also drop ";
+        note += &reported.join(", ");
+    }
+    let gone = scene.deployment.ids(before.without(left));
+    let dropped = gone.map(|id| drop(id, "a residency policy does not allow it"));
+    let regions = scene.deployment.ids(left).cloned().collect();
+    record(Step::Residency, regions, dropped.collect(), Some(note))
+}
+
+pub(super) fn overrides(
+    scene: &Scene<'_>,
+    before: RegionSet,
+    ranking: &Ranking<'_>,
+    overrides: &DeploymentOverrides,
+) -> StepRecord {
+    let gone = scene.deployment.ids(before.and(overrides.drained));
+    let dropped = gone.map(|id| drop(id, "an operator drained it")).collect();
+    let note = (!overrides.shift.is_empty()).then(|| "an operator shifted the order".to_owned());
+    record(Step::Override, listed(scene, ranking), dropped, note)
+}
+
+pub(super) fn hint(scene: &Scene<'_>, ranking: &Ranking<'_>, forced: Forced<'_>) -> StepRecord {
+    let who =
+        if forced.replay { "an origin asks for a replay in" } else { "the request insists on" };
+    let mut note = format!("{who} `{}`", forced.region);
+    if ranking.regions().is_empty() {
+        note += ", which is not in the list: refused";
+    }
+    record(Step::Hint, listed(scene, ranking), Vec::new(), Some(note))
+}
+
+pub(super) fn pin(scene: &Scene<'_>, ranking: &Ranking<'_>, pin: Pin, found: bool) -> StepRecord {
+    let table = scene.plan.tenants.as_ref();
+    let home = table.and_then(|table| table.regions().get(usize::from(pin.region)));
+    let home = home.map_or("?", RegionId::as_str);
+    let tenant = scene.facts.tenant.unwrap_or_default();
+    let only = if pin.strict { ", and nowhere else" } else { "" };
+    let mut note = format!("tenant `{tenant}` is at home in {home}{only}");
+    if !found {
+        note += if pin.strict { "; that is not in the list: refused" } else { "; not in the list" };
+    }
+    record(Step::Pin, listed(scene, ranking), Vec::new(), Some(note))
+}
+
 pub(super) fn rule(
-    deployment: &DeploymentPlan,
-    facts: &Facts<'_>,
+    scene: &Scene<'_>,
     rule: Option<&CompiledRule>,
+    before: RegionSet,
     ranking: &Ranking<'_>,
 ) -> StepRecord {
-    let listed = ranking.groups().iter().flat_map(Group::positions);
-    let regions = deployment.ids(listed).cloned().collect();
+    let deployment = scene.deployment;
+    let regions = listed(scene, ranking);
     let settings = rule.and_then(|rule| deployment.rule(rule.index));
     let Some(settings) = settings else {
         let note = match deployment.rules.len() {
@@ -56,11 +114,86 @@ pub(super) fn rule(
         };
         return record(Step::Rule, regions, Vec::new(), Some(note));
     };
-    let left = deployment.eligible().without(ranking.regions());
+    let left = before.without(ranking.regions());
     let why = format!("rule `{}` names neither it as a target nor as a fallback", settings.id);
-    let dropped = deployment.ids(left).map(|id| Dropped { region: id.clone(), why: why.clone() });
-    let note = rule_note(deployment, facts, settings);
+    let dropped = deployment.ids(left).map(|id| drop(id, &why));
+    let note = rule_note(deployment, scene.facts, settings);
     record(Step::Rule, regions, dropped.collect(), Some(note))
+}
+
+pub(super) fn read(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    written: RegionPosition,
+    placed: bool,
+) -> StepRecord {
+    let id = name(scene, Some(written));
+    let note = match placed {
+        true => format!("the client wrote in {id} a moment ago and reads there"),
+        false => format!("the client wrote in {id} a moment ago, which is not in the list"),
+    };
+    record(Step::Writes, listed(scene, ranking), Vec::new(), Some(note))
+}
+
+pub(super) fn write(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    writer: Option<RegionPosition>,
+    placed: Option<RegionPosition>,
+    refused: bool,
+) -> StepRecord {
+    let (method, id) = (scene.facts.method, name(scene, writer));
+    let mut note = format!("{method} is a write, and {id} takes them");
+    if placed.is_none() {
+        note += ", but it is not in the list";
+    }
+    if refused {
+        note += "; it cannot be used, and nobody else may: refused";
+    }
+    record(Step::Writes, listed(scene, ranking), Vec::new(), Some(note))
+}
+
+pub(super) fn affinity(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    region: Option<RegionPosition>,
+    writes: bool,
+) -> StepRecord {
+    let note = match region {
+        Some(_) if writes => format!("{} is not asked: this is a write", name(scene, region)),
+        Some(position) if !scene.health.up().contains(position) => {
+            format!("the client belongs to {}, which is down", name(scene, region))
+        }
+        Some(_) => format!("the client belongs to {}", name(scene, region)),
+        None => "the client belongs nowhere yet".to_owned(),
+    };
+    record(Step::Affinity, listed(scene, ranking), Vec::new(), Some(note))
+}
+
+pub(super) fn prefer(
+    scene: &Scene<'_>,
+    ranking: &Ranking<'_>,
+    preferred: &str,
+    placed: bool,
+) -> StepRecord {
+    let not = if placed { "" } else { ", which cannot be had" };
+    let note = format!("the request would rather go to `{preferred}`{not}");
+    record(Step::Prefer, listed(scene, ranking), Vec::new(), Some(note))
+}
+
+/// The list in as much order as it has yet.
+fn listed(scene: &Scene<'_>, ranking: &Ranking<'_>) -> Vec<RegionId> {
+    let listed = ranking.groups().iter().flat_map(Group::positions);
+    scene.deployment.ids(listed).cloned().collect()
+}
+
+fn name<'a>(scene: &Scene<'a>, position: Option<RegionPosition>) -> &'a str {
+    let region = position.and_then(|position| scene.deployment.region(position));
+    region.map_or("a region that is excluded", |region| region.id.as_str())
+}
+
+fn drop(region: &RegionId, why: &str) -> Dropped {
+    Dropped { region: region.clone(), why: why.to_owned() }
 }
 
 fn rule_note(deployment: &DeploymentPlan, facts: &Facts<'_>, rule: &Rule) -> String {
@@ -69,14 +202,15 @@ fn rule_note(deployment: &DeploymentPlan, facts: &Facts<'_>, rule: &Rule) -> Str
         because.push(format!("country {country}"));
     }
     for condition in &rule.header_conditions {
-        let value = String::from_utf8_lossy(condition.value.as_bytes());
-        because.push(format!("{}: {value}", condition.name));
+        because.push(format!("{}: {}", condition.name, condition.value));
     }
     let because = if because.is_empty() { "no conditions".to_owned() } else { because.join(", ") };
     let mut note = format!("rule `{}` (priority {}) holds: {because}", rule.id, rule.priority);
     let named = || rule.target_regions.iter().chain(&rule.fallback_regions);
-    let missing: Vec<&str> =
-        named().filter(|id| deployment.position(id).is_none()).map(RegionId::as_str).collect();
+    let missing: Vec<&str> = named()
+        .filter(|id| deployment.position(id.as_str()).is_none())
+        .map(RegionId::as_str)
+        .collect();
     if missing.len() == named().count() {
         note += "; none of its regions is eligible, so the strategy decides as if no rule held";
     } else if !missing.is_empty() {
@@ -89,35 +223,79 @@ fn rule_note(deployment: &DeploymentPlan, facts: &Facts<'_>, rule: &Rule) -> Str
 pub(super) fn strategy(
     scene: &Scene<'_>,
     ranking: &Ranking<'_>,
-    ranker: &Ranker<'_>,
+    rankers: &Rankers<'_>,
     draws: Stream,
     order: &[RegionPosition],
 ) -> StepRecord {
     let regions = scene.deployment.ids(order.iter().copied()).cloned().collect();
-    let note = strategy::note(scene, ranking, ranker, draws, order);
+    let note = strategy::note(scene, ranking, rankers, draws, order);
     record(Step::Strategy, regions, Vec::new(), Some(note))
 }
 
-pub(super) fn health(scene: &Scene<'_>, order: &[RegionPosition]) -> StepRecord {
-    let up = |position: &RegionPosition| scene.health.up().contains(*position);
-    let left = order.iter().copied().filter(up);
-    let gone = order.iter().copied().filter(|position| !up(position));
-    let dropped = gone.filter_map(|position| {
-        let region = scene.deployment.region(position)?.id.clone();
-        Some(Dropped { region, why: scene.health.region(position).state.as_str().to_owned() })
+pub(super) fn health(scene: &Scene<'_>, order: &[RegionPosition], taking: RegionSet) -> StepRecord {
+    let (left, gone) = parted(order, taking);
+    let dropped = gone.iter().filter_map(|position| {
+        let region = scene.deployment.region(*position)?;
+        let health = scene.health.region(*position);
+        let why = match health.state.takes_traffic() {
+            true => format!("takes {} % of its clients, and not this one", percent(health.share)),
+            false => health.state.as_str().to_owned(),
+        };
+        Some(drop(&region.id, &why))
     });
-    let degraded = left
-        .clone()
-        .filter(|position| !matches!(scene.health.region(*position).state, RegionState::Healthy));
-    let degraded: Vec<String> = degraded
+    let degraded: Vec<String> = left
+        .iter()
+        .filter(|position| !matches!(scene.health.region(**position).state, RegionState::Healthy))
         .filter_map(|position| {
-            let id = &scene.deployment.region(position)?.id;
-            Some(format!("{id} is {}", scene.health.region(position).state.as_str()))
+            let id = &scene.deployment.region(*position)?.id;
+            Some(format!("{id} is {}", scene.health.region(*position).state.as_str()))
         })
         .collect();
     let note = (!degraded.is_empty()).then(|| degraded.join(", "));
     let regions = scene.deployment.ids(left).cloned().collect();
     record(Step::Health, regions, dropped.collect(), note)
+}
+
+pub(super) fn capacity(
+    scene: &Scene<'_>,
+    order: &[RegionPosition],
+    taking: RegionSet,
+    full: RegionSet,
+    class_percent: u8,
+) -> StepRecord {
+    let (up, _) = parted(order, taking);
+    let (gone, left) = parted(&up, full);
+    let busy = |position: RegionPosition| {
+        let region = scene.deployment.region(position)?;
+        let limit = region.max_in_flight?;
+        let in_flight = scene.conditions.load(region.number).in_flight;
+        Some((region, format!("{in_flight} of {limit} requests in flight")))
+    };
+    let dropped = gone.iter().filter_map(|position| {
+        let (region, busy) = busy(*position)?;
+        Some(drop(&region.id, &format!("full: {busy}")))
+    });
+    let mut note: Vec<String> = left
+        .iter()
+        .filter_map(|position| {
+            busy(*position).map(|(region, busy)| format!("{} {busy}", region.id))
+        })
+        .collect();
+    if class_percent < 100 {
+        note.push(format!("requests of this class may fill {class_percent} %"));
+    }
+    let regions = scene.deployment.ids(left).cloned().collect();
+    let note = (!note.is_empty()).then(|| note.join(", "));
+    record(Step::Capacity, regions, dropped.collect(), note)
+}
+
+/// Those in the set and those that are not, in their order.
+fn parted(order: &[RegionPosition], set: RegionSet) -> (Vec<RegionPosition>, Vec<RegionPosition>) {
+    order.iter().copied().partition(|position| set.contains(*position))
+}
+
+fn percent(hundredths: u16) -> f64 {
+    f64::from(hundredths) / 100.0
 }
 
 pub(super) fn nothing_left(deployment: &DeploymentPlan, order: &[RegionPosition]) -> StepRecord {

@@ -19,6 +19,24 @@ pub struct Table {
     pub plan: Arc<Plan>,
     /// Health, by [`DeploymentIndex`]; as many as the plan has deployments.
     pub health: Box<[DeploymentHealth]>,
+    /// What operators did, by [`DeploymentIndex`]; nothing beyond its end.
+    pub overrides: Box<[DeploymentOverrides]>,
+}
+
+/// What operators did to the regions of one deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentOverrides {
+    /// Regions that were taken out.
+    pub drained: RegionSet,
+    /// Regions in the order that replaces all others; empty: none does.
+    pub shift: Arc<[RegionPosition]>,
+}
+
+impl DeploymentOverrides {
+    /// Nothing was done.
+    pub fn is_none(&self) -> bool {
+        self.drained.is_empty() && self.shift.is_empty()
+    }
 }
 
 impl Table {
@@ -32,7 +50,7 @@ impl Table {
             None => DeploymentHealth::healthy(deployment),
         });
         let health = health.collect();
-        Self { generation, plan, health }
+        Self { generation, plan, health, overrides: Box::default() }
     }
 
     /// A table in which every region and endpoint is healthy.
@@ -56,6 +74,22 @@ impl Table {
         table
     }
 
+    /// This table with these overrides of one deployment.
+    #[must_use]
+    pub fn with_overrides(&self, index: DeploymentIndex, overrides: DeploymentOverrides) -> Self {
+        let mut all = self.overrides.to_vec();
+        all.resize(self.plan.deployments.len(), DeploymentOverrides::default());
+        if let Some(slot) = all.get_mut(index.index()) {
+            *slot = overrides;
+        }
+        Self { overrides: all.into(), ..self.clone() }
+    }
+
+    /// What operators did in a deployment, if anything.
+    pub fn overrides(&self, index: DeploymentIndex) -> Option<&DeploymentOverrides> {
+        self.overrides.get(index.index()).filter(|overrides| !overrides.is_none())
+    }
+
     /// A deployment with its health.
     pub fn deployment(
         &self,
@@ -69,6 +103,7 @@ impl Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentHealth {
     up: RegionSet,
+    ramping: RegionSet,
     regions: Arc<[RegionHealth]>,
 }
 
@@ -77,8 +112,13 @@ impl DeploymentHealth {
     pub fn new(regions: impl IntoIterator<Item = RegionHealth>) -> Self {
         let regions: Arc<[_]> = regions.into_iter().collect();
         let positions = (0..=u8::MAX).map(RegionPosition).zip(regions.iter());
-        let up = positions.filter(|(_, health)| health.state.takes_traffic());
-        Self { up: up.map(|(position, _)| position).collect(), regions }
+        let up = positions.clone().filter(|(_, health)| health.state.takes_traffic());
+        let ramping = positions.filter(|(_, health)| health.share < RegionHealth::WHOLE);
+        Self {
+            up: up.map(|(position, _)| position).collect(),
+            ramping: ramping.map(|(position, _)| position).collect(),
+            regions,
+        }
     }
 
     /// Every region and endpoint is healthy.
@@ -89,6 +129,11 @@ impl DeploymentHealth {
     /// The regions that take traffic.
     pub fn up(&self) -> RegionSet {
         self.up
+    }
+
+    /// The regions that take only a share of it.
+    pub fn ramping(&self) -> RegionSet {
+        self.ramping
     }
 
     /// Health of one region; a position that does not exist is healthy.
@@ -117,9 +162,21 @@ pub struct RegionHealth {
     pub state: RegionState,
     /// Its endpoints that are up: bit 0 is the first one.
     pub endpoints_up: u128,
+    /// How well it does, 0 to 100.
+    pub score: u8,
+    /// The share of its clients that it takes, in hundredths of a percent, up to
+    /// [`WHOLE`](Self::WHOLE).
+    pub share: u16,
 }
 
 impl RegionHealth {
     /// Healthy, with every endpoint up.
-    pub const HEALTHY: Self = Self { state: RegionState::Healthy, endpoints_up: u128::MAX };
+    pub const HEALTHY: Self = Self {
+        state: RegionState::Healthy,
+        endpoints_up: u128::MAX,
+        score: 100,
+        share: Self::WHOLE,
+    };
+    /// All of its clients.
+    pub const WHOLE: u16 = 10_000;
 }

@@ -49,25 +49,67 @@ pub enum Step {
     Deployment,
     /// Its regions, less the excluded ones.
     Eligible,
+    /// Which of them may see the request.
+    Residency,
+    /// What operators did.
+    Override,
+    /// The one region that will do.
+    Hint,
+    /// The tenant's home.
+    Pin,
     /// The rule that holds.
     Rule,
+    /// Where writes go, and reads after them.
+    Writes,
+    /// Where the client belongs or was before.
+    Affinity,
+    /// Where the request would rather go.
+    Prefer,
     /// The order of what is left unordered.
     Strategy,
     /// Without the regions that are down.
     Health,
+    /// Without the regions that are full.
+    Capacity,
     /// What is done when no region is left.
     NothingLeft,
 }
 
 impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 14] = [
+        Self::Deployment,
+        Self::Eligible,
+        Self::Residency,
+        Self::Override,
+        Self::Hint,
+        Self::Pin,
+        Self::Rule,
+        Self::Writes,
+        Self::Affinity,
+        Self::Prefer,
+        Self::Strategy,
+        Self::Health,
+        Self::Capacity,
+        Self::NothingLeft,
+    ];
+
     /// The word used in explanations.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deployment => "deployment",
             Self::Eligible => "eligible",
+            Self::Residency => "residency",
+            Self::Override => "override",
+            Self::Hint => "hint",
+            Self::Pin => "pin",
             Self::Rule => "rule",
+            Self::Writes => "writes",
+            Self::Affinity => "affinity",
+            Self::Prefer => "prefer",
             Self::Strategy => "strategy",
             Self::Health => "health",
+            Self::Capacity => "capacity",
             Self::NothingLeft => "nothing_left",
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
-    HealthCheck, HostPattern, LatencyFile, Listener, Region, RegionSettings, Retries, Rule,
+    HealthCheck, HostPattern, LatencySources, Listener, Region, RegionSettings, Retries, Rule,
     Timeouts, WhenAllDown,
 };
 
@@ -58,9 +58,13 @@ pub(super) fn live(config: &Config) -> Fields {
         listeners: _,
         admin: _,
         workers: _,
-        geoip: GeoipFiles { databases, asn_database },
-        latency,
+        geoip: GeoipFiles { databases, asn_database, freshness: _ },
+        latency: LatencySources { table, freshness: _, measured: _ },
         client: ClientTrust { trusted_proxies, country_headers },
+        tenants: _,
+        signing: _,
+        hops: _,
+        shadow: _,
         regions: _,
         deployments: _,
     } = config;
@@ -69,15 +73,25 @@ pub(super) fn live(config: &Config) -> Fields {
         out.put("geoip.database", ids(databases.iter().map(|path| path.display())));
     }
     out.put_some("geoip.asn_database", asn_database.as_ref().map(|path| path.display()));
-    let table = latency.as_ref().map(|LatencyFile { table }| table.display());
-    out.put_some("latency.table", table);
+    out.put_some("latency.table", table.as_ref().map(|path| path.display()));
     out.put("client.trusted_proxies", ids(trusted_proxies));
     out.put("client.country_headers", ids(country_headers));
     out.0
 }
 
 pub(super) fn region(region: &Region) -> Fields {
-    let Region { id: _, name, location, coordinates, country, bias, endpoints } = region;
+    let Region {
+        id: _,
+        name,
+        location,
+        coordinates,
+        country,
+        bias,
+        compliance: _,
+        cost_multiplier: _,
+        max_in_flight: _,
+        endpoints,
+    } = region;
     let mut out = Writer::new();
     out.put_some("name", name.as_ref());
     out.put_some("location", location.as_ref());
@@ -111,6 +125,14 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         excluded_regions,
         primary_region,
         strategy,
+        ranking: _,
+        tenant: _,
+        residency: _,
+        writes: _,
+        affinity: _,
+        hints: _,
+        replay_regions: _,
+        priorities: _,
         rules: _,
         health_check,
         failover: Failover { auto_failover_enabled, threshold, cooldown },
@@ -186,8 +208,21 @@ pub(super) fn rule(rule: &Rule) -> Fields {
         name,
         priority,
         enabled,
+        hosts: _,
+        path_prefixes: _,
+        methods: _,
         source_countries,
+        source_continents: _,
+        source_subdivisions: _,
+        source_cidrs: _,
+        source_asns: _,
+        tenants: _,
         header_conditions,
+        query_conditions: _,
+        cookie_conditions: _,
+        percent: _,
+        time_windows: _,
+        strategy: _,
         target_regions,
         weights,
         fallback_regions,
@@ -200,7 +235,6 @@ pub(super) fn rule(rule: &Rule) -> Fields {
         out.put("source_countries", ids(source_countries));
     }
     for HeaderMatch { name, value } in header_conditions {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         out.put(format!("header_conditions.{name}"), value);
     }
     out.put("target_regions", ids(target_regions));

@@ -49,7 +49,7 @@ fn every_shipped_file_loads_without_a_warning() {
 fn files_that_the_shipped_ones_name_exist() {
     for path in shipped() {
         let config = load(&path, &|_| None).unwrap().config;
-        let table = config.latency.map(|latency| latency.table);
+        let table = config.latency.table;
         let files =
             config.geoip.databases.into_iter().chain(config.geoip.asn_database).chain(table);
         for file in files {

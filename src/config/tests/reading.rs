@@ -15,7 +15,7 @@ fn defaults_are_those_of_the_documentation() {
     let config = loaded.config;
     assert_eq!(config.admin.address, "127.0.0.1:9090".parse::<SocketAddr>().unwrap());
     assert_eq!(config.workers, None);
-    assert!(config.geoip.databases.is_empty() && config.latency.is_none());
+    assert!(config.geoip.databases.is_empty() && config.latency.table.is_none());
     assert!(config.client.trusted_proxies.is_empty());
     assert_eq!(
         config.client.country_headers,
@@ -46,7 +46,7 @@ fn defaults_are_those_of_the_documentation() {
 fn the_documented_example_reads_as_it_is_written() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rhumb.yaml");
     let config = load(&path, &|_| None).unwrap().config;
-    assert!(config.latency.unwrap().table.ends_with("config/latency.csv"));
+    assert!(config.latency.table.unwrap().ends_with("config/latency.csv"));
     let [api, images] = &config.deployments[..] else { panic!("two deployments") };
     let hosts = [
         HostPattern::Exact("api.example.com".into()),
@@ -103,7 +103,7 @@ fn relative_paths_start_at_the_file() {
     let config = read(&text).unwrap().config;
     assert_eq!(config.geoip.databases, [Path::new("/etc/rhumb/a.mmdb"), Path::new("/b.mmdb")]);
     assert_eq!(config.geoip.asn_database.unwrap(), Path::new("/etc/rhumb/../asn.mmdb"));
-    assert_eq!(config.latency.unwrap().table, Path::new("/etc/rhumb/t.csv"));
+    assert_eq!(config.latency.table.as_deref(), Some(Path::new("/etc/rhumb/t.csv")));
 }
 
 #[test]

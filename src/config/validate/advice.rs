@@ -202,7 +202,7 @@ impl<'r> Earlier<'r> {
 fn canonical(conditions: &[HeaderMatch]) -> Vec<&HeaderMatch> {
     let mut sorted: Vec<_> = conditions.iter().collect();
     sorted.sort_by(|a, b| {
-        (a.name.as_str(), a.value.as_bytes()).cmp(&(b.name.as_str(), b.value.as_bytes()))
+        (a.name.as_str(), a.value.to_string()).cmp(&(b.name.as_str(), b.value.to_string()))
     });
     sorted
 }

@@ -14,7 +14,10 @@ use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
-use crate::config::settings::{Deployment, Endpoint, RegionSettings, Strategy, WhenAllDown};
+use crate::config::settings::{
+    Affinity, Deployment, Endpoint, Hints, RankingSettings, RegionSettings, Strategy, WhenAllDown,
+    Writes,
+};
 use crate::model::limits::{REGIONS_PER_DEPLOYMENT, WEIGHT_MAX};
 
 /// Weight of a region, or of a rule's target, that has none of its own.
@@ -81,6 +84,14 @@ fn one<'f>(
         excluded_regions: members.excluded.iter().map(|id| (*id).into()).collect(),
         primary_region: members.primary?.into(),
         strategy: strategy?,
+        ranking: RankingSettings::default(),
+        tenant: None,
+        residency: Vec::new(),
+        writes: Writes::default(),
+        affinity: Affinity::default(),
+        hints: Hints::default(),
+        replay_regions: Vec::new(),
+        priorities: None,
         rules: rules?,
         health_check: health_check?,
         failover: failover?,

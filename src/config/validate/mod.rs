@@ -24,7 +24,7 @@ use super::document::NodeId;
 use super::field::Field;
 use super::raw;
 use super::report::Report;
-use super::settings::{Admin, ClientTrust, Config, GeoipFiles, LatencyFile, Listener};
+use super::settings::{Admin, ClientTrust, Config, GeoipFiles, Hops, LatencySources, Listener};
 
 /// What every part needs.
 #[derive(Clone, Copy)]
@@ -61,6 +61,10 @@ pub(super) fn validate(
         geoip,
         latency,
         client,
+        tenants: None,
+        signing: Vec::new(),
+        hops: Hops::default(),
+        shadow: None,
         regions: regions?,
         deployments: deployments?,
     })
@@ -72,7 +76,7 @@ struct Network {
     admin: Admin,
     workers: Option<std::num::NonZeroUsize>,
     geoip: GeoipFiles,
-    latency: Option<LatencyFile>,
+    latency: LatencySources,
     client: ClientTrust,
 }
 

@@ -13,7 +13,9 @@ use crate::config::error::Quoted;
 use crate::config::field::{Field, State, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{Admin, ClientTrust, GeoipFiles, LatencyFile, Listener};
+use crate::config::settings::{
+    Admin, ClientTrust, Freshness, GeoipFiles, LatencySources, Listener,
+};
 use crate::model::limits::{LISTENERS_MAX, WORKERS_MAX};
 
 const DEFAULT_ADMIN: SocketAddr =
@@ -174,20 +176,20 @@ pub(super) fn geoip(field: &Field<raw::Geoip>, cx: Context<'_>) -> Option<GeoipF
         State::Broken => None,
         State::Present(text) => path(geoip.asn_database.at, text, cx).map(Some),
     };
-    Some(GeoipFiles { databases: databases?, asn_database: asn_database? })
+    let freshness = Freshness::default();
+    Some(GeoipFiles { databases: databases?, asn_database: asn_database?, freshness })
 }
 
-/// The outer `None` is an error; the inner one is "no table".
-#[expect(clippy::option_option, reason = "an error, and a value that is itself optional")]
-pub(super) fn latency(field: &Field<raw::Latency>, cx: Context<'_>) -> Option<Option<LatencyFile>> {
+pub(super) fn latency(field: &Field<raw::Latency>, cx: Context<'_>) -> Option<LatencySources> {
     let latency = match &field.state {
-        State::Absent => return Some(None),
+        State::Absent => return Some(LatencySources::default()),
         State::Broken => return None,
         State::Present(latency) => latency,
     };
     let help = "name a CSV file with the columns `client,region,rtt_ms`";
     let text = cx.report.required(&latency.table, field.at, "table", help)?;
-    path(latency.table.at, text, cx).map(|table| Some(LatencyFile { table }))
+    path(latency.table.at, text, cx)
+        .map(|table| LatencySources { table: Some(table), ..LatencySources::default() })
 }
 
 pub(super) fn client(field: &Field<raw::Client>, cx: Context<'_>) -> Option<ClientTrust> {

@@ -45,6 +45,9 @@ fn one(id: Option<&str>, raw: &raw::Region, at: NodeId, cx: Context<'_>) -> Opti
         coordinates: Coordinates::new(latitude?, longitude?)?,
         country: country?,
         bias: bias?,
+        compliance: Vec::new(),
+        cost_multiplier: 1.0,
+        max_in_flight: None,
         endpoints: endpoints?,
     })
 }

@@ -13,7 +13,7 @@ use crate::config::error::Quoted;
 use crate::config::field::{Entries, Field, State, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{HeaderMatch, Rule};
+use crate::config::settings::{HeaderMatch, Rule, TextMatch};
 use crate::model::limits::{PRIORITY_MAX, RULES_PER_DEPLOYMENT, WEIGHT_MAX};
 use crate::model::{Country, RegionId};
 
@@ -76,7 +76,20 @@ fn one<'f>(
         name: raw.name.value().cloned(),
         priority: i32::try_from(priority?).ok()?,
         enabled: raw.enabled.value().copied().unwrap_or(true),
+        hosts: Vec::new(),
+        path_prefixes: Vec::new(),
+        methods: Vec::new(),
         source_countries: source_countries?,
+        source_continents: Vec::new(),
+        source_subdivisions: Vec::new(),
+        source_cidrs: Vec::new(),
+        source_asns: Vec::new(),
+        tenants: Vec::new(),
+        query_conditions: Vec::new(),
+        cookie_conditions: Vec::new(),
+        percent: None,
+        time_windows: Vec::new(),
+        strategy: None,
         header_conditions: header_conditions?,
         target_regions: region_ids(targets),
         weights: weights?,
@@ -127,7 +140,7 @@ fn header_conditions(
 fn header_value(
     field: &Field<TextOr<raw::HeaderCondition>>,
     report: &Report<'_>,
-) -> Option<HeaderValue> {
+) -> Option<TextMatch> {
     let text = match field.value()? {
         TextOr::Text(text) => text,
         TextOr::Other(raw::HeaderCondition) => {
@@ -148,7 +161,7 @@ fn header_value(
         let message = format!("{} has a character that no header can have", Quoted(text));
         report.error(field.at, message, "");
     }
-    value
+    value.map(|_| TextMatch::Exact(text.as_str().into()))
 }
 
 /// One weight for every target, in the targets' order; nothing when the rule has no weights.

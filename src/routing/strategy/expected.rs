@@ -2,7 +2,7 @@
 //!
 //! A row of the latency table, else the distance. Measurements will come between the two.
 
-use super::super::decide::Facts;
+use super::super::facts::Facts;
 use super::super::latency::ClientKey;
 use super::super::plan::{DeploymentPlan, Plan, RegionPosition};
 use super::super::regions::RegionSet;

@@ -18,10 +18,12 @@ pub(super) use note::note;
 use select::{select, select_above_floor};
 pub(super) use shares::Shares;
 
-use super::decide::{Facts, Reason};
 use super::draws::{Draws, Purpose, Stream};
+use super::facts::{Conditions, Facts};
+use super::outcome::Reason;
 use super::plan::{DeploymentPlan, Plan, RegionPosition};
 use super::regions::RegionSet;
+use super::table::DeploymentHealth;
 use crate::config::Strategy;
 
 /// Regions in order, at most `N`.
@@ -43,16 +45,56 @@ pub(super) enum Ranker<'a> {
     InTurn { turn: u64 },
 }
 
+/// The strategies that one decision may need: the deployment's, and a rule's own.
+#[derive(Debug)]
+pub(super) struct Rankers<'a> {
+    main: (Strategy, Ranker<'a>),
+    own: Option<(Strategy, Ranker<'a>)>,
+}
+
+impl<'a> Rankers<'a> {
+    /// The deployment's strategy, and `own` if it is another one.
+    pub(super) fn new(request: &Request<'a>, own: Option<Strategy>) -> Self {
+        let strategy = request.deployment.settings.strategy;
+        let own = own.filter(|own| *own != strategy);
+        Self {
+            main: (strategy, Ranker::new(request, strategy)),
+            own: own.map(|own| (own, Ranker::new(request, own))),
+        }
+    }
+
+    /// For a list that needs no strategy.
+    pub(super) fn unneeded(strategy: Strategy) -> Self {
+        Self { main: (strategy, Ranker::Listed { unknown: None }), own: None }
+    }
+
+    /// The one that orders by that strategy.
+    pub(super) fn of(&self, strategy: Strategy) -> &Ranker<'a> {
+        match &self.own {
+            Some((own, ranker)) if *own == strategy => ranker,
+            _ => &self.main.1,
+        }
+    }
+}
+
+/// What a strategy looks at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) deployment: &'a DeploymentPlan,
+    pub(super) health: &'a DeploymentHealth,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) conditions: &'a Conditions<'a>,
+    pub(super) draws: Draws,
+    /// The regions that may have to be ordered.
+    pub(super) among: RegionSet,
+}
+
 impl<'a> Ranker<'a> {
-    /// The deployment's strategy for one request; `among` are the regions it may have to order.
-    pub(super) fn new(
-        plan: &'a Plan,
-        deployment: &'a DeploymentPlan,
-        facts: &Facts<'_>,
-        draws: Draws,
-        among: RegionSet,
-    ) -> Self {
-        match deployment.settings.strategy {
+    /// A strategy for one request.
+    fn new(request: &Request<'a>, strategy: Strategy) -> Self {
+        let Request { plan, deployment, facts, draws, among, .. } = *request;
+        match strategy {
             Strategy::Failover => Self::Listed { unknown: None },
             Strategy::Geolocation => match facts.location.coordinates {
                 Some(at) => Self::Nearest { sites: &deployment.sites, client: ClientPoint::at(at) },
@@ -67,6 +109,7 @@ impl<'a> Ranker<'a> {
                 draws: Stream::new(draws.entropy, Purpose::Region),
             },
             Strategy::RoundRobin => Self::InTurn { turn: draws.turn },
+            _ => Self::Listed { unknown: None },
         }
     }
 

@@ -1,32 +1,40 @@
 //! The numbers that put regions in order, for people.
 
+use super::super::decide::Scene;
 use super::super::draws::Stream;
+use super::super::outcome::Reason;
 use super::super::plan::{RegionPlan, RegionPosition};
 use super::super::ranking::{By, Ranking};
 use super::super::regions::RegionSet;
-use super::super::story::Scene;
 use super::distance::bias_factor;
 use super::expected::Expected;
-use super::{Ranker, start_of_turn};
+use super::{Ranker, Rankers, start_of_turn};
 use crate::config::Strategy;
 
 /// How each group was ordered, and each region's number.
 pub(in crate::routing) fn note(
     scene: &Scene<'_>,
     ranking: &Ranking<'_>,
-    ranker: &Ranker<'_>,
+    rankers: &Rankers<'_>,
     draws: Stream,
     order: &[RegionPosition],
 ) -> String {
     let mut parts = Vec::new();
-    let strategy = ranking.groups().iter().filter(|group| matches!(group.order, By::Strategy));
-    let ordered = strategy.fold(RegionSet::EMPTY, |all, group| all.or(group.regions));
-    if !ordered.is_empty() {
-        parts.push(by_strategy(scene, ranking, ranker, order, ordered));
+    let mut told = Vec::new();
+    for group in ranking.groups() {
+        let By::Strategy(strategy) = group.order else { continue };
+        if told.contains(&strategy) {
+            continue;
+        }
+        told.push(strategy);
+        let same = ranking.groups().iter().filter(|group| group.order.is(strategy));
+        let ordered = same.fold(RegionSet::EMPTY, |all, group| all.or(group.regions));
+        let ranker = rankers.of(strategy);
+        parts.push(by_strategy(scene, ranking, strategy, ranker, order, ordered));
     }
     for group in ranking.groups() {
         match group.order {
-            By::Strategy => {}
+            By::Strategy(_) | By::Alone => {}
             By::Weights(shares) => {
                 let drawn = each(scene, order, group.regions, |region, position| {
                     format!("{} {}", region.id, shares.told(draws, position))
@@ -35,7 +43,11 @@ pub(in crate::routing) fn note(
             }
             By::List(_) => {
                 let ids = each(scene, order, group.regions, |region, _| region.id.to_string());
-                parts.push(format!("as the rule lists them: {ids}"));
+                let who = match group.reason {
+                    Reason::Shift => "as the operator shifted them",
+                    _ => "as the rule lists them",
+                };
+                parts.push(format!("{who}: {ids}"));
             }
         }
     }
@@ -45,11 +57,11 @@ pub(in crate::routing) fn note(
 fn by_strategy(
     scene: &Scene<'_>,
     ranking: &Ranking<'_>,
+    strategy: Strategy,
     ranker: &Ranker<'_>,
     order: &[RegionPosition],
     ordered: RegionSet,
 ) -> String {
-    let strategy = scene.deployment.settings.strategy;
     let numbers = match ranker {
         Ranker::Listed { unknown } => match (strategy, unknown) {
             (Strategy::Geolocation, Some(_)) => {
@@ -71,7 +83,7 @@ fn by_strategy(
         Ranker::InTurn { turn } => ranking
             .groups()
             .iter()
-            .filter(|group| matches!(group.order, By::Strategy))
+            .filter(|group| group.order.is(strategy))
             .map(|group| in_turn(scene, *turn, group.regions.and(scene.health.up())))
             .collect::<Vec<_>>()
             .join(", then "),

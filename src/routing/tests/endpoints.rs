@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::fixture::{config, continent_of, deployment, endpoint, table, three_regions};
 use crate::config::Strategy as By;
-use crate::routing::{EndpointIds, Plan, RegionPlan, Table, choose_endpoint};
+use crate::routing::{EndpointIds, Plan, RegionPlan, Sources, Table, choose_endpoint};
 
 fn region(weights: &[u32]) -> RegionPlan {
     let mut regions = three_regions();
@@ -88,7 +88,7 @@ fn numbers_stay_and_those_given_up_are_given_again() {
     let mut ids = EndpointIds::default();
     let compile = |regions, ids: &mut EndpointIds| {
         let config = config(vec![deployment("api", By::Failover, regions)]);
-        Plan::compile(&config, None, continent_of, ids)
+        Plan::compile(&config, Sources::none(continent_of), ids)
     };
     let number = |plan: &Plan| plan.endpoints().map(|endpoint| endpoint.id.0).collect::<Vec<_>>();
     let three = compile(three_regions(), &mut ids);

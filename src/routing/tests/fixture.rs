@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use super::{config, model, routing};
 use config::{
-    Admin, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
-    HeaderMatch, Host, Listener, Region, RegionSettings, Retries, Rule, Strategy, Timeouts,
-    WhenAllDown,
+    Admin, Affinity, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
+    HeaderMatch, Hints, Hops, Host, LatencySources, Listener, RankingSettings, Region,
+    RegionSettings, Retries, Rule, Strategy, TextMatch, Timeouts, WhenAllDown, Writes,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{
     Client, ClientSource, Continent, Coordinates, Country, Location, LocationSource, limits,
 };
-use routing::{EndpointIds, Facts, LatencyTable, Plan, Table};
+use routing::{EndpointIds, Facts, LatencyTable, Plan, Sources, Table, Words};
 
 pub fn country(code: &str) -> Country {
     code.parse().unwrap()
@@ -56,6 +56,9 @@ pub fn region_settings(
         coordinates,
         country: country("US"),
         bias,
+        compliance: Vec::new(),
+        cost_multiplier: 1.0,
+        max_in_flight: None,
         endpoints: endpoints.clone(),
     };
     RegionSettings { region: Arc::new(region), weight, endpoints }
@@ -81,6 +84,14 @@ pub fn deployment(name: &str, strategy: Strategy, regions: Vec<RegionSettings>) 
         excluded_regions: Vec::new(),
         primary_region,
         strategy,
+        ranking: RankingSettings::default(),
+        tenant: None,
+        residency: Vec::new(),
+        writes: Writes::default(),
+        affinity: Affinity::default(),
+        hints: Hints::default(),
+        replay_regions: Vec::new(),
+        priorities: None,
         rules: Vec::new(),
         health_check: None,
         failover: Failover {
@@ -105,7 +116,20 @@ pub fn rule(id: &str, targets: &[&str], fallbacks: &[&str]) -> Rule {
         name: None,
         priority: 0,
         enabled: true,
+        hosts: Vec::new(),
+        path_prefixes: Vec::new(),
+        methods: Vec::new(),
         source_countries: Vec::new(),
+        source_continents: Vec::new(),
+        source_subdivisions: Vec::new(),
+        source_cidrs: Vec::new(),
+        source_asns: Vec::new(),
+        tenants: Vec::new(),
+        query_conditions: Vec::new(),
+        cookie_conditions: Vec::new(),
+        percent: None,
+        time_windows: Vec::new(),
+        strategy: None,
         header_conditions: Vec::new(),
         target_regions: targets.iter().map(|id| (*id).into()).collect(),
         weights: Vec::new(),
@@ -114,10 +138,7 @@ pub fn rule(id: &str, targets: &[&str], fallbacks: &[&str]) -> Rule {
 }
 
 pub fn header(name: &str, value: &str) -> HeaderMatch {
-    HeaderMatch {
-        name: HeaderName::try_from(name).unwrap(),
-        value: HeaderValue::try_from(value).unwrap(),
-    }
+    HeaderMatch { name: HeaderName::try_from(name).unwrap(), value: TextMatch::Exact(value.into()) }
 }
 
 pub fn config(deployments: Vec<Deployment>) -> Config {
@@ -128,7 +149,11 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         admin: Admin { address: ([127, 0, 0, 1], 0).into() },
         workers: None,
         geoip: GeoipFiles::default(),
-        latency: None,
+        latency: LatencySources::default(),
+        tenants: None,
+        signing: Vec::new(),
+        hops: Hops::default(),
+        shadow: None,
         client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },
         regions,
         deployments: deployments.into_iter().map(Arc::new).collect(),
@@ -137,7 +162,8 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
 
 pub fn table(deployments: Vec<Deployment>, latency: Option<&LatencyTable>) -> Table {
     let mut ids = EndpointIds::default();
-    let plan = Plan::compile(&config(deployments), latency, continent_of, &mut ids);
+    let sources = Sources { latency, ..Sources::none(continent_of) };
+    let plan = Plan::compile(&config(deployments), sources, &mut ids);
     Table::healthy(1, Arc::new(plan))
 }
 
@@ -150,6 +176,9 @@ pub struct Request {
     pub headers: HeaderMap,
     pub client: Client,
     pub location: Location,
+    pub tenant: Option<String>,
+    pub query: String,
+    pub now: u64,
 }
 
 impl Default for Request {
@@ -162,6 +191,9 @@ impl Default for Request {
             headers: HeaderMap::new(),
             client: Client { address, source: ClientSource::Peer },
             location: Location::UNKNOWN,
+            tenant: None,
+            query: String::new(),
+            now: 1_700_000_000,
         }
     }
 }
@@ -185,8 +217,8 @@ impl Request {
     }
 
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        let header = header(name, value);
-        self.headers.append(header.name, header.value);
+        let name = HeaderName::try_from(name).unwrap();
+        self.headers.append(name, HeaderValue::try_from(value).unwrap());
         self
     }
 
@@ -204,6 +236,11 @@ impl Request {
             headers: &self.headers,
             client: self.client,
             location: self.location,
+            query: &self.query,
+            geoip_built: None,
+            tenant: self.tenant.as_deref(),
+            now: self.now,
+            words: Words::default(),
         }
     }
 }

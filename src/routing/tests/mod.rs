@@ -13,14 +13,14 @@ mod told;
 
 use self::fixture::Request;
 use self::routing::{
-    Decision, DeploymentHealth, DeploymentIndex, Draws, NoTrace, Refusal, RegionHealth, Table,
-    decide,
+    Conditions, Decision, DeploymentHealth, DeploymentIndex, Draws, NoTrace, Refusal, RegionHealth,
+    Table, decide,
 };
 use crate::model::RegionState;
 
 /// Decides without a trace.
 fn decided(table: &Table, request: &Request, draws: Draws) -> Result<Decision, Refusal> {
-    decide(table, &request.facts(), draws, &mut NoTrace)
+    decide(table, &request.facts(), &Conditions::NONE, draws, &mut NoTrace)
 }
 
 /// Ids of the regions of a decision in order, and its reason.

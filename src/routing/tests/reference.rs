@@ -12,7 +12,7 @@ use super::fixture::{
 use super::{decided, ids, with_down};
 use crate::config::{Deployment, RegionSettings, Rule, Strategy as By, WhenAllDown};
 use crate::model::{Coordinates, RegionId, Subdivision};
-use crate::routing::{Draws, LatencyTable, explain};
+use crate::routing::{Conditions, Draws, LatencyTable, explain};
 
 const REGIONS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 const COUNTRIES: [&str; 3] = ["DE", "US", "JP"];
@@ -228,6 +228,8 @@ fn strategy_keys(case: &Case, ids: &[String]) -> (Vec<(String, f64)>, Option<&'s
                 let index = healthy.iter().position(|other| *other == place).unwrap_or(0);
                 ((index + n - (case.draws.turn % n as u64) as usize) % n) as f64
             }
+            // Not among the strategies that the cases use.
+            _ => place as f64,
         };
         (id.clone(), key)
     });
@@ -374,7 +376,7 @@ proptest! {
             (expected, outcome) => prop_assert!(false, "{:?} but {:?}", expected, outcome),
         }
 
-        let explained = explain(&table, &case.request.facts(), case.draws);
+        let explained = explain(&table, &case.request.facts(), &Conditions::NONE, case.draws);
         prop_assert_eq!(explained.generation, table.generation);
         match (&outcome, &explained.decision, &explained.refusal) {
             (Ok(decision), Some(told), None) => {

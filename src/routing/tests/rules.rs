@@ -39,7 +39,9 @@ fn holds(rule: &Rule, request: &Request) -> bool {
         || request.location.country.is_some_and(|is| rule.source_countries.contains(&is));
     let headers = rule.header_conditions.iter().all(|condition| {
         let mut lines = request.headers.iter();
-        lines.any(|(name, value)| *name == condition.name && *value == condition.value)
+        lines.any(|(name, value)| {
+            *name == condition.name && condition.value.matches(value.as_bytes())
+        })
     });
     rule.enabled && country && headers
 }

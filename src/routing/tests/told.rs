@@ -6,7 +6,7 @@ use super::fixture::{Request, deployment, header, rule, table, three_regions};
 use super::with_down;
 use crate::config::{Deployment, HostPattern, Strategy};
 use crate::routing::tests::fixture::country;
-use crate::routing::{Draws, Table, explain};
+use crate::routing::{Conditions, Draws, Table, explain};
 
 fn api() -> Table {
     let mut europe = rule("eu_users", &["eu", "gone"], &["us"]);
@@ -26,7 +26,7 @@ fn api() -> Table {
 fn an_explanation_is_json_of_this_shape() {
     let table = with_down(&api(), &["us"]);
     let request = Request::default().in_country("DE").at_place(52.0, 13.0);
-    let explained = explain(&table, &request.facts(), Draws::default());
+    let explained = explain(&table, &request.facts(), &Conditions::NONE, Draws::default());
     let expected = json!({
         "generation": 2,
         "deployment": "api",
@@ -67,7 +67,7 @@ fn an_explanation_is_json_of_this_shape() {
 #[test]
 fn a_refusal_takes_the_place_of_the_decision() {
     let request = Request::default().to("other.example", "/x");
-    let explained = explain(&api(), &request.facts(), Draws::default());
+    let explained = explain(&api(), &request.facts(), &Conditions::NONE, Draws::default());
     let json = serde_json::to_value(&explained).unwrap();
     assert_eq!(json["refusal"], json!({"reason": "no_deployment", "status": 404}));
     assert_eq!(json["deployment"], json!(null));
@@ -78,7 +78,7 @@ fn a_refusal_takes_the_place_of_the_decision() {
 fn people_read_the_answer_first_and_then_the_way_to_it() {
     let request =
         Request::default().in_country("DE").at_place(52.0, 13.0).with_header("x-beta", "1");
-    let told = explain(&api(), &request.facts(), Draws::default()).to_string();
+    let told = explain(&api(), &request.facts(), &Conditions::NONE, Draws::default()).to_string();
     let expected = "\
 -> eu at http://eu.example:8000, reason rule, rule eu_users
    then us
@@ -108,7 +108,7 @@ client 192.0.2.1 (the peer), country DE, at 52.00 13.00
 fn every_number_that_ordered_regions_is_told() {
     let note = |strategy, draws| {
         let table = table(vec![deployment("api", strategy, three_regions())], None);
-        let explained = explain(&table, &Request::default().facts(), draws);
+        let explained = explain(&table, &Request::default().facts(), &Conditions::NONE, draws);
         explained.steps.iter().find(|step| step.step.as_str() == "strategy").unwrap().note.clone()
     };
     let draws = Draws { entropy: 7, turn: 4 };
