@@ -263,6 +263,10 @@ impl<'a, T: Trace> Walk<'a, T> {
         let up = placed.is_some_and(|writer| health.up().contains(writer));
         let refused = !up && writes.when_down == WhenDown::ReadOnly;
         self.writer = placed;
+        if writes.when_down == WhenDown::ReadOnly {
+            // Not even a retry may take a write elsewhere.
+            self.narrow(placed.into_iter().collect());
+        }
         self.trace.record(|| story::write(&self.scene, &self.ranking, writer, placed, refused));
         if refused {
             return Err(self.refuse(RefusalReason::ReadOnly));
@@ -290,6 +294,9 @@ impl<'a, T: Trace> Walk<'a, T> {
         let moved = region.filter(|_| self.writer.is_none());
         if let Some(region) = moved {
             self.ranking.first(region, Reason::Affinity);
+            if affinity.on_failure == OnFailure::None {
+                self.narrow(moved.into_iter().collect());
+            }
         }
         let writes = self.writer.is_some();
         self.trace.record(|| story::affinity(&self.scene, &self.ranking, region, writes));

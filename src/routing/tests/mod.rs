@@ -9,6 +9,7 @@ mod hosts;
 mod precedence;
 mod reference;
 mod rules;
+mod steps;
 mod told;
 
 use self::fixture::Request;
