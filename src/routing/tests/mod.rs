@@ -8,7 +8,9 @@ pub(in crate::routing) mod fixture;
 mod hosts;
 mod precedence;
 mod reference;
+mod residency;
 mod rules;
+mod tenants;
 mod told;
 
 use self::fixture::Request;
