@@ -23,18 +23,14 @@ pub(super) fn home_of(
     among: RegionSet,
     conditions: &Conditions<'_>,
 ) -> Option<RegionPosition> {
-    let weighs = |position: &RegionPosition| weight_of(deployment, *position) > 0;
-    let drawn: RegionSet = among.iter().filter(weighs).collect();
-    let (drawn, equal) = if drawn.is_empty() { (among, true) } else { (drawn, false) };
-    let weight = |region: &RegionPlan| if equal { 1 } else { region.weight };
-    let crowded = crowded(deployment, drawn, conditions, weight);
+    let candidates = Candidates::new(deployment, among);
+    let crowded = candidates.crowded(conditions);
     let mut home = None;
     let mut first = f64::INFINITY;
-    for position in drawn.without(crowded) {
-        let Some(region) = deployment.region(position) else { continue };
-        let (unit, weight) = (region.salt.home_unit(key), f64::from(weight(region)));
+    for (position, region) in candidates.regions() {
+        let (unit, weight) = (region.salt.home_unit(key), f64::from(candidates.weight(region)));
         // -ln u >= 1 - u: most regions are out without the logarithm.
-        if (1.0 - unit) / weight * MARGIN >= first {
+        if (1.0 - unit) / weight * MARGIN >= first || crowded.contains(position) {
             continue;
         }
         let rings = -unit.ln() / weight;
@@ -45,32 +41,47 @@ pub(super) fn home_of(
     home
 }
 
-/// The regions of `among` that answer far more than their share by weight of what all of them answer.
-/// Never all of them: they cannot all be above their share.
-fn crowded(
-    deployment: &DeploymentPlan,
+/// Regions that may be somebody's home.
+#[derive(Clone, Copy, Debug)]
+struct Candidates<'a> {
+    deployment: &'a DeploymentPlan,
     among: RegionSet,
-    conditions: &Conditions<'_>,
-    weight: impl Fn(&RegionPlan) -> u32,
-) -> RegionSet {
-    let in_flight = |region: &RegionPlan| u64::from(conditions.load(region.number).in_flight);
-    let regions = || among.iter().filter_map(|at| Some((at, deployment.region(at)?)));
-    if conditions.load.is_empty() {
-        return RegionSet::EMPTY;
-    }
-    let total: u64 = regions().map(|(_, region)| in_flight(region)).sum();
-    if total < u64::from(HOME_LOAD_MIN) * among.len() as u64 {
-        return RegionSet::EMPTY;
-    }
-    let weights: u64 = regions().map(|(_, region)| u64::from(weight(region))).sum();
-    let is_crowded = |region: &RegionPlan| {
-        let load = u128::from(in_flight(region)) * u128::from(weights) * 100;
-        let share = u128::from(total) * u128::from(weight(region));
-        load > share * u128::from(HOME_LOAD_PERCENT)
-    };
-    regions().filter(|(_, region)| is_crowded(region)).map(|(position, _)| position).collect()
+    /// All weights are 0: then they are as good as all 1.
+    unweighted: bool,
 }
 
-fn weight_of(deployment: &DeploymentPlan, position: RegionPosition) -> u32 {
-    deployment.region(position).map_or(0, |region| region.weight)
+impl<'a> Candidates<'a> {
+    fn new(deployment: &'a DeploymentPlan, among: RegionSet) -> Self {
+        let all = Self { deployment, among, unweighted: false };
+        Self { unweighted: all.regions().all(|(_, region)| region.weight == 0), ..all }
+    }
+
+    fn regions(&self) -> impl Iterator<Item = (RegionPosition, &'a RegionPlan)> + use<'a> {
+        let deployment = self.deployment;
+        self.among.iter().filter_map(move |at| Some((at, deployment.region(at)?)))
+    }
+
+    fn weight(&self, region: &RegionPlan) -> u32 {
+        if self.unweighted { 1 } else { region.weight }
+    }
+
+    /// Those that answer far more than their share by weight of what all of them answer. Never all of
+    /// those with a weight: they cannot all be above their share.
+    fn crowded(&self, conditions: &Conditions<'_>) -> RegionSet {
+        if conditions.load.is_empty() {
+            return RegionSet::EMPTY;
+        }
+        let in_flight = |region: &RegionPlan| u64::from(conditions.load(region.number).in_flight);
+        let total: u64 = self.regions().map(|(_, region)| in_flight(region)).sum();
+        if total < u64::from(HOME_LOAD_MIN) * self.among.len() as u64 {
+            return RegionSet::EMPTY;
+        }
+        let weights: u64 = self.regions().map(|(_, region)| u64::from(self.weight(region))).sum();
+        let is_crowded = |(_, region): &(_, &RegionPlan)| {
+            let load = u128::from(in_flight(region)) * u128::from(weights) * 100;
+            let share = u128::from(total) * u128::from(self.weight(region));
+            load > share * u128::from(HOME_LOAD_PERCENT)
+        };
+        self.regions().filter(is_crowded).map(|(position, _)| position).collect()
+    }
 }
