@@ -148,6 +148,10 @@ pub const MEASURED_SOFT_TTL: Duration = Duration::from_secs(60);
 pub const MEASURED_HARD_TTL: Duration = Duration::from_secs(600);
 /// Measurements of a client network that make its times count.
 pub const MEASURED_MIN_SAMPLES: u32 = 20;
+/// Length of the prefix that makes IPv4 clients one client network.
+pub const CLIENT_NETWORK_V4: u8 = 24;
+/// Length of the prefix that makes IPv6 clients one client network.
+pub const CLIENT_NETWORK_V6: u8 = 48;
 /// Client networks whose times are remembered.
 pub const MEASURED_NETWORKS: usize = 65_536;
 /// Bytes of a file of tenants.
@@ -168,3 +172,7 @@ pub const RESIDENCY_POLICIES: usize = 64;
 pub const STICKY_MAX: Duration = Duration::from_secs(86_400);
 /// A full region takes new requests again below this percentage of its capacity.
 pub const UNSPILL_PERCENT: u32 = 85;
+/// A region that answers more than this percentage of its share is no client's home.
+pub const HOME_LOAD_PERCENT: u32 = 125;
+/// Requests in flight for each region, below which that is not asked.
+pub const HOME_LOAD_MIN: u32 = 8;
