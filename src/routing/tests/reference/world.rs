@@ -80,7 +80,7 @@ impl World {
     pub(super) fn table(&self) -> Table {
         let latency = LatencyTable::parse(&self.latency_csv(), &|_| true).unwrap();
         let tenants =
-            TenantTable::parse(self.tenants_csv().as_bytes(), self.homes_modified, &|_| true);
+            TenantTable::parse(self.tenants_csv().as_bytes(), self.homes_modified, 7, &|_| true);
         let tenants = Arc::new(tenants.unwrap());
         let sources = Sources { latency: Some(&latency), tenants: Some(&tenants), continent_of };
         let plan = Plan::compile(&self.config, sources, &mut EndpointIds::default());
