@@ -4,11 +4,10 @@
 //! the next less specific one counts; a row that says nothing does not age. A time that lies ahead
 //! (clocks differ) is taken as this moment.
 //!
-//! Reading the text is `parse`, the keys are `key`, address ranges are `networks`. Where the file
+//! Reading the text is `parse`, the keys are `key`, address ranges are `routing::networks`. Where the file
 //! is and when it is read again is not known here, nor what is done without a row.
 
 mod key;
-mod networks;
 mod parse;
 
 #[cfg(test)]
@@ -24,7 +23,7 @@ use foldhash::quality::FixedState;
 pub(super) use key::ClientKey;
 pub use parse::LatencyError;
 
-use self::networks::Networks;
+use super::networks::{self, Networks};
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use crate::config::Freshness;
