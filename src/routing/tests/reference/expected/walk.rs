@@ -44,8 +44,6 @@ pub(super) struct Walk<'a> {
     bound: bool,
     rule: Option<&'a Rule>,
     rule_unavailable: bool,
-    /// The region of a write that may go nowhere else.
-    only: Option<String>,
     placed: bool,
     keeps_token: Option<bool>,
     steps: Vec<(&'static str, Vec<String>)>,
@@ -75,7 +73,6 @@ impl<'a> Walk<'a> {
             bound: false,
             rule: None,
             rule_unavailable: false,
-            only: None,
             placed: false,
             keeps_token: None,
             steps: Vec::new(),
@@ -176,10 +173,6 @@ impl<'a> Walk<'a> {
 
     fn force(&mut self) -> Result<(), &'static str> {
         let Some((id, replay)) = &self.moment.asked.force else { return Ok(()) };
-        let regions = &self.moment.world.config.regions;
-        if !regions.iter().any(|region| region.id.as_str() == id) {
-            return Ok(());
-        }
         if !self.has(id) {
             return Err("region_unavailable");
         }
@@ -280,7 +273,8 @@ impl<'a> Walk<'a> {
             if !self.has(&region) || !self.moment.up(&region) {
                 return Err("read_only");
             }
-            self.only = Some(region.clone());
+            // Nor does it go elsewhere when it is tried again.
+            self.keep(|id| id == region);
         }
         if self.has(&region) {
             self.put_first(&region, "write");
@@ -322,17 +316,17 @@ impl<'a> Walk<'a> {
         let Moment { deployment, asked, .. } = self.moment;
         let listed = deployment.regions.iter().map(|settings| settings.region.id.as_str());
         let up: Vec<&str> = listed.filter(|id| self.has(id) && self.moment.up(id)).collect();
-        let weight = |id: &str| f64::from(self.moment.settings(id).weight);
+        // Regions without a weight get clients only when none has one; then all are alike.
+        let given = |id: &str| self.moment.settings(id).weight;
+        let none_has = up.iter().all(|id| given(id) == 0);
+        let weight = |id: &str| if none_has { 1.0 } else { f64::from(given(id)) };
         let in_flight = |id: &str| f64::from(self.moment.in_flight(id).0);
         let all_weights: f64 = up.iter().map(|id| weight(id)).sum();
         let all: f64 = up.iter().map(|id| in_flight(id)).sum();
         let busy = all >= 8.0 * up.len() as f64;
         let too_busy = |id: &str| busy && in_flight(id) > 1.25 * all * weight(id) / all_weights;
-        let candidates: Vec<_> = up
-            .iter()
-            .filter(|id| weight(id) > 0.0 && !too_busy(id))
-            .map(|id| (*id, self.moment.settings(id).weight))
-            .collect();
+        let candidates = up.iter().filter(|id| weight(id) > 0.0 && !too_busy(id));
+        let candidates: Vec<_> = candidates.map(|id| (*id, given(id))).collect();
         self.oracle.home_of(deployment.name.as_str(), &candidates, asked).map(str::to_owned)
     }
 
@@ -386,9 +380,6 @@ impl<'a> Walk<'a> {
             let in_flight = u64::from(in_flight);
             in_flight * 100 >= limit || spilling && in_flight * 100 * 100 >= limit * 85
         };
-        if self.only.as_ref().is_some_and(|id| is_full(id)) {
-            return Err(if self.forced { "region_unavailable" } else { "overloaded" });
-        }
         self.keep(|id| !is_full(id));
         self.done("capacity");
         match (self.is_empty(), self.forced) {
