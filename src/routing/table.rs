@@ -37,6 +37,20 @@ impl DeploymentOverrides {
     pub fn is_none(&self) -> bool {
         self.drained.is_empty() && self.shift.is_empty()
     }
+
+    /// Each region once, and only regions that there are.
+    fn fitted(mut self, deployment: &DeploymentPlan) -> Self {
+        let mut left = deployment.eligible();
+        let exists = |position: &RegionPosition| deployment.region(*position).is_some();
+        let each = self.shift.iter().copied().filter(exists).filter(|position| {
+            let first = left.contains(*position);
+            left.remove(*position);
+            first
+        });
+        self.shift = each.collect();
+        self.drained = self.drained.and(deployment.eligible());
+        self
+    }
 }
 
 impl Table {
@@ -79,8 +93,9 @@ impl Table {
     pub fn with_overrides(&self, index: DeploymentIndex, overrides: DeploymentOverrides) -> Self {
         let mut all = self.overrides.to_vec();
         all.resize(self.plan.deployments.len(), DeploymentOverrides::default());
-        if let Some(slot) = all.get_mut(index.index()) {
-            *slot = overrides;
+        if let (Some(slot), Some(plan)) = (all.get_mut(index.index()), self.plan.deployment(index))
+        {
+            *slot = overrides.fitted(plan);
         }
         Self { overrides: all.into(), ..self.clone() }
     }

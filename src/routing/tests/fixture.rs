@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use super::{config, model, routing};
 use config::{
-    Admin, Affinity, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Failover, GeoipFiles,
-    HeaderMatch, Hints, Hops, Host, LatencySources, Listener, RankingSettings, Region,
-    RegionSettings, Retries, Rule, Strategy, TextMatch, Timeouts, WhenAllDown, Writes,
+    Admin, Affinity, Applies, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Enforcement,
+    Failover, GeoipFiles, HeaderMatch, Hints, Hops, Host, LatencySources, Listener,
+    RankingSettings, Region, RegionSettings, ResidencyPolicy, Retries, Rule, Strategy, TextMatch,
+    Timeouts, Unknown, WhenAllDown, Writes,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{
     Client, ClientSource, Continent, Coordinates, Country, Location, LocationSource, limits,
 };
-use routing::{EndpointIds, Facts, LatencyTable, Plan, Sources, Table, Words};
+use routing::{
+    EndpointIds, Facts, Forced, LatencyTable, Plan, RegionPosition, Sources, Table, TenantTable,
+    Words,
+};
 
 pub fn country(code: &str) -> Country {
     code.parse().unwrap()
@@ -141,6 +145,24 @@ pub fn header(name: &str, value: &str) -> HeaderMatch {
     HeaderMatch { name: HeaderName::try_from(name).unwrap(), value: TextMatch::Exact(value.into()) }
 }
 
+/// A binding policy for every request: only these regions.
+pub fn policy(name: &str, allowed: &[&str]) -> ResidencyPolicy {
+    ResidencyPolicy {
+        name: name.into(),
+        applies_to: Applies::default(),
+        allowed_regions: Some(allowed.iter().map(|id| (*id).into()).collect()),
+        required_compliance: Vec::new(),
+        when_unknown: Unknown::Apply,
+        enforcement: Enforcement::Strict,
+    }
+}
+
+/// Homes of tenants, from lines `tenant,region,strict`; any region exists.
+pub fn tenants(lines: &str) -> Arc<TenantTable> {
+    let text = format!("tenant,region,strict\n{lines}");
+    Arc::new(TenantTable::parse(text.as_bytes(), None, 7, &|_| true).unwrap())
+}
+
 pub fn config(deployments: Vec<Deployment>) -> Config {
     let regions = deployments.iter().flat_map(|deployment| &deployment.regions);
     let regions = regions.map(|settings| Arc::clone(&settings.region)).collect();
@@ -161,10 +183,42 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
 }
 
 pub fn table(deployments: Vec<Deployment>, latency: Option<&LatencyTable>) -> Table {
-    let mut ids = EndpointIds::default();
-    let sources = Sources { latency, ..Sources::none(continent_of) };
-    let plan = Plan::compile(&config(deployments), sources, &mut ids);
+    table_with(deployments, Sources { latency, ..Sources::none(continent_of) })
+}
+
+pub fn table_with(deployments: Vec<Deployment>, sources: Sources<'_>) -> Table {
+    let plan = Plan::compile(&config(deployments), sources, &mut EndpointIds::default());
     Table::healthy(1, Arc::new(plan))
+}
+
+/// Positions of these regions in the table's first deployment; unknown ids are skipped.
+pub fn positions(table: &Table, ids: &[&str]) -> Vec<RegionPosition> {
+    let deployment = table.plan.deployments.first().unwrap();
+    ids.iter().filter_map(|id| deployment.position(id)).collect()
+}
+
+/// What a request says of its region, owned.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    pub force: Option<String>,
+    pub replay: bool,
+    pub prefer: Option<String>,
+    pub affinity: Option<String>,
+    pub written: Option<String>,
+    pub class: Option<String>,
+}
+
+impl Said {
+    pub fn words(&self) -> Words<'_> {
+        let force = self.force.as_deref();
+        Words {
+            force: force.map(|region| Forced { region, replay: self.replay }),
+            prefer: self.prefer.as_deref(),
+            affinity: self.affinity.as_deref(),
+            written: self.written.as_deref(),
+            class: self.class.as_deref().map(str::as_bytes),
+        }
+    }
 }
 
 /// A request, to borrow facts from.
@@ -179,6 +233,7 @@ pub struct Request {
     pub tenant: Option<String>,
     pub query: String,
     pub now: u64,
+    pub said: Said,
 }
 
 impl Default for Request {
@@ -194,6 +249,7 @@ impl Default for Request {
             tenant: None,
             query: String::new(),
             now: 1_700_000_000,
+            said: Said::default(),
         }
     }
 }
@@ -222,6 +278,21 @@ impl Request {
         self
     }
 
+    pub fn of_tenant(mut self, tenant: &str) -> Self {
+        self.tenant = Some(tenant.to_owned());
+        self
+    }
+
+    pub fn saying(mut self, said: Said) -> Self {
+        self.said = said;
+        self
+    }
+
+    pub fn with_method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     pub fn to(mut self, host: &str, path: &str) -> Self {
         host.clone_into(&mut self.host);
         path.clone_into(&mut self.path);
@@ -240,7 +311,7 @@ impl Request {
             geoip_built: None,
             tenant: self.tenant.as_deref(),
             now: self.now,
-            words: Words::default(),
+            words: self.said.words(),
         }
     }
 }

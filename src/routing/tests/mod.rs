@@ -8,8 +8,10 @@ pub(in crate::routing) mod fixture;
 mod hosts;
 mod precedence;
 mod reference;
+mod residency;
 mod rules;
 mod steps;
+mod tenants;
 mod told;
 
 use self::fixture::Request;
