@@ -156,9 +156,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::List(items) => {
-                visitor.visit_seq(Items { items: items.iter(), list: self })
-            }
+            Value::List(items) => visitor.visit_seq(Items { items: items.iter(), list: self }),
             _ => Err(self.mismatch("a list")),
         }
     }
@@ -334,6 +332,7 @@ impl Entries<'_> {
         if fields.contains(&name) {
             return true;
         }
+        report.unknown_field(self.map.node.id);
         if let Some(help) = unbuilt::field(shape, name) {
             let message = format!("`{name}` is not built in this version of Rhumb");
             report.error(entry.key.id, message, help);

@@ -298,3 +298,25 @@ pub(super) fn optional_texts<T: Clone + Eq + Hash>(
         _ => optional_list(field, name, report, |_, _| None, |_: &T| String::new()),
     }
 }
+
+/// The one field that is written of several that exclude each other.
+pub(super) fn only_one(
+    parent: NodeId,
+    fields: &[(&'static str, bool)],
+    report: &Report<'_>,
+) -> Option<&'static str> {
+    let mut written = fields.iter().filter(|(_, written)| *written).map(|(name, _)| *name);
+    let (first, second) = (written.next(), written.next());
+    if let (Some(first), None) = (first, second) {
+        return Some(first);
+    }
+    let names: Vec<_> = fields.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let message = match (first, second) {
+        (Some(first), Some(second)) => format!("`{first}` and `{second}` exclude each other"),
+        // A field that is not known was probably meant to be one of them.
+        _ if report.has_unknown_field(parent) => return None,
+        _ => "this says nothing".to_owned(),
+    };
+    report.error(parent, message, format!("write one of {}", names.join(", ")));
+    None
+}

@@ -82,7 +82,11 @@ pub(super) fn cookie_name<'t>(at: NodeId, text: &'t str, report: &Report<'_>) ->
 }
 
 /// The name of a query parameter, as it is after decoding.
-pub(super) fn parameter_name<'t>(at: NodeId, text: &'t str, report: &Report<'_>) -> Option<&'t str> {
+pub(super) fn parameter_name<'t>(
+    at: NodeId,
+    text: &'t str,
+    report: &Report<'_>,
+) -> Option<&'t str> {
     if text.is_empty() || text.len() > PARAMETER_NAME_LENGTH {
         let help = format!("a name of 1 to {PARAMETER_NAME_LENGTH} bytes");
         report.error(at, format!("{} cannot be the name of a parameter", Quoted(text)), help);
