@@ -13,9 +13,10 @@ use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::document::{Entry, Node, NodeId, Value};
+use super::document::{Entry, Node, Value};
 use super::error::Quoted;
 use super::field::{FIELD, TEXT_OR};
+use super::raw::{SECRET, SECRET_SHAPES};
 use super::report::Report;
 use super::unbuilt;
 
@@ -58,11 +59,18 @@ pub(super) struct NodeDeserializer<'a> {
     pub(super) report: &'a Report<'a>,
     /// Whether text would have been welcome too, for the message.
     text_welcome: bool,
+    /// Whether no message may repeat what is here.
+    secret: bool,
 }
 
 impl<'a> NodeDeserializer<'a> {
     pub(super) fn new(node: &'a Node, report: &'a Report<'a>) -> Self {
-        Self { node, report, text_welcome: false }
+        Self { node, report, text_welcome: false, secret: false }
+    }
+
+    /// Reads a part of what this one reads.
+    fn part(&self, node: &'a Node) -> Self {
+        Self { node, text_welcome: false, ..*self }
     }
 
     /// Says what is there in place of what should be.
@@ -85,6 +93,10 @@ impl<'a> NodeDeserializer<'a> {
         };
         let found = match &self.node.value {
             Value::Null => "nothing".to_owned(),
+            Value::Bool(_) | Value::Integer(_) | Value::Float(_) if self.secret => {
+                "something else, which is not shown".to_owned()
+            }
+            Value::Text(_) if self.secret => "text, which is not shown".to_owned(),
             Value::Bool(value) => format!("`{value}`"),
             Value::Integer(value) => format!("the number {value}"),
             Value::Float(value) => format!("the number {value}"),
@@ -144,9 +156,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.node.value {
-            Value::List(items) => {
-                visitor.visit_seq(Items { items: items.iter(), report: self.report })
-            }
+            Value::List(items) => visitor.visit_seq(Items { items: items.iter(), list: self }),
             _ => Err(self.mismatch("a list")),
         }
     }
@@ -161,7 +171,8 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.visit_entries(Some(Shape { name, fields }), visitor)
+        let secret = self.secret || SECRET_SHAPES.contains(&name);
+        Self { secret, ..self }.visit_entries(Some(Shape { name, fields }), visitor)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -176,7 +187,8 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
     ) -> Result<V::Value, Fault> {
         match (name, &self.node.value) {
             (FIELD, _) => visitor.visit_seq(Pair { deserializer: self, stage: 0 }),
-            (TEXT_OR, Value::Text(text)) => visitor.visit_str(text),
+            (TEXT_OR | SECRET, Value::Text(text)) => visitor.visit_str(text),
+            (SECRET, _) => Err(self.mismatch("text")),
             (TEXT_OR, _) => visitor.visit_newtype_struct(Self { text_welcome: true, ..self }),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -226,8 +238,7 @@ impl<'a> NodeDeserializer<'a> {
                 entries: entries.iter(),
                 value: None,
                 shape,
-                parent: self.node.id,
-                report: self.report,
+                map: self,
             }),
             _ => Err(self.mismatch("a mapping")),
         }
@@ -278,7 +289,7 @@ impl<'de> SeqAccess<'de> for Pair<'_> {
 
 struct Items<'a> {
     items: std::slice::Iter<'a, Node>,
-    report: &'a Report<'a>,
+    list: NodeDeserializer<'a>,
 }
 
 impl<'de> SeqAccess<'de> for Items<'_> {
@@ -289,7 +300,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         seed: T,
     ) -> Result<Option<T::Value>, Fault> {
         let Some(node) = self.items.next() else { return Ok(None) };
-        seed.deserialize(NodeDeserializer::new(node, self.report)).map(Some)
+        seed.deserialize(self.list.part(node)).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -309,31 +320,32 @@ struct Entries<'a> {
     value: Option<&'a Node>,
     /// `None`: the keys are data.
     shape: Option<Shape>,
-    parent: NodeId,
-    report: &'a Report<'a>,
+    map: NodeDeserializer<'a>,
 }
 
 impl Entries<'_> {
     /// Whether the entry is one of the shape's fields; reports it otherwise.
     fn admits(&self, entry: &Entry) -> bool {
         let Some(Shape { name: shape, fields }) = self.shape else { return true };
+        let report = self.map.report;
         let name = entry.name();
         if fields.contains(&name) {
             return true;
         }
+        report.unknown_field(self.map.node.id);
         if let Some(help) = unbuilt::field(shape, name) {
             let message = format!("`{name}` is not built in this version of Rhumb");
-            self.report.error(entry.key.id, message, help);
+            report.error(entry.key.id, message, help);
             return false;
         }
-        let help = match self.report.nearest(name, fields.iter().copied()) {
+        let help = match report.nearest(name, fields.iter().copied()) {
             Some(near) => {
-                self.report.misspelt(self.parent, near);
+                report.misspelt(self.map.node.id, near);
                 format!("did you mean `{near}`?")
             }
             None => format!("the fields here are {}", list(fields)),
         };
-        self.report.error(entry.key.id, format!("unknown field {}", Quoted(name)), help);
+        report.error(entry.key.id, format!("unknown field {}", Quoted(name)), help);
         false
     }
 }
@@ -348,7 +360,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         while let Some(entry) = self.entries.next() {
             if self.admits(entry) {
                 self.value = Some(&entry.value);
-                return seed.deserialize(NodeDeserializer::new(&entry.key, self.report)).map(Some);
+                return seed.deserialize(self.map.part(&entry.key)).map(Some);
             }
         }
         Ok(None)
@@ -356,7 +368,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         match self.value.take() {
-            Some(node) => seed.deserialize(NodeDeserializer::new(node, self.report)),
+            Some(node) => seed.deserialize(self.map.part(node)),
             None => Err(Fault::new("a value without a key".to_owned(), "")),
         }
     }

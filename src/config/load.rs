@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use super::field::Field;
 use super::raw;
 use super::report::{Problem, Report};
 use super::settings::Config;
-use super::validate::validate;
+use super::validate::{Valid, validate};
 use crate::model::limits::CONFIG_BYTES;
 
 /// A configuration that was accepted.
@@ -27,6 +27,8 @@ pub struct Loaded {
     pub warnings: Vec<ConfigError>,
     /// Tells the file's bytes from others, within one process: equal bytes, equal digests.
     pub digest: u64,
+    /// Other files that it was made from, such as those of secrets.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads the environment of the process, for [`load`].
@@ -60,7 +62,7 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, ConfigErrors> {
     let mut found = Found::default();
-    let config = if text.len() as u64 > CONFIG_BYTES {
+    let valid = if text.len() as u64 > CONFIG_BYTES {
         let message = format!("the file has more than {CONFIG_BYTES} bytes");
         found.add(Severity::Error, Position::START, String::new(), message, None);
         None
@@ -68,10 +70,10 @@ pub fn parse(
         read_text(text, base_dir, env, &mut found)
     };
     let refused = found.has_errors();
-    match config {
-        Some(config) if !refused => {
+    match valid {
+        Some(Valid { config, files }) if !refused => {
             let warnings = found.into_errors(text, file_name);
-            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()) })
+            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()), files })
         }
         _ => {
             if !refused {
@@ -88,7 +90,7 @@ fn read_text(
     base_dir: &Path,
     env: &Environment<'_>,
     found: &mut Found,
-) -> Option<Config> {
+) -> Option<Valid> {
     let Document { root, problems } = document::build(text, env);
     for SyntaxProblem { at, message, help } in problems {
         found.add(Severity::Error, at, String::new(), message, help);
@@ -99,7 +101,7 @@ fn read_text(
     let report = Report::new(&positions);
     let file: Result<Field<raw::File>, _> =
         Deserialize::deserialize(NodeDeserializer::new(&root, &report));
-    let config = file.ok().and_then(|file| validate(&file, base_dir, &report));
+    let valid = file.ok().and_then(|file| validate(&file, base_dir, &report));
 
     let (problems, dropped) = report.finish();
     for Problem { severity, at, missing, message, help } in problems {
@@ -110,12 +112,12 @@ fn read_text(
         found.add(severity, at, path, message, help);
     }
     if dropped > 0 {
-        let severity = if config.is_some() { Severity::Warning } else { Severity::Error };
+        let severity = if valid.is_some() { Severity::Warning } else { Severity::Error };
         let end = Position { line: line_count(text), ..Position::START };
         let message = format!("{dropped} more errors and warnings are not shown");
         found.add(severity, end, String::new(), message, None);
     }
-    config
+    valid
 }
 
 fn line_count(text: &str) -> u32 {

@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod field;
 mod load;
+mod pins;
 mod raw;
 mod report;
 mod schema;
@@ -28,6 +29,7 @@ mod watch;
 pub use diff::{Change, diff};
 pub use error::{ConfigError, ConfigErrors, Severity};
 pub use load::{Loaded, environment, load, parse};
+pub use pins::pins_outside_policy;
 pub use schema::schema;
 pub use settings::{
     Admin, Affinity, AffinityMode, Applies, ClientTrust, Config, Deployment, Endpoint, EndpointUrl,

@@ -5,10 +5,20 @@
 //! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
+mod rule;
+mod steering;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Entries, Field, TextOr};
+
+pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
+pub(super) use steering::{
+    Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
+    Objectives, OnFailure, Policy, Priorities, Replay, SECRET, SECRET_SHAPES, Shadow, Signing,
+    SigningKey, Tenant, Tenants, Unknown, WhenDown, WriteMode, Writes,
+};
 
 /// Names of regions, deployments and rules.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
@@ -37,6 +47,18 @@ pub(super) struct File {
     /// Who is believed about the address and the place of a client.
     #[serde(default)]
     pub(super) client: Field<Client>,
+    /// Homes of tenants.
+    #[serde(default)]
+    pub(super) tenants: Field<Tenants>,
+    /// Keys that sign and verify Rhumb's own tokens.
+    #[serde(default)]
+    pub(super) signing: Field<Signing>,
+    /// The guard against requests that go round in circles between Rhumbs.
+    #[serde(default)]
+    pub(super) hops: Field<Hops>,
+    /// A candidate that is evaluated beside this configuration.
+    #[serde(default)]
+    pub(super) shadow: Field<Shadow>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,
@@ -74,15 +96,35 @@ pub(super) struct Geoip {
     /// A database of autonomous systems.
     #[serde(default)]
     pub(super) asn_database: Field<String>,
+    /// A database is fresh for so long after it was built. Without end when absent.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 315_360_000))]
+    pub(super) soft_ttl_seconds: Field<f64>,
+    /// After so long it is passed over, and places are unknown. Never when absent.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 315_360_000))]
+    pub(super) hard_ttl_seconds: Field<f64>,
 }
 
 /// Expected round-trip times.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Latency {
-    /// A CSV file with the columns `client,region,rtt_ms`, read again when it changes. A relative
-    /// path starts at the directory of this file.
+    /// A CSV file with the columns `client,region,rtt_ms` and, if wanted, `updated`; read again
+    /// when it changes. A relative path starts at the directory of this file.
+    #[serde(default)]
     pub(super) table: Field<String>,
+    /// A row that says when it was updated is fresh for so long.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 315_360_000), extend("default" = 3_600))]
+    pub(super) soft_ttl_seconds: Field<f64>,
+    /// After so long it is passed over.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 315_360_000), extend("default" = 86_400))]
+    pub(super) hard_ttl_seconds: Field<f64>,
+    /// What Rhumb measures itself.
+    #[serde(default)]
+    pub(super) measured: Field<Measured>,
 }
 
 /// Who is believed about the address and the place of a client.
@@ -127,6 +169,19 @@ pub(super) struct Region {
     #[serde(default)]
     #[schemars(range(min = -99, max = 99), extend("default" = 0))]
     pub(super) bias: Field<i64>,
+    /// Compliance frameworks that it meets, such as `gdpr` or `hipaa`; upper and lower case are
+    /// the same.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub(super) compliance: Field<Vec<Field<String>>>,
+    /// What a request costs there, relative to the other regions.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000), extend("default" = 1))]
+    pub(super) cost_multiplier: Field<f64>,
+    /// Requests that it may answer at once, of all deployments. No limit when absent.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 4_294_967_295_u32))]
+    pub(super) max_in_flight: Field<i64>,
     /// Upstream addresses.
     #[schemars(length(min = 1, max = 128))]
     pub(super) endpoints: Field<Vec<Field<TextOr<Endpoint>>>>,
@@ -177,6 +232,41 @@ pub(super) struct Deployment {
     #[serde(default)]
     #[schemars(extend("default" = "latency"))]
     pub(super) routing_strategy: Field<Strategy>,
+    /// In the strategy `latency`, regions within so many milliseconds of the fastest are ordered
+    /// by how full they are.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 60_000), extend("default" = 0))]
+    pub(super) latency_tolerance_ms: Field<f64>,
+    /// In the strategy `latency`, a client network stays at its region until another is faster by
+    /// more than so many milliseconds.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 60_000), extend("default" = 0))]
+    pub(super) latency_switch_ms: Field<f64>,
+    /// What the strategy `score` weighs.
+    #[serde(default)]
+    pub(super) objectives: Field<Objectives>,
+    /// Where the tenant of a request is read. Tenants are not told apart when absent.
+    #[serde(default)]
+    pub(super) tenant: Field<Tenant>,
+    /// Which regions may see which requests.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(super) residency: Field<Vec<Field<Policy>>>,
+    /// Where writes go, and reads after them.
+    #[serde(default)]
+    pub(super) writes: Field<Writes>,
+    /// Whether a client stays at a region.
+    #[serde(default)]
+    pub(super) affinity: Field<Affinity>,
+    /// What a request may say about its region.
+    #[serde(default)]
+    pub(super) hints: Field<Hints>,
+    /// Whether an origin may send a request elsewhere.
+    #[serde(default)]
+    pub(super) replay: Field<Replay>,
+    /// Which requests give way first when regions are full; all are alike when absent.
+    #[serde(default)]
+    pub(super) priorities: Field<Priorities>,
     /// Conditions on requests, and the regions they then go to.
     #[serde(default)]
     #[schemars(length(max = 100_000))]
@@ -227,69 +317,16 @@ pub(super) enum Strategy {
     Weighted,
     /// Each in turn.
     RoundRobin,
-}
-
-/// A condition on requests, and the regions they then go to.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rule {
-    /// Id, unique in the deployment.
-    #[schemars(regex(pattern = NAME_PATTERN))]
-    pub(super) id: Field<String>,
-    /// Name for people.
-    #[serde(default)]
-    pub(super) name: Field<String>,
-    /// The rule with the highest priority is asked first; equal ones in file order.
-    #[serde(default)]
-    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
-    pub(super) priority: Field<i64>,
-    /// Whether the rule is used.
-    #[serde(default)]
-    #[schemars(extend("default" = true))]
-    pub(super) enabled: Field<bool>,
-    /// The client is in any of these countries. Any client when absent.
-    #[serde(default)]
-    #[schemars(length(min = 1))]
-    pub(super) source_countries: Field<Vec<Field<String>>>,
-    /// The request has all of these headers with exactly these values.
-    #[serde(default)]
-    pub(super) header_conditions: Field<Entries<TextOr<HeaderCondition>>>,
-    /// Ids of the regions to go to.
-    #[schemars(length(min = 1))]
-    pub(super) target_regions: Field<Vec<Field<String>>>,
-    /// Shares of the targets, by id; the deployment's strategy orders them when absent.
-    #[serde(default)]
-    #[schemars(schema_with = "super::schema::weights")]
-    pub(super) weights: Field<Entries<i64>>,
-    /// Ids of the regions to go to when no target is left, in order.
-    #[serde(default)]
-    #[schemars(extend("default" = []))]
-    pub(super) fallback_regions: Field<Vec<Field<String>>>,
-}
-
-/// Conditions other than an exact value, which this version does not have: any mapping is read
-/// here so that `validate` can say so.
-#[derive(Debug)]
-pub(super) struct HeaderCondition;
-
-impl<'de> Deserialize<'de> for HeaderCondition {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Entries::<serde::de::IgnoredAny>::deserialize(deserializer).map(|_| Self)
-    }
-}
-
-impl JsonSchema for HeaderCondition {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "HeaderCondition".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        false.into()
-    }
+    /// Least full first.
+    Capacity,
+    /// Cheapest first, then the lowest expected round trip.
+    Cost,
+    /// Healthiest first, then the lowest expected round trip.
+    Health,
+    /// Nearest first, and only requests that a residency policy applies to.
+    Compliance,
+    /// Lowest weighted sum of the `objectives` first.
+    Score,
 }
 
 /// An active check of every endpoint.

@@ -29,6 +29,8 @@ pub(super) struct Report<'a> {
     warnings: Cell<usize>,
     /// Mappings, and the fields that unknown ones in them were probably meant to be.
     misspelt: RefCell<HashSet<(NodeId, &'static str)>>,
+    /// Mappings with unknown fields.
+    unknown: RefCell<HashSet<NodeId>>,
 }
 
 impl<'a> Report<'a> {
@@ -40,6 +42,7 @@ impl<'a> Report<'a> {
             errors: Cell::new(0),
             warnings: Cell::new(0),
             misspelt: RefCell::default(),
+            unknown: RefCell::default(),
         }
     }
 
@@ -56,6 +59,16 @@ impl<'a> Report<'a> {
     /// A field of the mapping at `parent` has been reported as unknown, and is probably this one.
     pub(super) fn misspelt(&self, parent: NodeId, field: &'static str) {
         self.misspelt.borrow_mut().insert((parent, field));
+    }
+
+    /// The mapping at `parent` has a field that is not known, which has been reported.
+    pub(super) fn unknown_field(&self, parent: NodeId) {
+        self.unknown.borrow_mut().insert(parent);
+    }
+
+    /// Whether that has been said of a mapping.
+    pub(super) fn has_unknown_field(&self, parent: NodeId) -> bool {
+        self.unknown.borrow().contains(&parent)
     }
 
     /// The mapping at `parent` lacks a field.

@@ -29,3 +29,13 @@ pub(super) fn weights(_: &mut SchemaGenerator) -> Schema {
         "minProperties": 1,
     })
 }
+
+/// `classes` of priorities.
+pub(super) fn classes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "additionalProperties": { "type": "integer", "minimum": 1, "maximum": 100 },
+        "minProperties": 1,
+        "maxProperties": 32,
+    })
+}

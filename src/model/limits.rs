@@ -189,3 +189,41 @@ pub const RULE_FILING_COPIES: u32 = 64;
 /// Expressions and lists of time windows of one deployment whose result is remembered while a
 /// request's rule is looked for: sets of them are the bits of one `u128`.
 pub const CHECKS_REMEMBERED: usize = 128;
+/// Longest time to live that can be configured: ten years.
+pub const TTL_MAX: Duration = Duration::from_secs(315_360_000);
+/// Shortest time to live that can be configured.
+pub const TTL_MIN: Duration = Duration::from_secs(1);
+/// Shortest half-life of a measurement that can be configured.
+pub const MEASURED_HALF_LIFE_MIN: Duration = Duration::from_millis(100);
+/// Longest half-life of a measurement that can be configured.
+pub const MEASURED_HALF_LIFE_MAX: Duration = Duration::from_secs(3_600);
+/// Largest number of measurements that a client network can be asked for.
+pub const MEASURED_SAMPLES_MAX: u32 = 1_000_000;
+/// Largest number of client networks that can be remembered.
+pub const MEASURED_NETWORKS_MAX: u32 = 1 << 20;
+/// Longest stay of a client at a region: browsers keep no cookie longer than 400 days.
+pub const AFFINITY_TTL_MAX: Duration = Duration::from_secs(34_560_000);
+/// Largest tolerance between round trips that can be configured, in milliseconds.
+pub const LATENCY_MARGIN_MS_MAX: f64 = 60_000.0;
+/// Largest cost multiplier, and largest weight of an objective.
+pub const FACTOR_MAX: f64 = 1_000_000.0;
+/// Different regular expressions of a configuration; each may take `PATTERN_BYTES`.
+pub const PATTERNS: usize = 1_000;
+/// Bytes of the text of a regular expression.
+pub const PATTERN_LENGTH: usize = 4_096;
+/// Time windows of a rule.
+pub const TIME_WINDOWS: usize = 64;
+/// Largest number of a host's label or of a path's segment that can name a tenant.
+pub const TENANT_PART_MAX: u32 = 126;
+/// Keys that verify tokens.
+pub const SIGNING_KEYS: usize = 16;
+/// Longest secret that signs.
+pub const SIGNING_SECRET_BYTES_MAX: usize = 4_096;
+/// Largest number of Rhumbs that a request can be allowed to pass.
+pub const HOPS_MAX: u32 = 64;
+/// Priority classes of a deployment.
+pub const PRIORITY_CLASSES: usize = 32;
+/// Compliance frameworks of a region or a policy.
+pub const FRAMEWORKS: usize = 64;
+/// Bytes of the name of a cookie, of a query parameter or of a claim.
+pub const PARAMETER_NAME_LENGTH: usize = 128;

@@ -61,7 +61,8 @@ fn lookup(inside: &str, env: &Environment<'_>) -> Result<String, (String, String
     if !valid {
         let help = "a name has letters, digits and `_`; the forms are ${NAME} and ${NAME:-default}; \
                     $${ stands for a literal ${";
-        return Err((format!("{} is not a variable", Quoted(inside)), help.to_owned()));
+        // Not repeated here: it may be a part of a secret.
+        return Err(("what is in `${ }` is not a variable".to_owned(), help.to_owned()));
     }
     match (env(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),

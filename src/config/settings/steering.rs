@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::HeaderMatch;
+use super::{HeaderMatch, Region};
 use crate::model::{Country, Framework, RegionId, TenantId, limits};
 
 /// How old something may be: up to `soft` it is fresh, up to `hard` it is used and marked, beyond
@@ -20,7 +20,7 @@ pub struct Freshness {
 }
 
 /// Where expected round-trip times come from.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LatencySources {
     /// A CSV file `client,region,rtt_ms[,updated]`.
     pub table: Option<PathBuf>,
@@ -28,6 +28,19 @@ pub struct LatencySources {
     pub freshness: Freshness,
     /// What Rhumb measures itself.
     pub measured: MeasuredLatency,
+}
+
+impl Default for LatencySources {
+    fn default() -> Self {
+        Self {
+            table: None,
+            freshness: Freshness {
+                soft: Some(limits::LATENCY_SOFT_TTL),
+                hard: Some(limits::LATENCY_HARD_TTL),
+            },
+            measured: MeasuredLatency::default(),
+        }
+    }
 }
 
 /// What Rhumb measures itself.
@@ -176,6 +189,15 @@ pub struct ResidencyPolicy {
     pub when_unknown: Unknown,
     /// Whether it binds.
     pub enforcement: Enforcement,
+}
+
+impl ResidencyPolicy {
+    /// Whether the region may see the requests that the policy applies to.
+    pub fn allows(&self, region: &Region) -> bool {
+        let listed = self.allowed_regions.as_ref().is_none_or(|ids| ids.contains(&region.id));
+        let complies = |framework| region.compliance.binary_search(framework).is_ok();
+        listed && self.required_compliance.iter().all(complies)
+    }
 }
 
 /// Requests that a policy applies to: every list that is not empty has to hold, by any element.

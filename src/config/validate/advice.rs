@@ -4,17 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::deployment::{DEFAULT_WEIGHT, Members};
+use super::effect;
 use super::known_regions::KnownRegions;
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
-use crate::config::field::{Entries, Field};
+use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{Deployment, HeaderMatch, HostPattern, Rule, Strategy};
-use crate::model::Country;
-
-/// Header conditions of a rule whose every subset is looked up; more would take long.
-const SUBSETS_OF: usize = 6;
+use crate::config::settings::{Deployment, HostPattern, Strategy};
 
 /// Regions that no deployment uses.
 pub(super) fn unused_regions(
@@ -29,6 +26,22 @@ pub(super) fn unused_regions(
     for (at, id) in known.unused() {
         let help = "add it to a deployment's `replica_regions`, or remove it";
         report.warning(at, format!("no deployment uses the region {}", Quoted(id)), help);
+    }
+}
+
+/// Homes of tenants where no deployment knows any tenant.
+pub(super) fn unused_homes(
+    tenants: &Field<raw::Tenants>,
+    deployments: &Field<Vec<Field<raw::Deployment>>>,
+    report: &Report<'_>,
+) {
+    let knows = |deployment: &Field<raw::Deployment>| {
+        deployment.value().is_none_or(|deployment| !deployment.tenant.is_absent())
+    };
+    let list = deployments.value();
+    if !tenants.is_absent() && list.is_some_and(|list| !list.iter().any(knows)) {
+        let help = "add `tenant` to a deployment, such as `tenant: { header: x-tenant-id }`";
+        report.warning(tenants.at, "no deployment reads the tenant of a request", help);
     }
 }
 
@@ -71,7 +84,14 @@ pub(super) fn weights(
             weights.insert(id.as_str(), (weight.at, *number));
         }
     }
+    let elsewhere = effect::uses(raw, |strategy| matches!(strategy, raw::Strategy::Weighted))
+        || raw.affinity.value().is_some_and(|affinity| {
+            matches!(affinity.mode.state, State::Present(raw::AffinityMode::Client))
+        });
     if strategy != Strategy::Weighted {
+        if elsewhere {
+            return;
+        }
         if let Some((at, _)) = weights.values().min_by_key(|(at, _)| *at) {
             let message =
                 format!("weights have no effect with the strategy `{}`", strategy.as_str());
@@ -150,75 +170,4 @@ pub(super) fn never_reached(deployments: &[(NodeId, Arc<Deployment>)], report: &
             first.entry((host, path)).or_insert(deployment);
         }
     }
-}
-
-/// Rules that no request reaches, because one that is asked earlier matches whatever they match.
-///
-/// An earlier rule does when its header conditions are among this one's and its countries include
-/// this one's; several earlier rules may share the countries.
-pub(super) fn shadowed_rules(rules: &[(NodeId, Rule)], report: &Report<'_>) {
-    let mut order: Vec<_> = rules.iter().filter(|(_, rule)| rule.enabled).collect();
-    order.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
-    let mut asked: HashMap<Vec<&HeaderMatch>, Earlier<'_>> = HashMap::new();
-    for (at, rule) in order {
-        let conditions = canonical(&rule.header_conditions);
-        let looser = looser(&conditions);
-        let mut earlier = looser.iter().filter_map(|subset| asked.get(subset));
-        if let Some(other) = earlier.find_map(|earlier| earlier.covers(&rule.source_countries)) {
-            let message = format!("no request reaches the rule {}", Quoted(rule.id.as_str()));
-            let help = format!("`{}` is asked before it and matches the same requests", other.id);
-            report.warning(*at, message, help);
-        }
-        asked.entry(conditions).or_default().add(rule);
-    }
-}
-
-/// Rules with the same header conditions.
-#[derive(Default)]
-struct Earlier<'r> {
-    any_country: Option<&'r Rule>,
-    countries: HashMap<Country, &'r Rule>,
-}
-
-impl<'r> Earlier<'r> {
-    fn add(&mut self, rule: &'r Rule) {
-        if rule.source_countries.is_empty() {
-            self.any_country.get_or_insert(rule);
-        }
-        for country in &rule.source_countries {
-            self.countries.entry(*country).or_insert(rule);
-        }
-    }
-
-    fn covers(&self, countries: &[Country]) -> Option<&'r Rule> {
-        let mut each = countries.iter().map(|country| self.countries.get(country).copied());
-        let first = each.next().flatten();
-        let all = first.filter(|_| each.all(|rule| rule.is_some()));
-        self.any_country.or(all)
-    }
-}
-
-/// The conditions in an order of their own, for comparison.
-fn canonical(conditions: &[HeaderMatch]) -> Vec<&HeaderMatch> {
-    let mut sorted: Vec<_> = conditions.iter().collect();
-    sorted.sort_by(|a, b| {
-        (a.name.as_str(), a.value.to_string()).cmp(&(b.name.as_str(), b.value.to_string()))
-    });
-    sorted
-}
-
-/// Subsets of the conditions: all of them, or the simplest ones when there are many conditions.
-fn looser<'c>(conditions: &[&'c HeaderMatch]) -> Vec<Vec<&'c HeaderMatch>> {
-    if conditions.len() > SUBSETS_OF {
-        let singles = conditions.iter().map(|condition| vec![*condition]);
-        return std::iter::once(Vec::new())
-            .chain(singles)
-            .chain(std::iter::once(conditions.to_vec()))
-            .collect();
-    }
-    let subset = |bits: usize| {
-        let chosen = conditions.iter().enumerate().filter(|(index, _)| bits & (1 << index) != 0);
-        chosen.map(|(_, condition)| *condition).collect()
-    };
-    (0..1 << conditions.len()).map(subset).collect()
 }

@@ -6,18 +6,23 @@ use std::sync::Arc;
 use super::endpoint::endpoints;
 use super::hosts::{hosts, path_prefix};
 use super::known_regions::KnownRegions;
+use super::ranking::{ranking, strategy};
 use super::rule::rules;
+use super::stay::{affinity, collisions, writes};
+use super::tenant::tenant;
 use super::timing::{failover, health_check, retries, timeouts};
-use super::values::{Seen, count, name};
-use super::{Context, advice, elements};
+use super::values::{Seen, choice, count, name};
+use super::wishes::{hints, priorities, replay};
+use super::{Context, advice, effect, elements, policy, residency};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
 use crate::config::settings::{
-    Affinity, Deployment, Endpoint, Hints, RankingSettings, RegionSettings, Strategy, WhenAllDown,
-    Writes,
+    Affinity, Deployment, Endpoint, Hints, Priorities, RankingSettings, RegionSettings,
+    TenantSource, WhenAllDown, Writes,
 };
+use crate::model::RegionId;
 use crate::model::limits::{REGIONS_PER_DEPLOYMENT, WEIGHT_MAX};
 
 /// Weight of a region, or of a rule's target, that has none of its own.
@@ -55,19 +60,100 @@ fn one<'f>(
     let members = members(raw, at, known, cx);
     let strategy = strategy(&raw.routing_strategy);
     let settings = settings(&raw.regions, &members, known, cx);
-    advice::weights(raw, strategy, &members, cx.report);
+    let steering = steering(raw, &members, known, cx);
     let rules = rules(&raw.routing_rules, &members, known, cx);
     let health_check = health_check(&raw.health_check, cx);
     let failover = failover(&raw.failover, cx);
     let timeouts = timeouts(&raw.timeouts, cx);
     let retries = retries(&raw.retries, cx);
     advice::deployment(raw, at, &members, cx.report);
+    advice::weights(raw, strategy, &members, cx.report);
+    effect::check(raw, &members, known, cx);
+    let when_all_down = choice(&raw.when_all_down, WhenAllDown::LastResort, |when| match when {
+        raw::WhenAllDown::LastResort => WhenAllDown::LastResort,
+        raw::WhenAllDown::Refuse => WhenAllDown::Refuse,
+    });
 
-    let when_all_down = match raw.when_all_down.state {
-        State::Absent | State::Present(raw::WhenAllDown::LastResort) => WhenAllDown::LastResort,
-        State::Present(raw::WhenAllDown::Refuse) => WhenAllDown::Refuse,
-        State::Broken => return None,
+    let (steering, rules) = (steering?, rules?);
+    let regions = regions(&members, settings, known);
+    let primary = members.primary?;
+    let mut deployment = Deployment {
+        name: name.unwrap_or_default().into(),
+        hosts: hosts?,
+        path_prefix: path_prefix?,
+        regions: Vec::new(),
+        excluded_regions: members.excluded.iter().map(|id| (*id).into()).collect(),
+        primary_region: primary.into(),
+        strategy: strategy?,
+        ranking: steering.ranking,
+        tenant: steering.tenant,
+        residency: Vec::new(),
+        writes: steering.writes,
+        affinity: steering.affinity,
+        hints: steering.hints,
+        replay_regions: steering.replay_regions,
+        priorities: steering.priorities,
+        rules: Vec::new(),
+        health_check: health_check?,
+        failover: failover?,
+        timeouts: timeouts?,
+        retries: retries?,
+        when_all_down: when_all_down?,
     };
+    deployment.regions = regions?;
+    residency::check(&deployment, &steering.residency, &rules, cx.report);
+    deployment.residency = steering.residency.into_iter().map(|placed| placed.policy).collect();
+    deployment.rules = rules.into_iter().map(|placed| placed.rule).collect();
+    name.map(|_| deployment)
+}
+
+/// What modifies the way to a region.
+struct Steering {
+    ranking: RankingSettings,
+    tenant: Option<TenantSource>,
+    residency: Vec<policy::Placed>,
+    writes: Writes,
+    affinity: Affinity,
+    hints: Hints,
+    replay_regions: Vec<RegionId>,
+    priorities: Option<Priorities>,
+}
+
+fn steering<'f>(
+    raw: &raw::Deployment,
+    members: &Members<'f>,
+    known: &KnownRegions<'f>,
+    cx: Context<'_>,
+) -> Option<Steering> {
+    let ranking = ranking(raw, cx);
+    let tenant = tenant(&raw.tenant, cx);
+    let residency = policy::policies(&raw.residency, known, cx);
+    let writes = writes(&raw.writes, cx);
+    let affinity = affinity(&raw.affinity, cx);
+    let hints = hints(&raw.hints, cx);
+    let replay_regions = replay(&raw.replay, members, known, cx);
+    let priorities = priorities(&raw.priorities, cx);
+    if let (Some(tenant), Some(writes), Some(affinity)) = (&tenant, &writes, &affinity) {
+        collisions(raw, tenant.as_ref(), writes, affinity, cx.report);
+    }
+    Some(Steering {
+        ranking: ranking?,
+        tenant: tenant?,
+        residency: residency?,
+        writes: writes?,
+        affinity: affinity?,
+        hints: hints?,
+        replay_regions: replay_regions?,
+        priorities: priorities?,
+    })
+}
+
+/// The eligible regions in order, as this deployment uses them.
+fn regions(
+    members: &Members<'_>,
+    settings: Option<HashMap<&str, Own>>,
+    known: &KnownRegions<'_>,
+) -> Option<Vec<RegionSettings>> {
     let mut settings = settings?;
     let regions = members.eligible.iter().map(|id| {
         let region = known.region(id)?;
@@ -75,41 +161,7 @@ fn one<'f>(
         let endpoints = own.endpoints.unwrap_or_else(|| region.endpoints.clone());
         Some(RegionSettings { weight: own.weight.unwrap_or(DEFAULT_WEIGHT), endpoints, region })
     });
-    let regions: Option<Vec<_>> = regions.collect();
-    Some(Deployment {
-        name: name?.into(),
-        hosts: hosts?,
-        path_prefix: path_prefix?,
-        regions: regions?,
-        excluded_regions: members.excluded.iter().map(|id| (*id).into()).collect(),
-        primary_region: members.primary?.into(),
-        strategy: strategy?,
-        ranking: RankingSettings::default(),
-        tenant: None,
-        residency: Vec::new(),
-        writes: Writes::default(),
-        affinity: Affinity::default(),
-        hints: Hints::default(),
-        replay_regions: Vec::new(),
-        priorities: None,
-        rules: rules?,
-        health_check: health_check?,
-        failover: failover?,
-        timeouts: timeouts?,
-        retries: retries?,
-        when_all_down,
-    })
-}
-
-fn strategy(field: &Field<raw::Strategy>) -> Option<Strategy> {
-    Some(match field.state {
-        State::Broken => return None,
-        State::Absent | State::Present(raw::Strategy::Latency) => Strategy::Latency,
-        State::Present(raw::Strategy::Failover) => Strategy::Failover,
-        State::Present(raw::Strategy::Geolocation) => Strategy::Geolocation,
-        State::Present(raw::Strategy::Weighted) => Strategy::Weighted,
-        State::Present(raw::Strategy::RoundRobin) => Strategy::RoundRobin,
-    })
+    regions.collect()
 }
 
 /// Regions that a deployment names, each of which exists.

@@ -71,25 +71,29 @@ fn pattern(text: &str) -> Result<HostPattern, &'static str> {
 
 /// A path prefix without its trailing slash.
 pub(super) fn path_prefix(field: &Field<String>, report: &Report<'_>) -> Option<String> {
-    let text = match &field.state {
-        State::Absent => return Some("/".to_owned()),
-        State::Broken => return None,
-        State::Present(text) => text,
-    };
-    if !check_path(field.at, text, report) {
+    match &field.state {
+        State::Absent => Some("/".to_owned()),
+        State::Broken => None,
+        State::Present(text) => prefix(field.at, text, report),
+    }
+}
+
+/// The same of an element of a list.
+pub(super) fn prefix(at: NodeId, text: &str, report: &Report<'_>) -> Option<String> {
+    if !check_path(at, text, report) {
         return None;
     }
     let help = "such as `/v1`";
     if text.contains('?') {
         let message = format!("{} has a query, which no prefix matches", Quoted(text));
-        report.error(field.at, message, help);
+        report.error(at, message, help);
         return None;
     }
     let trimmed = text.strip_suffix('/').unwrap_or(text);
     let dots = |segment: &str| segment == "." || segment == "..";
     if trimmed.split('/').skip(1).any(|segment| segment.is_empty() || dots(segment)) {
         let message = format!("{} has an empty or dotted segment", Quoted(text));
-        report.error(field.at, message, help);
+        report.error(at, message, help);
         return None;
     }
     Some(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })

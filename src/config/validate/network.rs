@@ -1,4 +1,4 @@
-//! Addresses that Rhumb listens on, files it reads, and whom it believes.
+//! Addresses that Rhumb listens on, its threads, and whom it believes.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -6,16 +6,15 @@ use std::num::NonZeroUsize;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::values::{header_name, path, unique_list};
+use super::values::unique_list;
+use super::words::{header_name, network};
 use super::{Context, elements};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{
-    Admin, ClientTrust, Freshness, GeoipFiles, LatencySources, Listener,
-};
+use crate::config::settings::{Admin, ClientTrust, Listener};
 use crate::model::limits::{LISTENERS_MAX, WORKERS_MAX};
 
 const DEFAULT_ADMIN: SocketAddr =
@@ -151,47 +150,6 @@ pub(super) fn workers(field: &Field<TextOr<i64>>, cx: Context<'_>) -> Option<Opt
     }
 }
 
-pub(super) fn geoip(field: &Field<raw::Geoip>, cx: Context<'_>) -> Option<GeoipFiles> {
-    let geoip = match &field.state {
-        State::Absent => return Some(GeoipFiles::default()),
-        State::Broken => return None,
-        State::Present(geoip) => geoip,
-    };
-    let database = &geoip.database;
-    let databases = match &database.state {
-        State::Absent => Some(Vec::new()),
-        State::Broken => None,
-        State::Present(TextOr::Text(text)) => path(database.at, text, cx).map(|path| vec![path]),
-        State::Present(TextOr::Other(list)) if list.is_empty() => {
-            let help = "name a database, or remove the field to use the built-in one";
-            cx.report.error(database.at, "`database` is empty", help);
-            None
-        }
-        State::Present(TextOr::Other(list)) => {
-            unique_list(list, cx.report, |field, text| path(field.at, text, cx))
-        }
-    };
-    let asn_database = match &geoip.asn_database.state {
-        State::Absent => Some(None),
-        State::Broken => None,
-        State::Present(text) => path(geoip.asn_database.at, text, cx).map(Some),
-    };
-    let freshness = Freshness::default();
-    Some(GeoipFiles { databases: databases?, asn_database: asn_database?, freshness })
-}
-
-pub(super) fn latency(field: &Field<raw::Latency>, cx: Context<'_>) -> Option<LatencySources> {
-    let latency = match &field.state {
-        State::Absent => return Some(LatencySources::default()),
-        State::Broken => return None,
-        State::Present(latency) => latency,
-    };
-    let help = "name a CSV file with the columns `client,region,rtt_ms`";
-    let text = cx.report.required(&latency.table, field.at, "table", help)?;
-    path(latency.table.at, text, cx)
-        .map(|table| LatencySources { table: Some(table), ..LatencySources::default() })
-}
-
 pub(super) fn client(field: &Field<raw::Client>, cx: Context<'_>) -> Option<ClientTrust> {
     let nobody = Field::default();
     let defaults = Field::default();
@@ -217,26 +175,12 @@ pub(super) fn client(field: &Field<raw::Client>, cx: Context<'_>) -> Option<Clie
     Some(ClientTrust { trusted_proxies: trusted_proxies?, country_headers: country_headers? })
 }
 
-/// `10.0.0.0/8`, or one address.
+/// A network of trusted peers.
 fn network_of(at: NodeId, text: &str, report: &Report<'_>) -> Option<IpNet> {
-    let net = text.parse::<IpNet>().ok().or_else(|| text.parse().ok().map(host_network));
-    let Some(net) = net else {
-        let help = "write a network such as 10.0.0.0/8, or an address such as 10.1.2.3";
-        report.error(at, format!("{} is not a network", Quoted(text)), help);
-        return None;
-    };
-    if net.trunc() != net {
-        let message = format!("{net} has bits set behind its prefix");
-        report.error(at, message, format!("did you mean {}?", net.trunc()));
-        return None;
-    }
+    let net = network(at, text, report)?;
     if net.prefix_len() == 0 {
         let help = "list the networks of your own proxies and load balancers only";
         report.warning(at, format!("{net} lets every client say where it is"), help);
     }
     Some(net)
-}
-
-fn host_network(address: std::net::IpAddr) -> IpNet {
-    IpNet::from(address)
 }

@@ -1,9 +1,12 @@
-//! Regions: ids that are unique, places on Earth, endpoints.
+//! Regions: ids that are unique, places on Earth, what they comply with, cost and hold, endpoints.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::endpoint::endpoints;
-use super::values::{Seen, country, integer, name};
+use super::policy::frameworks;
+use super::values::{Seen, integer, name, number, optional};
+use super::words::country;
 use super::{Context, elements};
 use crate::config::document::NodeId;
 use crate::config::field::Field;
@@ -11,6 +14,7 @@ use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::settings::Region;
 use crate::model::Coordinates;
+use crate::model::limits::FACTOR_MAX;
 
 /// One entry for each region of the file, `None` where it is wrong.
 pub(super) fn regions(
@@ -37,6 +41,14 @@ fn one(id: Option<&str>, raw: &raw::Region, at: NodeId, cx: Context<'_>) -> Opti
     let country_field = report.required(&raw.country, at, "country", help);
     let country = country_field.and_then(|text| country(raw.country.at, text, report));
     let bias = integer(&raw.bias, -99..=99, 0, report).and_then(|bias| i8::try_from(bias).ok());
+    let compliance = match &raw.compliance.value() {
+        Some(list) if list.is_empty() => Some(Vec::new()),
+        _ => frameworks(&raw.compliance, "compliance", report),
+    };
+    let cost_multiplier = number(&raw.cost_multiplier, 0.0..=FACTOR_MAX, 1.0, report);
+    let max_in_flight = optional(&raw.max_in_flight, |_| {
+        integer(&raw.max_in_flight, 1..=i64::from(u32::MAX), 1, report)
+    });
     let endpoints = endpoints(&raw.endpoints, at, cx);
     Some(Region {
         id: id?.into(),
@@ -45,9 +57,9 @@ fn one(id: Option<&str>, raw: &raw::Region, at: NodeId, cx: Context<'_>) -> Opti
         coordinates: Coordinates::new(latitude?, longitude?)?,
         country: country?,
         bias: bias?,
-        compliance: Vec::new(),
-        cost_multiplier: 1.0,
-        max_in_flight: None,
+        compliance: compliance?,
+        cost_multiplier: cost_multiplier?,
+        max_in_flight: max_in_flight?.and_then(|most| NonZeroU32::new(u32::try_from(most).ok()?)),
         endpoints: endpoints?,
     })
 }

@@ -2,27 +2,40 @@
 
 use std::collections::{HashMap, HashSet};
 
-use http::HeaderValue;
-
+use super::condition::{cookies, headers, parameters};
 use super::deployment::{DEFAULT_WEIGHT, Members, ids};
+use super::hosts::{hosts, prefix};
 use super::known_regions::KnownRegions;
-use super::values::{Seen, count, country, header_name, integer, name, unique_list};
-use super::{Context, advice, elements};
+use super::ranking::strategy;
+use super::values::{
+    Seen, count, flag, hundredths, integer, name, optional, optional_list, optional_texts,
+};
+use super::window::time_windows;
+use super::words::{asn, continent, country, method, network, subdivision, tenant};
+use super::{Context, advice, elements, shadowed};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
-use crate::config::field::{Entries, Field, State, TextOr};
+use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{HeaderMatch, Rule, TextMatch};
+use crate::config::settings::Rule;
 use crate::model::limits::{PRIORITY_MAX, RULES_PER_DEPLOYMENT, WEIGHT_MAX};
-use crate::model::{Country, RegionId};
+use crate::model::{RegionId, RuleId};
+
+/// A rule, and where it and its regions are written.
+pub(super) struct Placed<'f> {
+    pub(super) at: NodeId,
+    pub(super) rule: Rule,
+    pub(super) targets: Vec<(NodeId, &'f str)>,
+    pub(super) fallbacks: Vec<(NodeId, &'f str)>,
+}
 
 pub(super) fn rules<'f>(
     field: &Field<Vec<Field<raw::Rule>>>,
     members: &Members<'f>,
     known: &KnownRegions<'f>,
     cx: Context<'_>,
-) -> Option<Vec<Rule>> {
+) -> Option<Vec<Placed<'f>>> {
     let list = match &field.state {
         State::Absent => return Some(Vec::new()),
         State::Broken => return None,
@@ -39,11 +52,10 @@ pub(super) fn rules<'f>(
         let Some(raw) = element.value() else { continue };
         let id = name(&raw.id, element.at, "id", cx.report);
         let id = id.filter(|id| seen.first((*id).to_owned(), id, raw.id.at, cx.report));
-        let rule = one(id, raw, element.at, members, known, cx);
-        all.extend(rule.map(|rule| (element.at, rule)));
+        all.extend(one(id, raw, element.at, members, known, cx));
     }
-    advice::shadowed_rules(&all, cx.report);
-    (all.len() == list.len()).then(|| all.into_iter().map(|(_, rule)| rule).collect())
+    shadowed::rules(&all, cx.report);
+    (all.len() == list.len()).then_some(all)
 }
 
 fn one<'f>(
@@ -53,12 +65,14 @@ fn one<'f>(
     members: &Members<'f>,
     known: &KnownRegions<'f>,
     cx: Context<'_>,
-) -> Option<Rule> {
+) -> Option<Placed<'f>> {
     let report = cx.report;
     let limit = i64::from(PRIORITY_MAX);
     let priority = integer(&raw.priority, -limit..=limit, 0, report);
-    let source_countries = countries(&raw.source_countries, report);
-    let header_conditions = header_conditions(&raw.header_conditions, report);
+    let enabled = flag(&raw.enabled, true);
+    let strategy = optional(&raw.routing_strategy, |_| strategy(&raw.routing_strategy));
+    let asked = place(raw, cx);
+    let asked = request(raw, asked, cx);
 
     let help = "name the regions that these requests go to";
     let named = elements(&raw.target_regions, at, "target_regions", help, report).is_some();
@@ -67,101 +81,117 @@ fn one<'f>(
     let weights = weights(&raw.weights, &targets, named && targets_complete, known, report);
     advice::rule_regions(raw, &targets, &fallbacks, members, report);
 
-    if !named || !targets_complete || !fallbacks_complete || raw.enabled.is_broken() {
+    if !named || !targets_complete || !fallbacks_complete {
         return None;
     }
-    let region_ids = |ids: Vec<(NodeId, &str)>| ids.into_iter().map(|(_, id)| id.into()).collect();
-    Some(Rule {
+    let region_ids = |ids: &[(NodeId, &str)]| ids.iter().map(|(_, id)| (*id).into()).collect();
+    let rule = Rule {
         id: id?.into(),
         name: raw.name.value().cloned(),
         priority: i32::try_from(priority?).ok()?,
-        enabled: raw.enabled.value().copied().unwrap_or(true),
+        enabled: enabled?,
+        strategy: strategy?,
+        target_regions: region_ids(&targets),
+        weights: weights?,
+        fallback_regions: region_ids(&fallbacks),
+        ..asked?
+    };
+    Some(Placed { at, rule, targets, fallbacks })
+}
+
+/// A rule that asks nothing and goes nowhere.
+fn blank() -> Rule {
+    Rule {
+        id: RuleId::from(""),
+        name: None,
+        priority: 0,
+        enabled: true,
         hosts: Vec::new(),
         path_prefixes: Vec::new(),
         methods: Vec::new(),
-        source_countries: source_countries?,
+        source_countries: Vec::new(),
         source_continents: Vec::new(),
         source_subdivisions: Vec::new(),
         source_cidrs: Vec::new(),
         source_asns: Vec::new(),
         tenants: Vec::new(),
+        header_conditions: Vec::new(),
         query_conditions: Vec::new(),
         cookie_conditions: Vec::new(),
         percent: None,
         time_windows: Vec::new(),
         strategy: None,
-        header_conditions: header_conditions?,
-        target_regions: region_ids(targets),
-        weights: weights?,
-        fallback_regions: region_ids(fallbacks),
+        target_regions: Vec::new(),
+        weights: Vec::new(),
+        fallback_regions: Vec::new(),
+    }
+}
+
+/// A rule that asks only who the client is and where.
+fn place(raw: &raw::Rule, cx: Context<'_>) -> Option<Rule> {
+    let report = cx.report;
+    let countries =
+        optional_texts(&raw.source_countries, "source_countries", report, |at, text| {
+            country(at, text, report)
+        });
+    let continents =
+        optional_texts(&raw.source_continents, "source_continents", report, |at, text| {
+            continent(at, text, report)
+        });
+    let subdivisions =
+        optional_texts(&raw.source_subdivisions, "source_subdivisions", report, |at, text| {
+            subdivision(at, text, report)
+        });
+    let cidrs = optional_texts(&raw.source_cidrs, "source_cidrs", report, |at, text| {
+        network(at, text, report)
+    });
+    let read = |field: &Field<_>, raw: &_| asn(field.at, raw, report);
+    let asns = optional_list(&raw.source_asns, "source_asns", report, read, ToString::to_string);
+    let tenants =
+        optional_texts(&raw.tenants, "tenants", report, |at, text| tenant(at, text, report));
+    Some(Rule {
+        source_countries: countries?,
+        source_continents: continents?,
+        source_subdivisions: subdivisions?,
+        source_cidrs: cidrs?,
+        source_asns: asns?,
+        tenants: tenants?,
+        ..blank()
     })
 }
 
-fn countries(field: &Field<Vec<Field<String>>>, report: &Report<'_>) -> Option<Vec<Country>> {
-    match &field.state {
-        State::Absent => Some(Vec::new()),
-        State::Broken => None,
-        State::Present(list) if list.is_empty() => {
-            let help = "name a country, or remove the field to match any client";
-            report.error(field.at, "`source_countries` is empty", help);
-            None
+/// The same, and what the request is.
+fn request(raw: &raw::Rule, place: Option<Rule>, cx: Context<'_>) -> Option<Rule> {
+    let report = cx.report;
+    let hosts = hosts(&raw.hosts, cx);
+    let paths = optional_texts(&raw.path_prefixes, "path_prefixes", report, |at, text| {
+        prefix(at, text, report)
+    });
+    let methods =
+        optional_texts(&raw.methods, "methods", report, |at, text| method(at, text, report));
+    let headers = headers(&raw.header_conditions, "header_conditions", cx);
+    let query = parameters(&raw.query_conditions, "query_conditions", cx);
+    let cookies = cookies(&raw.cookie_conditions, "cookie_conditions", cx);
+    let percent = optional(&raw.percent, |value| {
+        let percent = hundredths(raw.percent.at, *value, report)?;
+        if percent == 0 {
+            let help = "write a part above 0, or `enabled: false`";
+            report.warning(raw.percent.at, "no request reaches this rule", help);
         }
-        State::Present(list) => {
-            unique_list(list, report, |field, text| country(field.at, text, report))
-        }
-    }
-}
-
-fn header_conditions(
-    field: &Field<Entries<TextOr<raw::HeaderCondition>>>,
-    report: &Report<'_>,
-) -> Option<Vec<HeaderMatch>> {
-    let entries = match &field.state {
-        State::Absent => return Some(Vec::new()),
-        State::Broken => return None,
-        State::Present(Entries(entries)) if entries.is_empty() => {
-            let help = "name a header, or remove the field to match any request";
-            report.error(field.at, "`header_conditions` is empty", help);
-            return None;
-        }
-        State::Present(Entries(entries)) => entries,
-    };
-    let mut seen = Seen::new();
-    let mut all = Vec::with_capacity(entries.len());
-    for (key, value) in entries {
-        let name = key.value().and_then(|text| header_name(key.at, text, report));
-        let name = name.filter(|name| seen.first(name.clone(), name.as_str(), key.at, report));
-        let value = header_value(value, report);
-        all.extend(name.zip(value).map(|(name, value)| HeaderMatch { name, value }));
-    }
-    (all.len() == entries.len()).then_some(all)
-}
-
-fn header_value(
-    field: &Field<TextOr<raw::HeaderCondition>>,
-    report: &Report<'_>,
-) -> Option<TextMatch> {
-    let text = match field.value()? {
-        TextOr::Text(text) => text,
-        TextOr::Other(raw::HeaderCondition) => {
-            let message =
-                "conditions other than an exact value are not built in this version of Rhumb";
-            let help = "write the exact value, such as `x-preferred-region: asia`";
-            report.error(field.at, message, help);
-            return None;
-        }
-    };
-    if text.trim_matches([' ', '\t']) != text {
-        let help = "headers are compared without the blanks around them; remove those";
-        report.error(field.at, format!("{} can never match", Quoted(text)), help);
-        return None;
-    }
-    let value = HeaderValue::from_bytes(text.as_bytes()).ok();
-    if value.is_none() {
-        let message = format!("{} has a character that no header can have", Quoted(text));
-        report.error(field.at, message, "");
-    }
-    value.map(|_| TextMatch::Exact(text.as_str().into()))
+        Some(percent)
+    });
+    let windows = time_windows(&raw.time_windows, cx);
+    Some(Rule {
+        hosts: hosts?,
+        path_prefixes: paths?,
+        methods: methods?,
+        header_conditions: headers?,
+        query_conditions: query?,
+        cookie_conditions: cookies?,
+        percent: percent?,
+        time_windows: windows?,
+        ..place?
+    })
 }
 
 /// One weight for every target, in the targets' order; nothing when the rule has no weights.

@@ -1,5 +1,6 @@
-//! Single values: numbers in a range, durations, names, paths, header names; and what may be
-//! written only once.
+//! Single values: numbers in a range, durations, names, paths; and what may be written only once.
+//!
+//! Not here: words with a grammar of their own, such as headers and cookies (`words`).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,15 +8,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderName;
-
 use super::Context;
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State};
 use crate::config::report::Report;
-use crate::model::Country;
-use crate::model::limits::NAME_LENGTH;
+use crate::config::settings::Freshness;
+use crate::model::limits::{NAME_LENGTH, TTL_MAX, TTL_MIN};
 
 /// A whole number in a range, or its default.
 pub(super) fn integer(
@@ -47,6 +46,112 @@ pub(super) fn count(
     let (low, high) = range.into_inner();
     let value = integer(field, i64::from(low)..=i64::from(high), i64::from(default), report)?;
     u32::try_from(value).ok()
+}
+
+/// A number in a range, or its default. The range has no NaN, and neither does YAML's reader.
+pub(super) fn number(
+    field: &Field<f64>,
+    range: RangeInclusive<f64>,
+    default: f64,
+    report: &Report<'_>,
+) -> Option<f64> {
+    let value = match field.state {
+        State::Absent => return Some(default),
+        State::Broken => return None,
+        State::Present(value) => value,
+    };
+    if !range.contains(&value) {
+        let (low, high) = range.into_inner();
+        report.error(field.at, format!("{value} is not in the range from {low} to {high}"), "");
+        return None;
+    }
+    // -0 is 0.
+    Some(value + 0.0)
+}
+
+/// A percentage in hundredths of a percent.
+pub(super) fn hundredths(at: NodeId, percent: f64, report: &Report<'_>) -> Option<u16> {
+    if !(0.0..=100.0).contains(&percent) {
+        report.error(at, format!("{percent} is not in the range from 0 to 100 percent"), "");
+        return None;
+    }
+    let hundredths = (percent * 100.0).round();
+    if (hundredths / 100.0 - percent).abs() > 1e-9 {
+        let help = format!("write {}", hundredths / 100.0);
+        report.error(at, format!("{percent} percent has more than two decimals"), help);
+        return None;
+    }
+    // In 0..=10,000 by now.
+    Some(hundredths as u16)
+}
+
+/// True or false, or its default.
+pub(super) fn flag(field: &Field<bool>, default: bool) -> Option<bool> {
+    choice(field, default, |value| value)
+}
+
+/// One of several words, or its default.
+pub(super) fn choice<R: Copy, T>(
+    field: &Field<R>,
+    default: T,
+    read: impl FnOnce(R) -> T,
+) -> Option<T> {
+    match field.state {
+        State::Absent => Some(default),
+        State::Broken => None,
+        State::Present(value) => Some(read(value)),
+    }
+}
+
+/// What a field says, when it is there. The outer `None` is an error.
+#[expect(clippy::option_option, reason = "an error, and a value that is itself optional")]
+pub(super) fn optional<R, T>(
+    field: &Field<R>,
+    read: impl FnOnce(&R) -> Option<T>,
+) -> Option<Option<T>> {
+    match &field.state {
+        State::Absent => Some(None),
+        State::Broken => None,
+        State::Present(value) => read(value).map(Some),
+    }
+}
+
+/// A duration in a range, when it is there. The outer `None` is an error.
+#[expect(clippy::option_option, reason = "an error, and a value that is itself optional")]
+pub(super) fn optional_seconds(
+    field: &Field<f64>,
+    range: RangeInclusive<Duration>,
+    report: &Report<'_>,
+) -> Option<Option<Duration>> {
+    optional(field, |_| seconds(field, range, Duration::ZERO, report))
+}
+
+/// How old something may be. Where only one limit is written, the other one's default gives way.
+pub(super) fn freshness(
+    soft: &Field<f64>,
+    hard: &Field<f64>,
+    default: Freshness,
+    report: &Report<'_>,
+) -> Option<Freshness> {
+    let written_soft = optional_seconds(soft, TTL_MIN..=TTL_MAX, report);
+    let written_hard = optional_seconds(hard, TTL_MIN..=TTL_MAX, report);
+    let (written_soft, written_hard) = (written_soft?, written_hard?);
+    let hard_limit = written_hard.or(default.hard);
+    let Some(limit) = hard_limit else {
+        return Some(Freshness { soft: written_soft.or(default.soft), hard: None });
+    };
+    if let Some(longer) = written_soft.filter(|soft| *soft > limit) {
+        let message = format!(
+            "`soft_ttl_seconds` is {}, longer than `hard_ttl_seconds`, which is {}{}",
+            longer.as_secs_f64(),
+            limit.as_secs_f64(),
+            if written_hard.is_none() { " unless written" } else { "" },
+        );
+        report.error(soft.at, message, "what is no longer used cannot be fresh; swap them?");
+        return None;
+    }
+    let soft = written_soft.or(default.soft.map(|soft| soft.min(limit)));
+    Some(Freshness { soft, hard: Some(limit) })
 }
 
 /// A duration in a range, or its default.
@@ -106,26 +211,6 @@ pub(super) fn path(at: NodeId, text: &str, cx: Context<'_>) -> Option<PathBuf> {
     Some(cx.base_dir.join(text))
 }
 
-/// The name of a header, in lower case.
-pub(super) fn header_name(at: NodeId, text: &str, report: &Report<'_>) -> Option<HeaderName> {
-    let name = HeaderName::from_bytes(text.as_bytes()).ok();
-    if name.is_none() {
-        let help = "letters, digits and `-`, such as `x-preferred-region`";
-        report.error(at, format!("{} cannot be the name of a header", Quoted(text)), help);
-    }
-    name
-}
-
-/// A country code; whether it is assigned is not asked.
-pub(super) fn country(at: NodeId, text: &str, report: &Report<'_>) -> Option<Country> {
-    let country = text.parse().ok();
-    if country.is_none() {
-        let help = "two letters as in ISO 3166, such as `DE` or `US`";
-        report.error(at, format!("{} is not a country code", Quoted(text)), help);
-    }
-    country
-}
-
 /// What was seen, and where first.
 pub(super) struct Seen<K>(HashMap<K, NodeId>);
 
@@ -169,4 +254,69 @@ pub(super) fn unique_list<T: Clone + Eq + Hash>(
         };
     }
     all
+}
+
+/// The elements of a list, none of them twice; empty only when it was not written.
+pub(super) fn optional_list<R, T: Clone + Eq + Hash>(
+    field: &Field<Vec<Field<R>>>,
+    name: &'static str,
+    report: &Report<'_>,
+    mut read: impl FnMut(&Field<R>, &R) -> Option<T>,
+    shown: impl Fn(&T) -> String,
+) -> Option<Vec<T>> {
+    let list = match &field.state {
+        State::Absent => return Some(Vec::new()),
+        State::Broken => return None,
+        State::Present(list) => list,
+    };
+    if list.is_empty() {
+        let help = "write at least one element, or remove the field";
+        report.error(field.at, format!("`{name}` is empty"), help);
+        return None;
+    }
+    let mut seen = Seen::new();
+    let mut all = Vec::with_capacity(list.len());
+    for element in list {
+        let value = element.value().and_then(|raw| read(element, raw));
+        let first = |value: &T| seen.first(value.clone(), &shown(value), element.at, report);
+        all.extend(value.filter(first));
+    }
+    (all.len() == list.len()).then_some(all)
+}
+
+/// The same of texts.
+pub(super) fn optional_texts<T: Clone + Eq + Hash>(
+    field: &Field<Vec<Field<String>>>,
+    name: &'static str,
+    report: &Report<'_>,
+    read: impl Fn(NodeId, &str) -> Option<T>,
+) -> Option<Vec<T>> {
+    match &field.state {
+        State::Present(list) if !list.is_empty() => {
+            unique_list(list, report, |field, text| read(field.at, text))
+        }
+        _ => optional_list(field, name, report, |_, _| None, |_: &T| String::new()),
+    }
+}
+
+/// The one field that is written of several that exclude each other.
+pub(super) fn only_one(
+    parent: NodeId,
+    fields: &[(&'static str, bool)],
+    report: &Report<'_>,
+) -> Option<&'static str> {
+    let mut written = fields.iter().filter(|(_, written)| *written).map(|(name, _)| *name);
+    let (first, second) = (written.next(), written.next());
+    if let (Some(first), None) = (first, second) {
+        return Some(first);
+    }
+    let names: Vec<_> = fields.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let message = match (first, second) {
+        (Some(first), Some(second)) => format!("`{first}` and `{second}` exclude each other"),
+        // A field that is not known was probably meant to be one of them.
+        _ if report.has_unknown_field(parent) => return None,
+        _ => "this says nothing".to_owned(),
+    };
+    report.error(parent, message, format!("write one of {}", names.join(", ")));
+    None
 }

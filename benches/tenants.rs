@@ -1,0 +1,62 @@
+//! What a million tenants cost: to read, to find, and in memory.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+#![allow(clippy::expect_used, reason = "a bench of a wrong fixture may stop")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use rhumb::routing::TenantTable;
+
+const TENANTS: usize = 1_000_000;
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-northeast-1"];
+
+/// Sixteen bytes.
+fn name(number: usize) -> String {
+    format!("tenant-{number:09}")
+}
+
+fn parse(text: &str) -> TenantTable {
+    let known = |id: &str| REGIONS.contains(&id);
+    TenantTable::parse(text.as_bytes(), None, 0x5eed, &known).expect("the fixture is right")
+}
+
+/// Names in an order that no prefetcher knows.
+fn shuffled(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    let mut state = 1u64;
+    for end in (1..names.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        names.swap(end, (state >> 33) as usize % (end + 1));
+    }
+    names
+}
+
+fn tenants(c: &mut Criterion) {
+    let mut text = "tenant,region\n".to_owned();
+    for (number, region) in (0..TENANTS).zip(REGIONS.into_iter().cycle()) {
+        text += &format!("{},{region}\n", name(number));
+    }
+    let table = parse(&text);
+    let each = table.resident_bytes() as f64 / TENANTS as f64;
+    println!("{TENANTS} tenants take {each:.1} bytes each");
+
+    let mut group = c.benchmark_group("1000000 tenants");
+    group.sample_size(10);
+    group.bench_function("read", |b| b.iter(|| black_box(parse(&text))));
+    group.sample_size(100).throughput(Throughput::Elements(1));
+    let asked = [
+        ("find, there", shuffled((0..TENANTS).map(name))),
+        ("find, not there", shuffled((TENANTS..2 * TENANTS).map(name))),
+    ];
+    for (what, names) in &asked {
+        let mut next = names.iter().cycle();
+        group.bench_function(*what, |b| {
+            b.iter(|| black_box(table.find(next.next().map_or("", String::as_str))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, tenants);
+criterion_main!(benches);
