@@ -98,11 +98,11 @@ impl<'a> Walk<'a> {
         self.overrides();
         self.force()?;
         self.pin()?;
-        self.follow_rule();
+        self.follow_rule()?;
         self.writes()?;
         self.affinity()?;
         self.prefer();
-        self.refuse_without_policy()?;
+        self.done("strategy");
         self.health()?;
         self.capacity()?;
         self.end()
@@ -157,7 +157,18 @@ impl<'a> Walk<'a> {
         let permitted = self.permitted.clone();
         self.keep(|id| permitted.iter().any(|other| other == id));
         self.done("residency");
-        if self.is_empty() { Err("residency_unavailable") } else { Ok(()) }
+        if self.is_empty() {
+            return Err("residency_unavailable");
+        }
+        self.bound_for(deployment.strategy)
+    }
+
+    /// `compliance` is only for requests that a policy binds.
+    fn bound_for(&self, strategy: Strategy) -> Result<(), &'static str> {
+        match strategy {
+            Strategy::Compliance if !self.bound => Err("residency_required"),
+            _ => Ok(()),
+        }
     }
 
     fn overrides(&mut self) {
@@ -199,7 +210,8 @@ impl<'a> Walk<'a> {
         let Some((home, strict)) = self.home() else { return Ok(()) };
         if strict {
             if !self.has(&home) {
-                return Err("home_unavailable");
+                // The one region that would do may not be used.
+                return Err(if self.forced { "region_unavailable" } else { "home_unavailable" });
             }
             self.keep(|id| id == home);
             self.allowed.retain(|id| *id == home);
@@ -211,19 +223,19 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn follow_rule(&mut self) {
+    fn follow_rule(&mut self) -> Result<(), &'static str> {
         let Moment { deployment, asked, .. } = self.moment;
         let mut rules: Vec<&Rule> = deployment.rules.iter().filter(|rule| rule.enabled).collect();
         rules.sort_by_key(|rule| -rule.priority);
         self.rule = rules.into_iter().find(|rule| matching::holds(rule, asked, self.oracle));
-        let Some(rule) = self.rule else { return };
+        let Some(rule) = self.rule else { return Ok(()) };
         let named = |list: &[RegionId], id: &str| list.iter().any(|other| other.as_str() == id);
         let is_of_rule =
             |id: &String| named(&rule.target_regions, id) || named(&rule.fallback_regions, id);
         if !self.list.iter().any(|group| group.ids.iter().any(is_of_rule)) {
             self.rule_unavailable = true;
             self.done("rule");
-            return;
+            return Ok(());
         }
         self.strategy = rule.strategy.unwrap_or(deployment.strategy);
         let part = |reason, by: By, wanted: &dyn Fn(&str) -> bool| {
@@ -251,6 +263,7 @@ impl<'a> Walk<'a> {
         }
         self.list = list;
         self.done("rule");
+        self.bound_for(self.strategy)
     }
 
     fn writes(&mut self) -> Result<(), &'static str> {
@@ -307,6 +320,10 @@ impl<'a> Walk<'a> {
         if up {
             self.put_first(&region, "affinity");
         }
+        if deployment.affinity.on_failure == OnFailure::None {
+            // Nor does it go elsewhere when it is tried again.
+            self.keep(|id| id == region);
+        }
         self.done("affinity");
         Ok(())
     }
@@ -337,14 +354,6 @@ impl<'a> Walk<'a> {
             }
             self.done("prefer");
         }
-    }
-
-    fn refuse_without_policy(&mut self) -> Result<(), &'static str> {
-        if self.strategy == Strategy::Compliance && !self.bound {
-            return Err("residency_required");
-        }
-        self.done("strategy");
-        Ok(())
     }
 
     fn health(&mut self) -> Result<(), &'static str> {
