@@ -135,7 +135,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             allowed,
             bound: false,
             ranking: Ranking::by_strategy(allowed, scene.deployment.settings.strategy),
-            home: None,
+            home: scene.deployment.primary,
             rule: None,
             followed: false,
             writer: None,
@@ -259,7 +259,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         let writer = match writes.mode {
             WriteMode::Nearest => return Ok(()),
             WriteMode::Primary => deployment.primary,
-            WriteMode::Home => self.home.or(deployment.primary),
+            WriteMode::Home => self.home,
         };
         let before = self.ranking.regions();
         let placed = writer.filter(|writer| self.ranking.first(*writer, Reason::Write));

@@ -22,8 +22,14 @@ pub(super) type Candidate<'a> = (&'a str, u32);
 
 impl Oracle {
     /// Whether the client is in that share of a rule's clients.
-    pub(super) fn in_percent(&self, id: &RuleId, percent: u16, asked: &Asked) -> bool {
-        let named = format!("percent {id} {percent} {}", client(asked));
+    pub(super) fn in_percent(
+        &self,
+        deployment: &str,
+        id: &RuleId,
+        percent: u16,
+        asked: &Asked,
+    ) -> bool {
+        let named = format!("percent {deployment} {id} {percent} {}", client(asked));
         let answer = self.remember(named, || {
             let rule = crate::config::Rule {
                 id: id.clone(),
@@ -31,7 +37,7 @@ impl Oracle {
                 ..rule("", &["there"], &[])
             };
             let regions = [("here", 1), ("there", 1)];
-            let probe = Deployment { rules: vec![rule], ..probe("probe", &regions) };
+            let probe = Deployment { rules: vec![rule], ..probe(deployment, &regions) };
             first(&table(vec![probe], None), asked, Reason::Rule)
         });
         answer.is_some()

@@ -67,7 +67,7 @@ pub(super) fn applies(policy: &ResidencyPolicy, asked: &Asked) -> bool {
 }
 
 /// Whether every condition of a rule is met.
-pub(super) fn holds(rule: &Rule, asked: &Asked, oracle: &Oracle) -> bool {
+pub(super) fn holds(deployment: &str, rule: &Rule, asked: &Asked, oracle: &Oracle) -> bool {
     let request = &asked.request;
     let location = request.location;
     let query = pairs(&request.query, '&', decoded);
@@ -92,7 +92,7 @@ pub(super) fn holds(rule: &Rule, asked: &Asked, oracle: &Oracle) -> bool {
         && rule.percent.is_none_or(|percent| match percent {
             0 => false,
             10_000 => true,
-            percent => oracle.in_percent(&rule.id, percent, asked),
+            percent => oracle.in_percent(deployment, &rule.id, percent, asked),
         })
         && any(&rule.time_windows, |window| open(window, request.now))
 }

@@ -21,6 +21,11 @@ struct Group {
     /// As listed.
     ids: Vec<String>,
     by: By,
+    /// Whether a step put one region there, so that a rule has nothing to order.
+    placed: bool,
+    /// As the strategy orders them, once it has, and why it could not.
+    ranked: Vec<Ranked>,
+    unknown: Option<&'static str>,
 }
 
 /// What orders a group inside.
@@ -39,6 +44,7 @@ pub(super) struct Walk<'a> {
     /// The last resort is among these.
     allowed: Vec<String>,
     permitted: Vec<String>,
+    /// Whether only one region will do.
     forced: bool,
     /// Whether a policy that binds applies.
     bound: bool,
@@ -61,7 +67,14 @@ impl<'a> Walk<'a> {
         let regions = deployment.regions.iter();
         let ids: Vec<String> = regions.map(|settings| settings.region.id.to_string()).collect();
         let strategy = deployment.strategy;
-        let all = Group { reason: None, ids: ids.clone(), by: By::Strategy(strategy) };
+        let all = Group {
+            reason: None,
+            ids: ids.clone(),
+            by: By::Strategy(strategy),
+            placed: false,
+            ranked: vec![],
+            unknown: None,
+        };
         Self {
             moment,
             oracle,
@@ -102,7 +115,7 @@ impl<'a> Walk<'a> {
         self.writes()?;
         self.affinity()?;
         self.prefer();
-        self.done("strategy");
+        self.rank();
         self.health()?;
         self.capacity()?;
         self.end()
@@ -130,9 +143,24 @@ impl<'a> Walk<'a> {
     }
 
     fn put_first(&mut self, id: &str, reason: &'static str) {
+        // What tells the only region that is left apart from the others has been said.
+        let mut groups = self.list.iter().filter(|group| !group.ids.is_empty());
+        let only = groups.next().is_some_and(|group| {
+            group.placed && group.ids.len() == 1 && group.reason != Some("shift")
+        });
+        if only && groups.next().is_none() {
+            return;
+        }
         self.keep(|other| other != id);
         let by = By::Strategy(self.strategy);
-        let group = Group { reason: Some(reason), ids: vec![id.to_owned()], by };
+        let group = Group {
+            reason: Some(reason),
+            ids: vec![id.to_owned()],
+            by,
+            placed: true,
+            ranked: vec![],
+            unknown: None,
+        };
         self.list.insert(0, group);
     }
 
@@ -187,10 +215,11 @@ impl<'a> Walk<'a> {
         if !self.has(id) {
             return Err("region_unavailable");
         }
+        let reason = if *replay { "replay" } else { "forced" };
         self.forced = true;
+        self.put_first(id, reason);
         self.keep(|other| other == id);
         self.allowed.retain(|other| other == id);
-        self.put_first(id, if *replay { "replay" } else { "forced" });
         self.done("hint");
         Ok(())
     }
@@ -208,16 +237,17 @@ impl<'a> Walk<'a> {
 
     fn pin(&mut self) -> Result<(), &'static str> {
         let Some((home, strict)) = self.home() else { return Ok(()) };
+        let found = self.has(&home);
+        if found {
+            self.put_first(&home, "pin");
+        }
         if strict {
-            if !self.has(&home) {
+            if !found {
                 // The one region that would do may not be used.
                 return Err(if self.forced { "region_unavailable" } else { "home_unavailable" });
             }
             self.keep(|id| id == home);
             self.allowed.retain(|id| *id == home);
-        }
-        if self.has(&home) {
-            self.put_first(&home, "pin");
         }
         self.done("pin");
         Ok(())
@@ -227,7 +257,9 @@ impl<'a> Walk<'a> {
         let Moment { deployment, asked, .. } = self.moment;
         let mut rules: Vec<&Rule> = deployment.rules.iter().filter(|rule| rule.enabled).collect();
         rules.sort_by_key(|rule| -rule.priority);
-        self.rule = rules.into_iter().find(|rule| matching::holds(rule, asked, self.oracle));
+        self.rule = rules
+            .into_iter()
+            .find(|rule| matching::holds(deployment.name.as_str(), rule, asked, self.oracle));
         let Some(rule) = self.rule else { return Ok(()) };
         let named = |list: &[RegionId], id: &str| list.iter().any(|other| other.as_str() == id);
         let is_of_rule =
@@ -238,11 +270,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.strategy = rule.strategy.unwrap_or(deployment.strategy);
-        let part = |reason, by: By, wanted: &dyn Fn(&str) -> bool| {
+        let part = |reason, by: By, stays: bool, wanted: &dyn Fn(&str) -> bool| {
             let parts = self.list.iter().map(|group| Group {
-                reason: Some(reason),
+                // What a step before has put first stays so, and for its reason.
+                reason: group.reason.filter(|_| group.placed && stays).or(Some(reason)),
                 ids: group.ids.iter().filter(|id| wanted(id)).cloned().collect(),
                 by: by.clone(),
+                placed: group.placed,
+                ranked: vec![],
+                unknown: None,
             });
             parts.collect::<Vec<_>>()
         };
@@ -252,14 +288,14 @@ impl<'a> Walk<'a> {
         } else {
             By::Weights(rule.weights.clone())
         };
-        let mut list = part("rule", by, &|id| named(&rule.target_regions, id));
+        let mut list = part("rule", by, true, &|id| named(&rule.target_regions, id));
         for fallback in &rule.fallback_regions {
             let wanted = |id: &str| id == fallback.as_str() && !named(&rule.target_regions, id);
-            list.extend(part("rule_fallback", by_strategy.clone(), &wanted));
+            list.extend(part("rule_fallback", by_strategy.clone(), false, &wanted));
         }
         if rule.fallback_regions.is_empty() {
             let wanted = |id: &str| !named(&rule.target_regions, id);
-            list.extend(part("rule_others", by_strategy, &wanted));
+            list.extend(part("rule_others", by_strategy, true, &wanted));
         }
         self.list = list;
         self.done("rule");
@@ -282,16 +318,16 @@ impl<'a> Walk<'a> {
             WriteMode::Primary => primary,
             WriteMode::Home => self.home().map_or(primary, |(home, _)| home),
         };
+        if self.has(&region) {
+            self.put_first(&region, "write");
+            self.placed = true;
+        }
         if deployment.writes.when_down == WhenDown::ReadOnly {
             if !self.has(&region) || !self.moment.up(&region) {
                 return Err("read_only");
             }
             // Nor does it go elsewhere when it is tried again.
             self.keep(|id| id == region);
-        }
-        if self.has(&region) {
-            self.put_first(&region, "write");
-            self.placed = true;
         }
         self.done("writes");
         Ok(())
@@ -398,18 +434,30 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// What the strategy and a rule's weights say of every group, before regions drop out.
+    fn rank(&mut self) {
+        let ranked: Vec<_> = self.list.iter().map(|group| self.ranked(group)).collect();
+        for (group, ranked) in self.list.iter_mut().zip(ranked) {
+            (group.ranked, group.unknown) = ranked;
+        }
+        self.done("strategy");
+    }
+
     fn end(&mut self) -> Result<Routed, &'static str> {
         self.list.retain(|group| !group.ids.is_empty());
         let Some(first) = self.list.first() else { return self.nothing_left() };
-        let (_, unknown) = self.ranked(first);
         let of_strategy = if self.rule_unavailable {
             "rule_unavailable"
         } else {
-            unknown.unwrap_or(self.strategy.as_str())
+            first.unknown.unwrap_or(self.strategy.as_str())
+        };
+        let left = |group: &Group| {
+            let ranked = group.ranked.iter().filter(|region| group.ids.contains(&region.id));
+            ranked.cloned().collect()
         };
         Ok(Routed {
             reason: first.reason.unwrap_or(of_strategy),
-            groups: self.list.iter().map(|group| self.ranked(group).0).collect(),
+            groups: self.list.iter().map(left).collect(),
             ignoring_health: false,
             keeps_token: self.keeps_token,
         })
@@ -433,7 +481,6 @@ impl<'a> Walk<'a> {
         if self.moment.deployment.when_all_down == WhenAllDown::Refuse || self.allowed.is_empty() {
             return Err("no_healthy_region");
         }
-        self.steps.push(("nothing_left", self.allowed.clone()));
         let ranked = self.allowed.iter().map(|id| Ranked {
             id: id.clone(),
             key: vec![Part::Exact(self.moment.listed(id) as f64)],
