@@ -156,6 +156,9 @@ impl<'a> Ranking<'a> {
         if targets.or(fallbacks).is_empty() {
             return false;
         }
+        if self.is_settled() {
+            return true;
+        }
         let strategy = By::Strategy(rule.strategy.unwrap_or(strategy));
         let order = rule.shares.as_ref().map_or(strategy, By::Weights);
         let others = if rule.closed { RegionSet::EMPTY } else { listed.without(targets) };

@@ -17,7 +17,7 @@ pub(super) struct RoundTrip {
     pub(super) ms: f64,
     pub(super) blur: f64,
     pub(super) from: String,
-    /// Whether something that would have told it was too old.
+    /// Whether a row that would have told it is too old.
     pub(super) too_old: bool,
 }
 
@@ -39,31 +39,26 @@ pub(super) fn round_trip(world: &World, asked: &Asked, region: &Region) -> Round
     let sources = &world.config.latency;
     let number = world.config.regions.iter().position(|other| other.id == region.id).unwrap();
     let now = asked.request.now;
-    let mut too_old = false;
-    let mut usable = |at: Option<u64>, freshness: &Freshness| {
-        let old = at.is_some_and(|at| is_too_old(at, now, freshness));
-        too_old |= old;
-        !old
-    };
+    let usable = |at: u64, freshness: &Freshness| !is_too_old(at, now, freshness);
 
     let rows = world.rows.iter().filter(|row| row.region == region.id.as_str());
-    let rows: Vec<(u32, &Row)> = rows
-        .filter_map(|row| Some((specificity(row.client, asked)?, row)))
-        .filter(|(_, row)| usable(row.updated, &sources.freshness))
-        .collect();
+    let rows = rows.filter_map(|row| Some((specificity(row.client, asked)?, row)));
+    let (rows, old): (Vec<(u32, &Row)>, Vec<_>) = rows.partition(|(_, row)| {
+        row.updated.is_none_or(|updated| usable(updated, &sources.freshness))
+    });
+    let too_old = !old.is_empty();
     let row = rows.into_iter().max_by_key(|(specificity, _)| *specificity);
 
     let is_there = |measured: &&Measured| measured.samples > 0;
     let network = asked.network.get(number).filter(is_there).filter(|measured| {
         sources.measured.by_client_network
             && measured.samples >= sources.measured.min_samples
-            && usable(Some(measured.at), &sources.measured.freshness)
+            && usable(measured.at, &sources.measured.freshness)
     });
     let own = if asked.request.client.address.is_ipv4() { 24 } else { 48 };
     let finer = row.filter(|(specificity, _)| *specificity >= NETWORK + own);
     let measured = asked.measured.get(number).filter(is_there);
-    let measured =
-        measured.filter(|measured| usable(Some(measured.at), &sources.measured.freshness));
+    let measured = measured.filter(|measured| usable(measured.at, &sources.measured.freshness));
 
     let exact = finer
         .map(|(_, row)| row.ms)

@@ -58,13 +58,17 @@ impl<'a> Moment<'a> {
 }
 
 /// A group in order, and the word for why when the strategy could not do its work.
+///
+/// `list` is the whole list, `takers` are those of it that are up and take the client.
 pub(super) fn order(
     moment: Moment<'_>,
     strategy: Strategy,
     ids: &[String],
+    list: &[String],
+    takers: &[String],
 ) -> (Vec<Ranked>, Option<&'static str>) {
     let listed = |id: &String| vec![Part::Exact(moment.listed(id) as f64)];
-    let trips = moment.round_trips(ids);
+    let (trips, everywhere) = (moment.round_trips(ids), moment.round_trips(list));
     let in_listed_order = || ids.iter().map(listed).collect::<Vec<_>>();
     let located = moment.asked.request.location.coordinates.is_some();
     let with = |parts: &dyn Fn(usize, &String) -> Vec<Part>| {
@@ -79,16 +83,16 @@ pub(super) fn order(
         Strategy::Geolocation | Strategy::Compliance => {
             (with(&|_, id| vec![scaled_distance(moment, id)]), None)
         }
-        Strategy::Latency if !trips.iter().any(RoundTrip::is_known) => {
-            let stale = trips.iter().any(|trip| trip.too_old);
+        Strategy::Latency if !everywhere.iter().any(RoundTrip::is_known) => {
+            let stale = everywhere.iter().any(|trip| trip.too_old);
             (in_listed_order(), Some(if stale { "latency_stale" } else { "latency_unknown" }))
         }
-        Strategy::Latency => (by_latency(moment, ids, &trips), None),
+        Strategy::Latency => (by_latency(moment, ids, takers, &trips), None),
         Strategy::Weighted => {
             let weight = |id: &str| moment.settings(id).weight;
             (ids.iter().map(|id| drawn(weight(id), moment.listed(id))).collect(), None)
         }
-        Strategy::RoundRobin => (with(&|_, id| vec![turn(moment, ids, id)]), None),
+        Strategy::RoundRobin => (with(&|_, id| vec![turn(moment, ids, takers, id)]), None),
         Strategy::Capacity => (with(&|_, id| vec![Part::Exact(filling(moment, id))]), None),
         Strategy::Cost => {
             let cost = |id: &str| moment.settings(id).region.cost_multiplier;
@@ -99,7 +103,7 @@ pub(super) fn order(
             (with(&|at, id| vec![Part::Exact(-score(id)), trips[at].part()]), None)
         }
         Strategy::Score => {
-            let scores = scores(moment, ids, &trips);
+            let scores = scores(moment, ids, takers, &trips);
             (with(&|at, _| vec![scores[at].clone()]), None)
         }
     };
@@ -132,8 +136,8 @@ fn scaled_distance(moment: Moment<'_>, id: &str) -> Part {
     }
 }
 
-fn turn(moment: Moment<'_>, ids: &[String], id: &String) -> Part {
-    let mut healthy: Vec<&String> = ids.iter().filter(|id| moment.up(id)).collect();
+fn turn(moment: Moment<'_>, ids: &[String], takers: &[String], id: &String) -> Part {
+    let mut healthy: Vec<&String> = ids.iter().filter(|id| takers.contains(id)).collect();
     healthy.sort_by_key(|id| moment.listed(id));
     let Some(place) = healthy.iter().position(|other| *other == id) else { return Part::Open };
     let first = (moment.asked.draws.turn % healthy.len() as u64) as usize;
@@ -147,9 +151,14 @@ fn filling(moment: Moment<'_>, id: &str) -> f64 {
 
 /// Within the tolerance of the best by utilisation, then the others; before all, the one that the
 /// client's network went to last, while none is clearly faster.
-fn by_latency(moment: Moment<'_>, ids: &[String], trips: &[RoundTrip]) -> Vec<Vec<Part>> {
+fn by_latency(
+    moment: Moment<'_>,
+    ids: &[String],
+    takers: &[String],
+    trips: &[RoundTrip],
+) -> Vec<Vec<Part>> {
     let ranking = &moment.deployment.ranking;
-    let up: Vec<usize> = (0..ids.len()).filter(|at| moment.up(&ids[*at])).collect();
+    let up: Vec<usize> = (0..ids.len()).filter(|at| takers.contains(&ids[*at])).collect();
     let best = up.iter().map(|at| &trips[*at]).min_by(|a, b| a.ms.total_cmp(&b.ms));
     let Some(best) = best else { return vec![vec![Part::Open]; ids.len()] };
     let numbers = &moment.world.config.regions;
@@ -160,7 +169,7 @@ fn by_latency(moment: Moment<'_>, ids: &[String], trips: &[RoundTrip]) -> Vec<Ve
             behind.map(|other| exceeds(&trips[at], &trips[*other], ranking.latency_switch_ms));
         behind.collect::<Vec<_>>()
     });
-    let keys = ids.iter().zip(trips).enumerate().map(|(at, (id, trip))| {
+    let keys = ids.iter().zip(trips).map(|(id, trip)| {
         let is_last =
             Some(id.as_str()) == last && trip.is_known() && ranking.latency_switch_ms > 0.0;
         let ahead = match stays.as_ref().filter(|_| is_last) {
@@ -175,7 +184,6 @@ fn by_latency(moment: Moment<'_>, ids: &[String], trips: &[RoundTrip]) -> Vec<Ve
             Some(false) => (Part::Exact(0.0), moment.utilisation(id)),
             None => (Part::Open, 0.0),
         };
-        let _ = at;
         vec![ahead, near, Part::Exact(busy), trip.part(), Part::Exact(moment.listed(id) as f64)]
     });
     keys.collect()
@@ -195,9 +203,9 @@ fn exceeds(a: &RoundTrip, b: &RoundTrip, by: f64) -> Option<bool> {
 }
 
 /// The weighted sums of what is brought to 0…1 over the regions that are up.
-fn scores(moment: Moment<'_>, ids: &[String], trips: &[RoundTrip]) -> Vec<Part> {
+fn scores(moment: Moment<'_>, ids: &[String], takers: &[String], trips: &[RoundTrip]) -> Vec<Part> {
     let objectives = moment.deployment.ranking.objectives;
-    let up: Vec<bool> = ids.iter().map(|id| moment.up(id)).collect();
+    let up: Vec<bool> = ids.iter().map(|id| takers.contains(id)).collect();
     let normal = |values: &[Option<f64>]| -> Vec<f64> {
         let known = values.iter().zip(&up).filter(|(_, up)| **up).filter_map(|(value, _)| *value);
         let (lowest, highest) = known

@@ -142,13 +142,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn put_first(&mut self, id: &str, reason: &'static str) {
-        // What tells the only region that is left apart from the others has been said.
+    /// Whether what tells the only region that is left apart from the others has been said.
+    fn is_settled(&self) -> bool {
         let mut groups = self.list.iter().filter(|group| !group.ids.is_empty());
         let only = groups.next().is_some_and(|group| {
             group.placed && group.ids.len() == 1 && group.reason != Some("shift")
         });
-        if only && groups.next().is_none() {
+        only && groups.next().is_none()
+    }
+
+    fn put_first(&mut self, id: &str, reason: &'static str) {
+        if self.is_settled() {
             return;
         }
         self.keep(|other| other != id);
@@ -270,13 +274,17 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.strategy = rule.strategy.unwrap_or(deployment.strategy);
+        if self.is_settled() {
+            self.done("rule");
+            return self.bound_for(self.strategy);
+        }
         let part = |reason, by: By, stays: bool, wanted: &dyn Fn(&str) -> bool| {
             let parts = self.list.iter().map(|group| Group {
                 // What a step before has put first stays so, and for its reason.
                 reason: group.reason.filter(|_| group.placed && stays).or(Some(reason)),
                 ids: group.ids.iter().filter(|id| wanted(id)).cloned().collect(),
                 by: by.clone(),
-                placed: group.placed,
+                placed: group.placed && stays,
                 ranked: vec![],
                 unknown: None,
             });
@@ -392,18 +400,22 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn health(&mut self) -> Result<(), &'static str> {
-        let moment = self.moment;
-        self.keep(|id| moment.up(id));
-        let takes = |id: &str| match moment.health(id).share {
+    /// The regions of the list that are up and take the client; where none does, all that are up.
+    fn takers(&self) -> Vec<String> {
+        let Moment { deployment, asked, .. } = self.moment;
+        let takes = |id: &str| match self.moment.health(id).share {
             10_000 => true,
-            share => self.oracle.takes(moment.deployment.name.as_str(), id, share, moment.asked),
+            share => self.oracle.takes(deployment.name.as_str(), id, share, asked),
         };
-        let left: Vec<String> = self.list.iter().flat_map(|group| group.ids.clone()).collect();
-        if left.iter().any(|id| takes(id)) {
-            let taking: Vec<String> = left.into_iter().filter(|id| takes(id)).collect();
-            self.keep(|id| taking.iter().any(|other| other == id));
-        }
+        let listed = self.list.iter().flat_map(|group| &group.ids);
+        let up: Vec<String> = listed.filter(|id| self.moment.up(id)).cloned().collect();
+        let takers: Vec<String> = up.iter().filter(|id| takes(id)).cloned().collect();
+        if takers.is_empty() { up } else { takers }
+    }
+
+    fn health(&mut self) -> Result<(), &'static str> {
+        let takers = self.takers();
+        self.keep(|id| takers.iter().any(|other| other == id));
         self.done("health");
         if self.forced && self.is_empty() { Err("region_unavailable") } else { Ok(()) }
     }
@@ -436,7 +448,8 @@ impl<'a> Walk<'a> {
 
     /// What the strategy and a rule's weights say of every group, before regions drop out.
     fn rank(&mut self) {
-        let ranked: Vec<_> = self.list.iter().map(|group| self.ranked(group)).collect();
+        let takers = self.takers();
+        let ranked: Vec<_> = self.list.iter().map(|group| self.ranked(group, &takers)).collect();
         for (group, ranked) in self.list.iter_mut().zip(ranked) {
             (group.ranked, group.unknown) = ranked;
         }
@@ -463,9 +476,12 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn ranked(&self, group: &Group) -> (Vec<Ranked>, Option<&'static str>) {
+    fn ranked(&self, group: &Group, takers: &[String]) -> (Vec<Ranked>, Option<&'static str>) {
         match &group.by {
-            By::Strategy(strategy) => strategies::order(self.moment, *strategy, &group.ids),
+            By::Strategy(strategy) => {
+                let list = self.list.iter().flat_map(|group| group.ids.clone()).collect::<Vec<_>>();
+                strategies::order(self.moment, *strategy, &group.ids, &list, takers)
+            }
             By::Weights(weights) => {
                 let ranked = group.ids.iter().map(|id| {
                     let given = weights.iter().find(|(other, _)| other.as_str() == id);
