@@ -33,7 +33,8 @@ fn table(deployment: Deployment) -> Table {
 }
 
 fn pinned(deployment: Deployment, tenants: &str) -> Table {
-    let tenants = TenantTable::parse(tenants.as_bytes(), Some(1_700_000_000), &|_| true).unwrap();
+    let tenants =
+        TenantTable::parse(tenants.as_bytes(), Some(1_700_000_000), 7, &|_| true).unwrap();
     let sources = Sources {
         tenants: Some(&Arc::new(tenants)),
         ..Sources::none(super::fixture::continent_of)
