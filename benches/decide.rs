@@ -10,6 +10,7 @@ use rhumb::{config, model, routing};
 
 #[path = "../src/routing/tests/fixture.rs"]
 mod fixture;
+mod rulebooks;
 
 use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
 use rhumb::config::{Deployment, Strategy};
@@ -131,6 +132,31 @@ fn decisions(c: &mut Criterion) {
     bench("decide/100 regions, 10000 rules/a rule holds", &biased, &by_rule);
 }
 
+/// Rules of all kinds; what they cost for a request that none holds for, and for one that the last
+/// one holds for.
+fn rules(c: &mut Criterion) {
+    let requests = [
+        ("none holds", rulebooks::visitor(request())),
+        ("one holds", rulebooks::member(request())),
+    ];
+    for (count, networks) in [(10, 0), (1_000, 0), (10_000, 0), (10_000, 100_000)] {
+        let table = table(vec![rulebooks::mixed(count, networks)], None);
+        for (what, request) in &requests {
+            let facts = request.facts();
+            let mut turn = 0;
+            let name = format!("rules/{count} mixed, {networks} CIDRs, 100 regions/{what}");
+            c.bench_function(&name, |b| {
+                b.iter(|| {
+                    turn += 1;
+                    let draws = Draws { entropy: turn, turn };
+                    let (table, facts) = (black_box(&table), black_box(&facts));
+                    black_box(decide(table, facts, &Conditions::NONE, draws, &mut NoTrace))
+                });
+            });
+        }
+    }
+}
+
 fn around_it(c: &mut Criterion) {
     let table = small(Strategy::Geolocation);
     let request = request();
@@ -152,5 +178,5 @@ fn around_it(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, decisions, around_it);
+criterion_group!(benches, decisions, rules, around_it);
 criterion_main!(benches);

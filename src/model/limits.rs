@@ -206,3 +206,16 @@ pub const PRIORITY_CLASSES: usize = 32;
 pub const FRAMEWORKS: usize = 64;
 /// Bytes of the name of a cookie, of a query parameter or of a claim.
 pub const PARAMETER_NAME_LENGTH: usize = 128;
+/// Values of one kind that one request shows and rules ask for (headers, cookies, path prefixes and
+/// so on, each a kind): more are passed over.
+pub const CLUES_PER_KIND: usize = 256;
+/// Rules that share all they can be told apart by are looked at one after the other, once they are so
+/// few.
+pub const RULES_SCANNED: usize = 4;
+/// Conditions that a rule is filed under, one inside the other.
+pub const RULE_FILING_DEPTH: usize = 6;
+/// Places that a rule is filed in because its conditions are lists, but for the first of them.
+pub const RULE_FILING_COPIES: u32 = 64;
+/// Expressions and lists of time windows of one deployment whose result is remembered while a
+/// request's rule is looked for: sets of them are the bits of one `u128`.
+pub const CHECKS_REMEMBERED: usize = 128;

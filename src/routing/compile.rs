@@ -119,7 +119,13 @@ impl DeploymentPlan {
         Self {
             name: settings.name.clone(),
             settings: Arc::clone(settings),
-            rules: RuleBook::compile(&settings.rules, regions.len(), position),
+            rules: RuleBook::compile(
+                settings.name.as_str(),
+                &settings.rules,
+                regions.len(),
+                cx.continent_of,
+                position,
+            ),
             residency: ResidencyBook::compile(&settings.residency, &described),
             primary: position(&settings.primary_region),
             homes: cx

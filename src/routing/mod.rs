@@ -22,6 +22,7 @@ mod explain;
 mod facts;
 mod hosts;
 mod latency;
+mod networks;
 mod outcome;
 mod plan;
 mod ranking;

@@ -9,12 +9,11 @@ use super::plan::{DeploymentPlan, RegionPosition};
 use super::ranking::{Group, Ranking};
 use super::regions::RegionSet;
 use super::residency::Verdict;
-use super::rules::CompiledRule;
+use super::rules::{self, CompiledRule};
 use super::strategy::{self, Rankers};
 use super::table::DeploymentOverrides;
 use super::tenants::Pin;
 use super::trace::{Dropped, Step, StepRecord};
-use crate::config::Rule;
 use crate::model::{RegionId, RegionState};
 
 pub(super) fn no_deployment(facts: &Facts<'_>) -> StepRecord {
@@ -117,7 +116,7 @@ pub(super) fn rule(
     let left = before.without(ranking.regions());
     let why = format!("rule `{}` names neither it as a target nor as a fallback", settings.id);
     let dropped = deployment.ids(left).map(|id| drop(id, &why));
-    let note = rule_note(deployment, scene.facts, settings);
+    let note = rules::told::note(deployment, scene.facts, settings);
     record(Step::Rule, regions, dropped.collect(), Some(note))
 }
 
@@ -194,30 +193,6 @@ fn name<'a>(scene: &Scene<'a>, position: Option<RegionPosition>) -> &'a str {
 
 fn drop(region: &RegionId, why: &str) -> Dropped {
     Dropped { region: region.clone(), why: why.to_owned() }
-}
-
-fn rule_note(deployment: &DeploymentPlan, facts: &Facts<'_>, rule: &Rule) -> String {
-    let mut because = Vec::new();
-    if let Some(country) = facts.location.country.filter(|_| !rule.source_countries.is_empty()) {
-        because.push(format!("country {country}"));
-    }
-    for condition in &rule.header_conditions {
-        because.push(format!("{}: {}", condition.name, condition.value));
-    }
-    let because = if because.is_empty() { "no conditions".to_owned() } else { because.join(", ") };
-    let mut note = format!("rule `{}` (priority {}) holds: {because}", rule.id, rule.priority);
-    let named = || rule.target_regions.iter().chain(&rule.fallback_regions);
-    let missing: Vec<&str> = named()
-        .filter(|id| deployment.position(id.as_str()).is_none())
-        .map(RegionId::as_str)
-        .collect();
-    if missing.len() == named().count() {
-        note += "; none of its regions is eligible, so the strategy decides as if no rule held";
-    } else if !missing.is_empty() {
-        note += "; not eligible: ";
-        note += &missing.join(", ");
-    }
-    note
 }
 
 pub(super) fn strategy(

@@ -1,10 +1,9 @@
 //! Expected round-trip times from clients to regions, by what is known of the client.
 //!
-//! Reading the text is `parse`, the keys are `key`, address ranges are `networks`. Where the file
+//! Reading the text is `parse`, the keys are `key`, address ranges are `routing::networks`. Where the file
 //! is and when it is read again is not known here, nor what is done without a row.
 
 mod key;
-mod networks;
 mod parse;
 
 #[cfg(test)]
@@ -20,7 +19,7 @@ use foldhash::quality::FixedState;
 pub(super) use key::ClientKey;
 pub use parse::LatencyError;
 
-use self::networks::Networks;
+use super::networks::{self, Networks};
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use crate::model::{Continent, Country, Location, RegionId};
