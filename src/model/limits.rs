@@ -168,3 +168,20 @@ pub const RESIDENCY_POLICIES: usize = 64;
 pub const STICKY_MAX: Duration = Duration::from_secs(86_400);
 /// A full region takes new requests again below this percentage of its capacity.
 pub const UNSPILL_PERCENT: u32 = 85;
+/// A worker looks at what the others have under way at most this often.
+pub const LOAD_LOOK: Duration = Duration::from_millis(2);
+/// The same while a region is close to its limit.
+pub const LOAD_LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// A worker looks at what the others have measured at most this often.
+pub const MEASURED_LOOK: Duration = Duration::from_millis(100);
+/// A worker hands on what it measured of client networks, and asks again for those that it
+/// remembers, this often.
+pub const NETWORK_LOOK: Duration = Duration::from_secs(1);
+/// Measurements of client networks that a worker keeps until it hands them on.
+pub const NETWORK_SAMPLES: usize = 1_024;
+/// Client networks whose times one worker remembers.
+pub const NETWORKS_PER_WORKER: usize = 1_024;
+/// Regions whose times are kept for one client network.
+pub const REGIONS_PER_NETWORK: usize = 8;
+/// Client networks, by deployment, whose last region one worker remembers.
+pub const INCUMBENTS_PER_WORKER: usize = 8_192;

@@ -79,8 +79,8 @@ pub struct Plan {
     pub tenants: Option<Arc<TenantTable>>,
     /// How old the file of tenants may be.
     pub(super) tenants_freshness: Freshness,
-    /// How old measured round trips may be.
-    pub(super) measured: MeasuredLatency,
+    /// What is measured, and how old it may be.
+    pub measured: MeasuredLatency,
     pub(super) latency: Option<Lookup>,
 }
 
