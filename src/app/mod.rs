@@ -19,6 +19,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::admin::Readiness;
 use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
+use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
@@ -96,6 +97,7 @@ impl App {
             trust: Arc::new(config.client.clone()),
         }));
         let registry = Arc::new(Registry::default());
+        let networks = Arc::new(Networks::default());
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
@@ -108,6 +110,7 @@ impl App {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
+            networks: Arc::clone(&networks),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
@@ -119,6 +122,7 @@ impl App {
             listeners,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
+            networks,
             signals: handle.signals.clone(),
         })?;
         if !workers.ready().await {
