@@ -16,10 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("upstream", &["model", "config", "metrics"]),
     ("snapshot", &["model", "config", "geo", "routing"]),
     ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot"]),
-    (
-        "proxy",
-        &["model", "config", "routing", "upstream", "geo", "metrics", "measure", "snapshot"],
-    ),
+    ("proxy", &["model", "config", "routing", "upstream", "geo", "metrics", "measure", "snapshot"]),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
     ("server", &["model", "config", "proxy", "metrics", "measure", "snapshot"]),
     (

@@ -9,6 +9,8 @@
 
 mod control;
 mod files;
+mod retired;
+mod tenants;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -130,7 +132,8 @@ impl App {
         }
         readiness.set(true);
         let warnings = bundle.warnings.clone();
-        let files = files::FileThread::start(path, watch, bundle, handle.commands.clone())
+        let commands = handle.commands.clone();
+        let files = files::FileThread::start(path, watch, bundle, commands, Arc::clone(&live))
             .map_err(AppError::Files)?;
         Ok(Self {
             workers,

@@ -48,7 +48,8 @@ impl Incumbents {
     /// Regions have other numbers now; those without one are forgotten.
     pub(super) fn renumber(&mut self, number: impl Fn(RegionNumber) -> Option<RegionNumber>) {
         for slot in &mut self.slots {
-            *slot = slot.and_then(|Slot { key, region }| Some(Slot { key, region: number(region)? }));
+            *slot =
+                slot.and_then(|Slot { key, region }| Some(Slot { key, region: number(region)? }));
         }
     }
 

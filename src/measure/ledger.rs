@@ -97,8 +97,7 @@ impl Ledger {
             books.regions.push(Known { own: own(number), others, limit, room: 0 });
             books.loads.push(load.unwrap_or_default());
         }
-        books.shard =
-            Arc::new(RegionShard::new(plan.regions.iter().cloned(), Some(&before.shard)));
+        books.shard = Arc::new(RegionShard::new(plan.regions.iter().cloned(), Some(&before.shard)));
         for number in 0..books.regions.len() {
             books.settle(number);
         }

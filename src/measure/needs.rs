@@ -23,9 +23,12 @@ impl Needs {
         let settings = &deployment.settings;
         let ranking = &settings.ranking;
         let limited = deployment.regions.iter().any(|region| region.max_in_flight.is_some());
-        let mut needs =
-            Self { load: limited || settings.affinity.mode == AffinityMode::Client, ..Self::default() };
-        let own = settings.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| rule.strategy);
+        let mut needs = Self {
+            load: limited || settings.affinity.mode == AffinityMode::Client,
+            ..Self::default()
+        };
+        let own =
+            settings.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| rule.strategy);
         for strategy in own.chain([settings.strategy]) {
             match strategy {
                 Strategy::Capacity => needs.load = true,

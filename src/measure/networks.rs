@@ -37,15 +37,6 @@ pub(super) struct Sample<'a> {
     pub(super) at: u64,
 }
 
-/// What is known of a network.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// These times; none if it is not known.
-    Times(Times),
-    /// Somebody writes just now.
-    Busy,
-}
-
 /// Times of client networks.
 #[derive(Debug, Default)]
 pub struct Networks {
@@ -88,12 +79,13 @@ impl Networks {
         }
     }
 
-    /// What is known of a network. Does not wait.
-    pub(super) fn find(&self, network: Network) -> Found {
+    /// The times of a network, none if it is not known. `None` when somebody writes just now: it
+    /// does not wait.
+    pub(super) fn find(&self, network: Network) -> Option<Times> {
         match self.times.try_get(&network) {
-            TryResult::Present(times) => Found::Times(times.clone()),
-            TryResult::Absent => Found::Times(Times::new()),
-            TryResult::Locked => Found::Busy,
+            TryResult::Present(times) => Some(times.clone()),
+            TryResult::Absent => Some(Times::new()),
+            TryResult::Locked => None,
         }
     }
 
@@ -169,10 +161,7 @@ mod tests {
     }
 
     fn times(networks: &Networks, n: u32) -> Times {
-        match networks.find(network(n)) {
-            Found::Times(times) => times,
-            Found::Busy => panic!("nobody writes"),
-        }
+        networks.find(network(n)).expect("nobody writes")
     }
 
     #[test]

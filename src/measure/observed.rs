@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use super::Network;
 use super::ledger::spills;
-use super::networks::{Found, Networks};
+use super::networks::Networks;
 use super::observer::Clock;
 use super::peers::Peers;
-use super::Network;
 use crate::metrics::{Average, Registry};
 use crate::model::RegionId;
 use crate::routing::{Conditions, Measured, Plan, RegionLoad};
@@ -62,7 +62,7 @@ impl Observed {
             |place| clock.measured(&peers.average(place, |times| &times.connect, half_life));
         let mut network = Vec::new();
         if plan.measured.by_client_network
-            && let Found::Times(times) = networks.find(Network::of(client))
+            && let Some(times) = networks.find(Network::of(client))
         {
             network.resize(plan.regions.len(), Measured::default());
             for (id, average) in &times {

@@ -210,9 +210,11 @@ impl Observer {
         let half_life = self.ledger.half_life();
         let mut measured = self.measured.borrow_mut();
         measured.clear();
-        measured.extend((0..asked.plan.regions.len()).map(|place| {
-            clock.measured(&peers.average(place, |times| &times.connect, half_life))
-        }));
+        measured.extend(
+            (0..asked.plan.regions.len()).map(|place| {
+                clock.measured(&peers.average(place, |times| &times.connect, half_life))
+            }),
+        );
     }
 }
 

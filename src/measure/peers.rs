@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::metrics::{Average, CONTROL, LoadCell, MovingAverage, RegionShard, RegionTimes, Registry};
+use crate::metrics::{
+    Average, CONTROL, LoadCell, MovingAverage, RegionShard, RegionTimes, Registry,
+};
 use crate::model::RegionId;
 
 /// The shards, as far as they are known here.

@@ -9,7 +9,7 @@ use std::hash::BuildHasher;
 use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
 
-use super::networks::{Found, Networks};
+use super::networks::Networks;
 use super::{Network, observer::Clock};
 use crate::model::RegionId;
 use crate::model::limits::{NETWORK_LOOK, NETWORKS_PER_WORKER, REGIONS_PER_NETWORK};
@@ -66,7 +66,7 @@ impl Recent {
         let Some(slot) = self.slots.get_mut(place) else { return };
         let known = slot.as_ref().filter(|slot| slot.network == network);
         if known.is_none_or(|slot| slot.until <= clock.millis)
-            && let Found::Times(times) = networks.find(network)
+            && let Some(times) = networks.find(network)
         {
             let rows = times.iter().filter_map(|(id, average)| {
                 Some((u16::try_from(number(id)?).ok()?, clock.measured(average)))

@@ -141,10 +141,7 @@ impl WorkerContext {
         let plan = &view.snapshot.table.plan;
         Self {
             series: registry.worker(),
-            unrouted: Rc::new(Counted {
-                pair: registry.pair(number, &PairKey::NONE),
-                tally: None,
-            }),
+            unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),

@@ -25,9 +25,7 @@ use super::screen::{path, screen};
 use super::ticket::Ticket;
 use crate::geo;
 use crate::model::{Client, Location, limits};
-use crate::routing::{
-    self, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words,
-};
+use crate::routing::{self, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 ///
