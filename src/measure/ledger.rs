@@ -16,7 +16,7 @@ use super::networks::{Networks, Sample};
 use super::peers::Peers;
 use crate::config::MeasuredLatency;
 use crate::metrics::{RegionShard, Registry};
-use crate::model::limits::{NETWORK_SAMPLES, UNSPILL_PERCENT};
+use crate::model::limits::{LOAD_ROOM, NETWORK_SAMPLES, UNSPILL_PERCENT};
 use crate::routing::{Plan, RegionLoad};
 
 /// One worker's records.
@@ -125,7 +125,7 @@ impl Ledger {
             let Some(limit) = known.limit else { continue };
             let in_flight = known.own.saturating_add(known.others);
             known.room = limit.get().saturating_sub(in_flight) / workers;
-            books.close |= known.room == 0;
+            books.close |= known.room < LOAD_ROOM;
         }
     }
 
@@ -170,7 +170,7 @@ impl Ledger {
         known.own = own;
         if more && known.limit.is_some() {
             known.room = known.room.saturating_sub(1);
-            let close = known.room == 0;
+            let close = known.room < LOAD_ROOM;
             books.close |= close;
         }
         books.settle(number);

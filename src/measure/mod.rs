@@ -20,6 +20,9 @@ mod observer;
 mod peers;
 mod recent;
 
+#[cfg(test)]
+mod tests;
+
 pub use ledger::Tally;
 pub use needs::Needs;
 pub use network::Network;

@@ -187,9 +187,9 @@ impl Observer {
     }
 
     /// A worker's own requests are known at once; those of the others are looked at after a pause,
-    /// a shorter one while this worker has used up its part of what was free at some region. So
-    /// that however many workers send requests there at once, each goes beyond the limit by no
-    /// more than it sends in that short pause.
+    /// a shorter one while some region is close to its limit. Far from the limit no worker can use
+    /// up its part of what is free before it looks again; close to it, the others go beyond the
+    /// limit by what they send in the short pause at most.
     fn look_at_loads(&self, now: Instant) {
         let pause = if self.ledger.close() { LOAD_LOOK_CLOSE } else { LOAD_LOOK };
         if !due(&self.loads_seen, now, pause) {

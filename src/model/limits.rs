@@ -172,6 +172,9 @@ pub const UNSPILL_PERCENT: u32 = 85;
 pub const LOAD_LOOK: Duration = Duration::from_millis(2);
 /// The same while a region is close to its limit.
 pub const LOAD_LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// A region is close to its limit when a worker's part of what is free there is less than so many
+/// requests: more than it can take in between two looks.
+pub const LOAD_ROOM: u32 = 64;
 /// A worker looks at what the others have measured at most this often.
 pub const MEASURED_LOOK: Duration = Duration::from_millis(100);
 /// A worker hands on what it measured of client networks, and asks again for those that it
