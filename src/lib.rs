@@ -18,6 +18,7 @@
 //! | [`geo`] | where a client is |
 //! | [`routing`] | which region answers, pure |
 //! | [`health`] | is an endpoint healthy |
+//! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
 //! | [`upstream`] | connections to endpoints |
 //! | [`snapshot`] | what workers read |
@@ -37,6 +38,7 @@ pub mod failover;
 pub mod geo;
 pub mod health;
 pub mod inquiry;
+pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod proxy;

@@ -14,6 +14,7 @@
 
 mod admin;
 mod bodies;
+mod capacity;
 mod cli;
 mod demo;
 mod drain;

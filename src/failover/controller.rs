@@ -39,6 +39,8 @@ pub enum Command {
         /// What is wrong, for people.
         report: String,
     },
+    /// Other databases than before are too old to be asked.
+    Age(Arc<Databases>),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<Status>),
 }
@@ -141,11 +143,13 @@ impl Controller {
         let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
         let ControllerParts { policy, geo, live, registry, epoch } = parts;
         registry.control.reload("config", true, unix_seconds());
+        let mut monitor = Monitor::new(reports_in, Arc::clone(&registry));
+        monitor.adopt(policy.config());
         let controller = Self {
             policy,
             geo,
             live,
-            monitor: Monitor::new(reports_in, Arc::clone(&registry)),
+            monitor,
             registry,
             epoch,
             events: EventLog::default(),
@@ -210,6 +214,10 @@ impl Controller {
                 );
                 None
             }
+            Command::Age(geo) => {
+                self.geo = geo;
+                Some(Input::Refresh)
+            }
             Command::Status(reply) => {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.status());
@@ -238,6 +246,7 @@ impl Controller {
         let fresh_tables = fresh_latency || fresh_tenants;
         self.registry.control.reload("config", true, unix_seconds());
         if changed || fresh_tables {
+            self.monitor.adopt(config);
             self.handle(Input::Config(Arc::clone(config), tables));
             self.forget_removed(config);
         } else if fresh_geo {

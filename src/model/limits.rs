@@ -219,3 +219,23 @@ pub const RULE_FILING_COPIES: u32 = 64;
 /// Expressions and lists of time windows of one deployment whose result is remembered while a
 /// request's rule is looked for: sets of them are the bits of one `u128`.
 pub const CHECKS_REMEMBERED: usize = 128;
+/// A worker looks at what the others have under way at most this often.
+pub const LOAD_LOOK: Duration = Duration::from_millis(2);
+/// The same while a region is close to its limit.
+pub const LOAD_LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// A region is close to its limit when a worker's part of what is free there is less than so many
+/// requests: more than it can take in between two looks.
+pub const LOAD_ROOM: u32 = 64;
+/// A worker looks at what the others have measured at most this often.
+pub const MEASURED_LOOK: Duration = Duration::from_millis(100);
+/// A worker hands on what it measured of client networks, and asks again for those that it
+/// remembers, this often.
+pub const NETWORK_LOOK: Duration = Duration::from_secs(1);
+/// Measurements of client networks that a worker keeps until it hands them on.
+pub const NETWORK_SAMPLES: usize = 1_024;
+/// Client networks whose times one worker remembers.
+pub const NETWORKS_PER_WORKER: usize = 1_024;
+/// Regions whose times are kept for one client network.
+pub const REGIONS_PER_NETWORK: usize = 8;
+/// Client networks, by deployment, whose last region one worker remembers.
+pub const INCUMBENTS_PER_WORKER: usize = 8_192;

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -26,7 +26,7 @@ use super::watch::stall_timeout;
 use crate::config::Deployment;
 
 use crate::model::{EndpointSignal, SignalKind, limits};
-use crate::routing::{Conditions, Decision, Draws, NoTrace, decide};
+use crate::routing::{Decision, Draws, NoTrace, decide_in, deployment};
 use crate::upstream::{ConnectError, Lease};
 
 /// A request that has been decided.
@@ -150,10 +150,16 @@ impl Forward {
         let host = screened_host(request.headers());
         let facts =
             self.routed.who.facts(request.method(), &host, path(request.uri()), request.headers());
+        let (table, draws) = (&view.snapshot.table, self.routed.draws);
+        let Some(index) = deployment(table, facts.host, facts.path) else { return };
+        let worker = &self.ticket.connection().worker;
+        let moment = (Instant::now(), facts.now);
+        let client = facts.client.address;
+        let decided = view.conditions(worker, index, client, moment, |conditions| {
+            decide_in(table, index, &facts, conditions, draws, &mut NoTrace)
+        });
         // Where the new table would refuse, the old decision's alternates are still worth a try.
-        if let Ok(decision) =
-            decide(&view.snapshot.table, &facts, &Conditions::NONE, self.routed.draws, &mut NoTrace)
-        {
+        if let Ok(decision) = decided {
             self.routed.decision = decision;
             self.routed.view = view;
         }
@@ -189,11 +195,15 @@ impl Forward {
             name_host(&mut request, &target.endpoint);
         }
         let mut kept = target.endpoint.checkout(started);
+        let mut connecting = Duration::ZERO;
         let (response, lease) = loop {
             let lease = match kept.take() {
                 Some(lease) => lease,
                 None => match self.connect(target).await {
-                    Ok(lease) => lease,
+                    Ok((lease, took)) => {
+                        connecting = took;
+                        lease
+                    }
                     Err(error) => return Err(Failed::connect(&error, request)),
                 },
             };
@@ -210,17 +220,31 @@ impl Forward {
             }
         };
         target.endpoint.succeeded();
-        target.series.upstream_duration.record(started.elapsed());
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        target.series.upstream_duration.record(took);
+        if self.progress.is_none() {
+            let client = self.routed.who.client().address;
+            target.series.answered(client, took.saturating_sub(connecting), now);
+        }
         let stall_timeout = stall_timeout(response.headers());
         let request = self.progress.clone();
         Ok((response, Exchange { lease, in_flight, request, stall_timeout }))
     }
 
-    async fn connect(&self, target: &Target) -> Result<Lease<RequestBody>, ConnectError> {
+    /// A new connection, and how long it took to make.
+    async fn connect(
+        &self,
+        target: &Target,
+    ) -> Result<(Lease<RequestBody>, Duration), ConnectError> {
         let most = self.settings().map_or(limits::CONNECT_TIMEOUT, |s| s.timeouts.connect);
+        let started = Instant::now();
         let lease = target.endpoint.connect(most).await?;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        target.series.connected(took, now);
         self.ticket.connection().worker.series.upstream_connections.increment();
-        Ok(lease)
+        Ok((lease, took))
     }
 
     /// Sends the request and waits for the head of its response.

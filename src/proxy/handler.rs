@@ -25,9 +25,7 @@ use super::screen::{path, screen};
 use super::ticket::Ticket;
 use crate::geo;
 use crate::model::{Client, Location, limits};
-use crate::routing::{
-    self, Conditions, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words,
-};
+use crate::routing::{self, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 ///
@@ -56,7 +54,7 @@ pub async fn handle(
     let who = Identity::of(&parts.headers, &present, &view, &connection, trusted);
     let draws = Draws { entropy: connection.worker.entropy(), turn: 0 };
     let facts = who.facts(&parts.method, &host, path(&parts.uri), &parts.headers);
-    let decided = decide(&view, &facts, draws);
+    let decided = decide(&view, &connection, &facts, draws, now);
 
     let version = parts.version;
     origin_form(&mut parts.uri, &mut parts.headers);
@@ -88,6 +86,7 @@ pub async fn handle(
 pub(super) struct Identity {
     client: Client,
     location: Location,
+    geoip_built: Option<u64>,
 }
 
 impl Identity {
@@ -101,8 +100,13 @@ impl Identity {
         let trust = &view.snapshot.trust;
         let client = geo::client(connection.peer, headers, trust);
         let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
-        let location = geo::vouched(view.place(client.address), vouched, headers, trust);
-        Self { client, location }
+        let found = view.place(client.address);
+        let location = geo::vouched(found.location, vouched, headers, trust);
+        Self { client, location, geoip_built: found.built }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.client
     }
 
     pub(super) fn facts<'a>(
@@ -112,7 +116,7 @@ impl Identity {
         path: &'a str,
         headers: &'a http::HeaderMap,
     ) -> Facts<'a> {
-        let Self { client, location } = *self;
+        let Self { client, location, geoip_built } = *self;
         Facts {
             method,
             host,
@@ -121,7 +125,7 @@ impl Identity {
             headers,
             client,
             location,
-            geoip_built: None,
+            geoip_built,
             tenant: None,
             now: 0,
             words: Words::default(),
@@ -130,11 +134,21 @@ impl Identity {
 }
 
 /// Decides with the worker's next turn in that deployment.
-fn decide(view: &View, facts: &Facts<'_>, draws: Draws) -> Result<(Decision, Draws), Refusal> {
+fn decide(
+    view: &View,
+    connection: &Connection,
+    facts: &Facts<'_>,
+    draws: Draws,
+    now: Instant,
+) -> Result<(Decision, Draws), Refusal> {
     let table = &view.snapshot.table;
     let index = routing::deployment(table, facts.host, facts.path).ok_or(Refusal::NO_DEPLOYMENT)?;
     let draws = Draws { turn: view.turn(index), ..draws };
-    let decision = routing::decide_in(table, index, facts, &Conditions::NONE, draws, &mut NoTrace)?;
+    let (worker, client) = (&connection.worker, facts.client.address);
+    let decision = view.conditions(worker, index, client, (now, facts.now), |conditions| {
+        routing::decide_in(table, index, facts, conditions, draws, &mut NoTrace)
+    })?;
+    view.remember(worker, client, &decision);
     Ok((decision, draws))
 }
 

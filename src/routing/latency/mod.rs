@@ -3,6 +3,7 @@
 //! Reading the text is `parse`, the keys are `key`, address ranges are `routing::networks`. Where the file
 //! is and when it is read again is not known here, nor what is done without a row.
 
+mod ages;
 mod key;
 mod parse;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
+pub use ages::RowAges;
 pub(super) use key::ClientKey;
 pub use parse::LatencyError;
 
