@@ -18,6 +18,7 @@ use crate::failover::Command;
 use crate::geo::{self, Databases, GeoError};
 use crate::model::{Continent, Country, limits};
 use crate::routing::{LatencyError, LatencyTable, Tables};
+use crate::tokens::{Keys, KeysError};
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -53,6 +54,9 @@ pub enum LoadError {
         /// All of them.
         errors: Vec<LatencyError>,
     },
+    /// A key set cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -72,6 +76,7 @@ impl LoadError {
             Self::LatencyUnreadable { .. }
             | Self::LatencyTooLarge { .. }
             | Self::Latency { .. } => "latency",
+            Self::Keys(_) => "keys",
         }
     }
 
@@ -99,6 +104,8 @@ pub struct Bundle {
     pub tables: Tables,
     /// The databases.
     pub geo: Arc<Databases>,
+    /// The keys.
+    pub keys: Arc<Keys>,
     /// What is probably not meant.
     pub warnings: Vec<ConfigError>,
 }
@@ -120,7 +127,8 @@ impl Bundle {
         watch.set_paths(paths(&config, path));
         let geo = Arc::new(Databases::open(&config.geoip)?);
         let tables = Tables { latency: load_latency(&config)?, tenants: None };
-        Ok(Self { config: Arc::new(config), tables, geo, warnings })
+        let keys = Arc::new(load_keys(&config)?);
+        Ok(Self { config: Arc::new(config), tables, geo, keys, warnings })
     }
 }
 
@@ -131,6 +139,7 @@ fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
     paths.extend(geoip.databases.iter().cloned());
     paths.extend(geoip.asn_database.clone());
     paths.extend(latency.table.clone());
+    paths.extend(Keys::paths(config).map(Path::to_owned));
     paths
 }
 
@@ -155,6 +164,16 @@ fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError>
         Ok(table) => Ok(Some(Arc::new(table))),
         Err(errors) => Err(LoadError::Latency { path, errors }),
     }
+}
+
+fn load_keys(config: &Config) -> Result<Keys, KeysError> {
+    Keys::load(config, |path| {
+        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
+            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        }
+        std::fs::read(path)
+    })
 }
 
 /// The thread that watches files.
@@ -254,14 +273,22 @@ impl Reader {
             false => self.bundle.tables.latency.clone(),
         };
         let tables = Tables { latency, tenants: self.bundle.tables.tenants.clone() };
+        let keys_stale = config.signing != old.signing
+            || !Keys::paths(&config).eq(Keys::paths(old))
+            || Keys::paths(&config).any(|path| self.pending.contains(path));
+        let keys = match keys_stale {
+            true => Arc::new(load_keys(&config)?),
+            false => Arc::clone(&self.bundle.keys),
+        };
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
             tables: tables.clone(),
             geo: geo.clone().unwrap_or_else(|| Arc::clone(&self.bundle.geo)),
+            keys: Arc::clone(&keys),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo })
+        Ok(Command::Adopt { config, tables, geo, keys })
     }
 }
 
@@ -290,6 +317,11 @@ pub fn inspect(config: &Config) -> Vec<ConfigError> {
             let file = config.latency.table.as_deref().unwrap_or(Path::new(""));
             problems.push(ConfigError::of_file(file, error.report()));
         }
+    }
+    if let Err(error) = load_keys(config) {
+        let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;
+        let path = path.clone();
+        problems.push(ConfigError::of_file(&path, LoadError::Keys(error).report()));
     }
     problems
 }

@@ -89,6 +89,8 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
         geo: bundle.geo,
         trust: Arc::new(bundle.config.client.clone()),
+        keys: bundle.keys,
+        hops: bundle.config.hops.clone(),
     })
 }
 

@@ -11,6 +11,7 @@ pub mod origin;
 pub mod probe;
 pub mod run;
 pub mod schema;
+pub mod token;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Start a small regional API to route to
     Origin(origin::OriginArgs),
+    /// Sign tokens for requests that may say where they go, or ask why
+    Token(token::TokenArgs),
     /// Ask a URL once, for health checks of containers
     Probe(probe::ProbeArgs),
 }
@@ -73,6 +76,7 @@ impl Command {
             Self::Geoip(args) => geoip::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Origin(args) => origin::run(args),
+            Self::Token(args) => token::run(args),
             Self::Probe(args) => probe::run(args),
         }
     }
