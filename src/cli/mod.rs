@@ -52,7 +52,7 @@ pub enum Command {
     /// Print the JSON Schema of the configuration file
     Schema(schema::SchemaArgs),
     /// Say where a request would go, and why
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     /// Ask the GeoIP databases
     Geoip(geoip::GeoipArgs),
     /// Show routing and failover on this machine, with real client addresses

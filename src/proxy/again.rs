@@ -8,6 +8,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::body::{Exchange, RequestBody};
+use super::context::View;
 use super::decide::decide;
 use super::error::ErrorReason;
 use super::forward::{Forward, Replies};
@@ -15,7 +16,7 @@ use super::identify::Asked;
 use super::replay::{Wish, may_go_to};
 use super::retry::Tried;
 use super::screen::{path, screened_host};
-use crate::routing::{self, Facts, RefusalReason};
+use crate::routing::{self, DeploymentIndex, Facts, RefusalReason};
 
 impl Forward {
     /// Calls `look` with the head as it was when it came, as far as decisions depend on it.
@@ -54,19 +55,12 @@ impl Forward {
     ///
     /// When the request may go nowhere any more.
     pub(super) fn look_again(&mut self, request: &Request<RequestBody>) -> Result<(), ErrorReason> {
-        let view = self.ticket.connection().worker.view();
-        if Rc::ptr_eq(&view, &self.routed.view) {
-            return Ok(());
-        }
         let decided = self.as_it_came(request, |asked| {
-            let (old, new) = (&self.routed.view.snapshot.table, &view.snapshot.table);
-            let index = routing::deployment(new, asked.host, asked.path)?;
-            // The facts were read on the terms of one deployment, and count nowhere else.
-            let before = old.plan.deployment(self.routed.decision.deployment)?;
-            let same = new.plan.deployment(index).is_some_and(|now| now.name == before.name);
-            same.then(|| decide(&view, index, &self.routed.who, asked, self.routed.draws))
+            let (view, index) = self.changed(asked)?;
+            let decided = decide(&view, index, &self.routed.who, asked, self.routed.draws);
+            Some((view, decided))
         });
-        let Some(decided) = decided else { return Ok(()) };
+        let Some((view, decided)) = decided else { return Ok(()) };
         match decided.outcome {
             Ok(decision) => {
                 self.routed.decision = decision;
@@ -79,6 +73,20 @@ impl Forward {
             // Where the new table would refuse, the old decision's alternates are worth a try.
             Err(_) => Ok(()),
         }
+    }
+
+    /// The current view, if it is another than the last one and the same deployment answers in it:
+    /// the facts were read on the terms of one deployment, and count nowhere else.
+    fn changed(&self, asked: &Asked<'_>) -> Option<(Rc<View>, DeploymentIndex)> {
+        let view = self.ticket.connection().worker.view();
+        if Rc::ptr_eq(&view, &self.routed.view) {
+            return None;
+        }
+        let (old, new) = (&self.routed.view.snapshot.table, &view.snapshot.table);
+        let index = routing::deployment(new, asked.host, asked.path)?;
+        let before = old.plan.deployment(self.routed.decision.deployment)?;
+        let same = new.plan.deployment(index).is_some_and(|now| now.name == before.name);
+        same.then_some((view, index))
     }
 
     /// The request once more, decided for the region that the answer asks for.
@@ -96,7 +104,7 @@ impl Forward {
         if !may_go_to(settings, &region) {
             return Err(ErrorReason::ReplayRefused);
         }
-        let request = self.from_the_beginning()?;
+        let request = self.restarted()?;
         // Its connection serves again if both messages have come to their end.
         let (response, exchange) = answer;
         exchange.abandon(&response);
@@ -106,7 +114,7 @@ impl Forward {
         Ok(request)
     }
 
-    fn from_the_beginning(&self) -> Result<Request<RequestBody>, ErrorReason> {
+    fn restarted(&self) -> Result<Request<RequestBody>, ErrorReason> {
         let head = self.saved.as_ref().ok_or(ErrorReason::ReplayRefused)?;
         let mut request = head.restore();
         match &self.replies {
@@ -121,15 +129,17 @@ impl Forward {
     }
 
     fn decide_replay(&mut self, request: &Request<RequestBody>) -> Result<(), ErrorReason> {
-        let view = &self.routed.view;
-        let index = self.routed.decision.deployment;
-        let decided = self.as_it_came(request, |asked| {
-            decide(view, index, &self.routed.who, asked, self.routed.draws)
+        let last = || (Rc::clone(&self.routed.view), self.routed.decision.deployment);
+        let (view, decided) = self.as_it_came(request, |asked| {
+            let (view, index) = self.changed(asked).unwrap_or_else(last);
+            let decided = decide(&view, index, &self.routed.who, asked, self.routed.draws);
+            (view, decided)
         });
         self.routed.told = decided.told;
         match decided.outcome {
             Ok(decision) => {
                 self.routed.decision = decision;
+                self.routed.view = view;
                 Ok(())
             }
             Err(refusal) if self.is_forbidden(request) => {

@@ -18,7 +18,7 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
         let value = value.get(1..).unwrap_or_default();
         let inner = value.trim_ascii_start();
         let skipped = equals + 1 + (value.len() - inner.len());
-        (name.trim_ascii(), inner.trim_ascii_end(), start + skipped)
+        (name.trim_ascii(), inner.trim_ascii_end(), start + skipped.min(piece.len()))
     })
 }
 
