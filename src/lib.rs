@@ -16,6 +16,7 @@
 //! | [`model`] | words: ids, places, states, limits |
 //! | [`config`] | from a YAML file to a configuration that can be trusted |
 //! | [`geo`] | where a client is |
+//! | [`tokens`] | what is signed, and by whom |
 //! | [`routing`] | which region answers, pure |
 //! | [`health`] | is an endpoint healthy |
 //! | [`measure`] | how busy and how far regions are, live |
@@ -45,4 +46,5 @@ pub mod proxy;
 pub mod routing;
 pub mod server;
 pub mod snapshot;
+pub mod tokens;
 pub mod upstream;

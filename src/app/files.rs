@@ -21,6 +21,7 @@ use crate::geo::{self, Age, Databases, GeoError};
 use crate::model::{Continent, Country, limits};
 use crate::routing::{LatencyError, LatencyTable, Tables, TenantError};
 use crate::snapshot::Live;
+use crate::tokens::{Keys, KeysError};
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -78,6 +79,9 @@ pub enum LoadError {
         /// All of them.
         errors: Vec<TenantError>,
     },
+    /// A key set cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -107,6 +111,7 @@ impl LoadError {
             Self::TenantsUnreadable { .. }
             | Self::TenantsTooLarge { .. }
             | Self::Tenants { .. } => "tenants",
+            Self::Keys(_) => "keys",
         }
     }
 
@@ -134,6 +139,8 @@ pub struct Bundle {
     pub tables: Tables,
     /// The databases.
     pub geo: Arc<Databases>,
+    /// The keys.
+    pub keys: Arc<Keys>,
     /// What is probably not meant.
     pub warnings: Vec<ConfigError>,
 }
@@ -155,7 +162,8 @@ impl Bundle {
         watch.set_paths(paths(&config, path));
         let geo = open_geoip(&config)?;
         let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
-        Ok(Self { config: Arc::new(config), tables, geo, warnings })
+        let keys = Arc::new(load_keys(&config)?);
+        Ok(Self { config: Arc::new(config), tables, geo, keys, warnings })
     }
 }
 
@@ -167,6 +175,7 @@ fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
     paths.extend(geoip.asn_database.clone());
     paths.extend(latency.table.clone());
     paths.extend(tenants.as_ref().map(|tenants| tenants.file.clone()));
+    paths.extend(Keys::paths(config).map(Path::to_owned));
     paths
 }
 
@@ -212,6 +221,16 @@ fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError>
         Ok(table) => Ok(Some(Arc::new(table))),
         Err(errors) => Err(LoadError::Latency { path, errors }),
     }
+}
+
+fn load_keys(config: &Config) -> Result<Keys, KeysError> {
+    Keys::load(config, |path| {
+        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
+            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        }
+        std::fs::read(path)
+    })
 }
 
 /// The thread that watches files.
@@ -331,14 +350,22 @@ impl Reader {
             false => self.bundle.tables.tenants.clone(),
         };
         let tables = Tables { latency, tenants };
+        let keys_stale = config.signing != old.signing
+            || !Keys::paths(&config).eq(Keys::paths(old))
+            || Keys::paths(&config).any(|path| self.pending.contains(path));
+        let keys = match keys_stale {
+            true => Arc::new(load_keys(&config)?),
+            false => Arc::clone(&self.bundle.keys),
+        };
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
             tables: tables.clone(),
             geo: geo.clone().unwrap_or_else(|| Arc::clone(&self.bundle.geo)),
+            keys: Arc::clone(&keys),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo })
+        Ok(Command::Adopt { config, tables, geo, keys })
     }
 }
 
@@ -360,6 +387,11 @@ pub fn inspect(config: &Config) -> Vec<ConfigError> {
     if let Err(error) = tenants::load(config) {
         let file = config.tenants.as_ref().map(|tenants| tenants.file.as_path());
         problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
+    }
+    if let Err(error) = load_keys(config) {
+        let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;
+        let path = path.clone();
+        problems.push(ConfigError::of_file(&path, LoadError::Keys(error).report()));
     }
     problems
 }

@@ -97,12 +97,15 @@ impl App {
             table: Arc::clone(policy.table()),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(config.client.clone()),
+            keys: Arc::clone(&bundle.keys),
+            hops: config.hops.clone(),
         }));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
+            keys: Arc::clone(&bundle.keys),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,

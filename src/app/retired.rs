@@ -57,6 +57,8 @@ mod tests {
             table: Arc::new(Table::healthy(1, Arc::new(plan))),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(bundle.config.client.clone()),
+            keys: Arc::clone(&bundle.keys),
+            hops: bundle.config.hops.clone(),
         }
     }
 

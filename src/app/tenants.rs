@@ -23,7 +23,7 @@ pub(super) fn load(config: &Config) -> Result<Option<Arc<TenantTable>>, LoadErro
     }
     let regions: std::collections::HashSet<_> =
         config.regions.iter().map(|region| region.id.as_str()).collect();
-    match TenantTable::parse(&text, modified, &|id| regions.contains(id)) {
+    match TenantTable::parse(&text, modified, fastrand::u64(..), &|id| regions.contains(id)) {
         Ok(table) => Ok(Some(Arc::new(table))),
         Err(errors) => Err(LoadError::Tenants { path: path.clone(), errors }),
     }

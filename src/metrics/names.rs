@@ -85,6 +85,10 @@ names! {
         "Connections made to endpoints.";
     OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
         "Failures seen by requests that the controller was too busy to hear of.";
+    TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]
+        "Tokens of requests that were not believed.";
+    RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
+        "Attempts at a region that may not see the request, stopped before anything was sent.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]

@@ -158,6 +158,22 @@ pub const TENANT_LENGTH: usize = 128;
 pub const JWKS_BYTES: u64 = 1 << 20;
 /// Bytes of a JSON Web Token that is looked at.
 pub const JWT_BYTES: usize = 8 << 10;
+/// Keys of a JSON Web Key Set.
+pub const JWKS_KEYS: usize = 64;
+/// How far the clocks of whoever signs JSON Web Tokens may be apart from this one.
+pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
+/// Verified JSON Web Tokens that one worker remembers.
+pub const JWTS_PER_WORKER: usize = 1_024;
+/// Bytes of one of Rhumb's own tokens before it is encoded.
+pub const TOKEN_BYTES: usize = 1_024;
+/// Bytes of one of Rhumb's own tokens as it travels.
+pub const TOKEN_TEXT_BYTES: usize = TOKEN_BYTES.div_ceil(3) * 4;
+/// How long a list of passed Rhumbs is believed.
+pub const HOPS_LIFETIME: Duration = Duration::from_secs(300);
+/// Bytes of the header that tells a decision.
+pub const DECISION_HEADER_BYTES: usize = 2 << 10;
+/// Longest life of a token that an operator signs by command.
+pub const OPERATOR_TOKEN_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Shortest secret that signs.
 pub const SIGNING_SECRET_BYTES: usize = 32;
 /// Rhumbs that a request may pass.

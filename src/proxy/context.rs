@@ -16,8 +16,11 @@ use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
+use super::claims::Claims;
+use super::clock::Clock;
 use super::headers::address_text;
 use super::places::Places;
+use super::terms::Terms;
 use super::watch::Watch;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
@@ -80,6 +83,7 @@ pub struct WorkerContext {
     view: RefCell<Rc<View>>,
     observer: Observer,
     entropy: RefCell<fastrand::Rng>,
+    clock: Clock,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// The series of requests that no region answered.
@@ -115,6 +119,10 @@ pub(super) struct View {
     endpoints: Vec<Option<Rc<Upstream>>>,
     deployments: Vec<DeploymentView>,
     places: RefCell<Places>,
+    /// On what terms requests are taken, by [`DeploymentIndex`].
+    terms: Rc<[Terms]>,
+    /// Tokens of others that were verified a moment ago.
+    pub(super) claims: RefCell<Claims>,
 }
 
 #[derive(Debug)]
@@ -145,6 +153,7 @@ impl WorkerContext {
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
+            clock: Clock::new(),
             live,
             registry,
             signals,
@@ -166,6 +175,11 @@ impl WorkerContext {
     /// A fresh random number.
     pub(super) fn entropy(&self) -> u64 {
         self.entropy.borrow_mut().u64(..)
+    }
+
+    /// An instant in Unix seconds.
+    pub(super) fn unix(&self, at: Instant) -> u64 {
+        self.clock.unix(at)
     }
 
     /// Tells the controller of a failure, unless it is too busy to hear of more.
@@ -223,6 +237,17 @@ impl View {
         let places = before
             .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
             .map_or_else(Places::new, |before| before.places.replace(Places::new()));
+        let same_plan = before.filter(|before| Arc::ptr_eq(&before.snapshot.table.plan, plan));
+        let terms = same_plan.map_or_else(
+            || {
+                let deployments = plan.deployments.iter();
+                deployments.map(|d| Terms::of(&d.settings, &snapshot.trust)).collect()
+            },
+            |before| Rc::clone(&before.terms),
+        );
+        let claims = same_plan
+            .filter(|before| Arc::ptr_eq(&before.snapshot.keys, &snapshot.keys))
+            .map_or_else(Claims::new, |before| before.claims.replace(Claims::new()));
         let deployments = plan.deployments.iter().map(|deployment| DeploymentView {
             name: deployment.name.clone(),
             needs: Needs::of(deployment, &plan.measured),
@@ -234,6 +259,8 @@ impl View {
             endpoints,
             version,
             places: RefCell::new(places),
+            terms,
+            claims: RefCell::new(claims),
             snapshot: Arc::clone(snapshot),
         }
     }
@@ -275,6 +302,11 @@ impl View {
         if let Some(region) = plan.zip(first).and_then(|(plan, first)| plan.region(*first)) {
             worker.observer.went_to(deployment.name.as_str(), client, region.number);
         }
+    }
+
+    /// On what terms a deployment takes requests.
+    pub(super) fn terms(&self, deployment: DeploymentIndex) -> Option<&Terms> {
+        self.terms.get(deployment.index())
     }
 
     /// This worker's side of an endpoint.
