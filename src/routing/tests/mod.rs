@@ -5,10 +5,12 @@ use crate::{config, model, routing};
 mod draws;
 mod endpoints;
 pub(in crate::routing) mod fixture;
+mod homes;
 mod hosts;
 mod precedence;
 mod reference;
 mod rules;
+mod strategies;
 mod told;
 
 use self::fixture::Request;
