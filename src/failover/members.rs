@@ -35,18 +35,44 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn health(&self) -> RegionHealth {
+    pub(super) fn health(&self, checks: &BTreeMap<CheckId, Check>) -> RegionHealth {
+        let state = self.machine.state();
         if self.endpoints.is_empty() {
-            return RegionHealth { state: self.machine.state(), ..RegionHealth::HEALTHY };
+            return RegionHealth { state, ..RegionHealth::HEALTHY };
         }
         let up = self.endpoints.iter().enumerate().filter(|(_, (_, health))| health.up);
         let endpoints_up =
             up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
-        RegionHealth { state: self.machine.state(), endpoints_up, ..RegionHealth::HEALTHY }
+        let score = self.score(checks);
+        RegionHealth { state, endpoints_up, score, ..RegionHealth::HEALTHY }
+    }
+
+    /// How well the region does, 0 to 100: the mean of its endpoints, rounded down. An endpoint that
+    /// passes its checks counts 100; each failure in a row takes as much from it as makes 0 at the
+    /// check's `unhealthy_threshold`; one that is down counts 0, until it is up again. A region that is
+    /// down counts 0, one without checks 100.
+    pub(super) fn score(&self, checks: &BTreeMap<CheckId, Check>) -> u8 {
+        if !self.machine.state().takes_traffic() {
+            return 0;
+        }
+        let scores = self.endpoints.iter().map(|(id, health)| match checks.get(id) {
+            Some(check) if health.up => check.score(),
+            Some(_) => 0,
+            None => u64::from(RegionHealth::HEALTHY.score),
+        });
+        let mean = scores.sum::<u64>().checked_div(self.endpoints.len() as u64);
+        mean.and_then(|mean| u8::try_from(mean).ok()).unwrap_or(RegionHealth::HEALTHY.score)
     }
 }
 
 impl Check {
+    /// How well the endpoint does, 0 to 100, as long as it is up.
+    fn score(&self) -> u64 {
+        let threshold = u64::from(self.spec.unhealthy_threshold);
+        let left = threshold.saturating_sub(self.state.failures().into());
+        (100 * left).checked_div(threshold).unwrap_or(0)
+    }
+
     /// Why a region that uses this check changes now, if it does.
     pub(super) fn cause(&self) -> Cause {
         let endpoint = self.url.to_string();

@@ -259,7 +259,8 @@ impl Policy {
         }
     }
 
-    /// Lets a region take in what its checks say; whether an endpoint changed, and the transition.
+    /// Lets a region take in what its checks say; whether an endpoint or the score changed, and the
+    /// transition.
     fn observe(&mut self, d: usize, r: usize, now: Duration) -> (bool, Option<Transition>) {
         let plan = Arc::clone(&self.table.plan);
         let Some(settings) = plan.deployments.get(d).map(|deployment| &deployment.settings) else {
@@ -279,6 +280,8 @@ impl Policy {
             member.endpoints.iter().filter_map(|(id, _)| Some(&self.checks.get(id)?.state));
         let transition = Evidence::of(states)
             .and_then(|evidence| member.machine.observe(now, evidence, spec, &settings.failover));
+        let known = self.table.health.get(d).and_then(|health| health.regions().get(r));
+        changed |= known.is_some_and(|known| known.score != member.score(&self.checks));
         (changed, transition)
     }
 
@@ -333,7 +336,7 @@ impl Policy {
         let health = self
             .members
             .iter()
-            .map(|members| DeploymentHealth::new(members.iter().map(Member::health)));
+            .map(|members| DeploymentHealth::new(members.iter().map(|m| m.health(&self.checks))));
         let table = Table::new(self.table.generation + 1, plan, health.collect());
         self.table = Arc::new(table);
         effects.push(Effect::Publish(Arc::clone(&self.table)));

@@ -148,6 +148,10 @@ pub const MEASURED_SOFT_TTL: Duration = Duration::from_secs(60);
 pub const MEASURED_HARD_TTL: Duration = Duration::from_secs(600);
 /// Measurements of a client network that make its times count.
 pub const MEASURED_MIN_SAMPLES: u32 = 20;
+/// Length of the prefix that makes IPv4 clients one client network.
+pub const CLIENT_NETWORK_V4: u8 = 24;
+/// Length of the prefix that makes IPv6 clients one client network.
+pub const CLIENT_NETWORK_V6: u8 = 48;
 /// Client networks whose times are remembered.
 pub const MEASURED_NETWORKS: usize = 65_536;
 /// Bytes of a file of tenants.
@@ -255,3 +259,7 @@ pub const NETWORKS_PER_WORKER: usize = 1_024;
 pub const REGIONS_PER_NETWORK: usize = 8;
 /// Client networks, by deployment, whose last region one worker remembers.
 pub const INCUMBENTS_PER_WORKER: usize = 8_192;
+/// A region that answers more than this percentage of its share is no client's home.
+pub const HOME_LOAD_PERCENT: u32 = 125;
+/// Requests in flight for each region, below which that is not asked.
+pub const HOME_LOAD_MIN: u32 = 8;

@@ -17,7 +17,7 @@ use super::plan::{
 };
 use super::residency::ResidencyBook;
 use super::rules::RuleBook;
-use super::strategy::{Shares, Sites};
+use super::strategy::{Figures, Shares, Sites};
 use super::tenants::TenantTable;
 use crate::config::{Config, Deployment, RegionSettings};
 use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
@@ -65,7 +65,8 @@ impl Plan {
     /// Compiles a configuration. Addresses keep the numbers that `endpoints` has given them before.
     pub fn compile(config: &Config, sources: Sources<'_>, endpoints: &mut EndpointIds) -> Self {
         let Sources { latency, tenants, continent_of } = sources;
-        let latency = latency.map(|table| Lookup::new(table.clone(), continent_of));
+        let latency =
+            latency.map(|table| Lookup::new(table.clone(), config.latency.freshness, continent_of));
         let numbers: Numbers<'_> =
             config.regions.iter().map(|region| &region.id).zip((0..).map(RegionNumber)).collect();
         let mut cx =
@@ -134,6 +135,7 @@ impl DeploymentPlan {
                 .unwrap_or_default(),
             limited: limited.map(|(position, _)| position).collect(),
             sites: Sites::new(&regions),
+            figures: Figures::new(&regions),
             shares: Shares::new(regions.iter().map(|region| region.weight)),
             latency_positions: cx
                 .latency

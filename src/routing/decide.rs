@@ -338,7 +338,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             let mut all = Order::<REGIONS_PER_DEPLOYMENT>::new();
             self.ranking.arrange(listed, up, &rankers, stream, &mut all);
             let (scene, ranking) = (&self.scene, &self.ranking);
-            self.trace.record(|| story::strategy(scene, ranking, &rankers, stream, &all));
+            self.trace.record(|| story::strategy(scene, ranking, &rankers, stream, &all, up));
             self.trace.record(|| story::health(scene, &all, up));
             if !deployment.limited.is_empty() {
                 let percent = self.class_percent();

@@ -47,8 +47,7 @@ impl Stream {
     /// The `n`th number, uniform in the open interval (0, 1).
     #[inline]
     pub(super) fn unit(self, n: u64) -> f64 {
-        // 52 bits and a half: exact in an f64, and neither 0 nor 1.
-        ((self.bits(n) >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
+        unit(self.bits(n))
     }
 
     /// The `n`th number, uniform in `0..bound` (0 if `bound` is 0), by multiplication; the bias is
@@ -65,6 +64,9 @@ pub(super) struct Salt(u64);
 impl Salt {
     pub(super) const TENANT: Self = Self(0x3c6e_f372_fe94_f82b);
     pub(super) const ADDRESS: Self = Self(0xa54f_f53a_5f1d_36f1);
+    /// Tells where a client belongs from which shares it is in: a region that takes a tenth of its
+    /// clients takes a tenth of those that belong there.
+    const HOME: u64 = 0x1f83_d9ab_fb41_bd6b;
 
     /// A salt of these words, such as a deployment's name and a region's id.
     pub(super) fn of(words: &[&str]) -> Self {
@@ -82,7 +84,14 @@ impl Salt {
         mix(key ^ self.0)
     }
 
-    /// The same in `0..10_000`, for shares in hundredths of a percent.
+    /// Another number of the same kind, uniform in the open interval (0, 1): how the key draws the
+    /// salt's region as its home.
+    #[inline]
+    pub(super) fn home_unit(self, key: u64) -> f64 {
+        unit(self.number(key ^ Self::HOME))
+    }
+
+    /// The first number in `0..10_000`, for shares in hundredths of a percent.
     #[inline]
     pub(super) fn per_10_000(self, key: u64) -> u16 {
         ((u128::from(self.number(key)) * 10_000) >> 64) as u16
@@ -92,6 +101,13 @@ impl Salt {
 /// What stays the same for whoever is called so (XXH3, whose values are specified).
 pub(super) fn stable_key(salt: Salt, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, salt.0)
+}
+
+/// Uniform in the open interval (0, 1).
+#[inline]
+fn unit(bits: u64) -> f64 {
+    // 52 bits and a half: exact in an f64, and neither 0 nor 1.
+    ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64)
 }
 
 #[inline]

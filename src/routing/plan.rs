@@ -14,7 +14,7 @@ use super::latency::{Lookup, RowAges};
 use super::regions::RegionSet;
 use super::residency::ResidencyBook;
 use super::rules::RuleBook;
-use super::strategy::{Shares, Sites};
+use super::strategy::{Figures, Shares, Sites};
 use super::tenants::{Pin, TenantTable};
 use crate::config::{self, Freshness, MeasuredLatency};
 use crate::model::{Coordinates, DeploymentName, EndpointId, RegionId};
@@ -136,6 +136,7 @@ pub struct DeploymentPlan {
     /// The regions that have a limit of requests in flight.
     pub(super) limited: RegionSet,
     pub(super) sites: Sites,
+    pub(super) figures: Figures,
     /// Shares for `weighted`, by position.
     pub(super) shares: Shares,
     /// By region number of the latency table: the position here, if the region is eligible. Empty

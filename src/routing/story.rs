@@ -201,9 +201,10 @@ pub(super) fn strategy(
     rankers: &Rankers<'_>,
     draws: Stream,
     order: &[RegionPosition],
+    up: RegionSet,
 ) -> StepRecord {
     let regions = scene.deployment.ids(order.iter().copied()).cloned().collect();
-    let note = strategy::note(scene, ranking, rankers, draws, order);
+    let note = strategy::note(scene, ranking, rankers, draws, order, up);
     record(Step::Strategy, regions, Vec::new(), Some(note))
 }
 

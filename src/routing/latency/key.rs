@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::model::limits::{CLIENT_NETWORK_V4, CLIENT_NETWORK_V6};
 use crate::model::{Continent, Country, Subdivision};
 
 /// Which clients a row is for. The order is only for sorting.
@@ -39,6 +40,15 @@ impl ClientKey {
 
     pub(super) fn continent(continent: Continent) -> Self {
         Self::Continent(continent.code())
+    }
+
+    /// Whether it says at least as much about a client as the network does that Rhumb measures by.
+    pub(in crate::routing) fn is_client_network(self) -> bool {
+        match self {
+            Self::V4(_, length) => length >= CLIENT_NETWORK_V4,
+            Self::V6(_, length) => length >= CLIENT_NETWORK_V6,
+            _ => false,
+        }
     }
 
     /// Reads a key; the error says what to write instead.

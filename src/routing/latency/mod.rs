@@ -1,5 +1,9 @@
 //! Expected round-trip times from clients to regions, by what is known of the client.
 //!
+//! A row may say when it was measured. Beyond the hard limit of [`Freshness`] it is passed over, and
+//! the next less specific one counts; a row that says nothing does not age. A time that lies ahead
+//! (clocks differ) is taken as this moment.
+//!
 //! Reading the text is `parse`, the keys are `key`, address ranges are `routing::networks`. Where the file
 //! is and when it is read again is not known here, nor what is done without a row.
 
@@ -24,6 +28,7 @@ pub use parse::LatencyError;
 use super::networks::{self, Networks};
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
+use crate::config::Freshness;
 use crate::model::{Continent, Country, Location, RegionId};
 
 /// A table of expected round-trip times. Cheap to clone: the rows are shared.
@@ -42,14 +47,60 @@ struct Rows {
     places: HashMap<ClientKey, Range<u32>, FixedState>,
 }
 
+/// A million of them are read at random: sixteen bytes each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Entry {
     region: u32,
+    updated: Updated,
     rtt_ms: f64,
 }
 
+/// When a row was measured, in Unix seconds up to the year 2106. Its order is that of age: what does
+/// not age is later than any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Updated(u32);
+
+impl Updated {
+    /// It does not age.
+    const NEVER: Self = Self(u32::MAX);
+    /// The latest time that can be said.
+    const LATEST: u32 = u32::MAX - 1;
+
+    fn seconds(self) -> Option<u64> {
+        (self != Self::NEVER).then_some(self.0.into())
+    }
+}
+
+/// A row for a region that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Row {
+    /// The region.
+    pub(super) position: RegionPosition,
+    /// The expected round trip.
+    pub(super) ms: f64,
+    /// For which clients.
+    pub(super) key: ClientKey,
+    /// When it was measured, in Unix seconds; `None`: it does not age.
+    pub(super) updated: Option<u64>,
+}
+
+/// What a lookup asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The client.
+    pub(super) address: IpAddr,
+    /// Where it is.
+    pub(super) location: &'a Location,
+    /// The regions.
+    pub(super) regions: RegionSet,
+    /// By region number of the table: its position in the deployment.
+    pub(super) positions: &'a [Option<RegionPosition>],
+    /// The moment, in Unix seconds.
+    pub(super) now: u64,
+}
+
 impl LatencyTable {
-    /// Reads CSV `client,region,rtt_ms`. `known` says whether a region exists. All errors come at
+    /// Reads CSV `client,region,rtt_ms[,updated]`. `known` says whether a region exists. All errors come at
     /// once, up to [`CONFIG_ERRORS`](crate::model::limits::CONFIG_ERRORS).
     pub fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Self, Vec<LatencyError>> {
         parse::parse(text, known).map(|rows| Self(Arc::new(rows)))
@@ -75,6 +126,8 @@ impl LatencyTable {
 #[derive(Debug)]
 pub(super) struct Lookup {
     table: LatencyTable,
+    /// How old its rows may be.
+    pub(super) freshness: Freshness,
     /// By [`Country::index`].
     continents: Box<[Option<Continent>]>,
 }
@@ -82,6 +135,7 @@ pub(super) struct Lookup {
 impl Lookup {
     pub(super) fn new(
         table: LatencyTable,
+        freshness: Freshness,
         continent_of: impl Fn(Country) -> Option<Continent>,
     ) -> Self {
         let mut continents = vec![None; Country::COUNT];
@@ -90,7 +144,7 @@ impl Lookup {
                 continents[country.index()] = continent_of(country);
             }
         }
-        Self { table, continents: continents.into() }
+        Self { table, freshness, continents: continents.into() }
     }
 
     /// By region number of the table: its position in a deployment.
@@ -102,45 +156,58 @@ impl Lookup {
     }
 
     /// Calls `found` with the row of each wanted region that has one: the longest network with a
-    /// row for that region, else the AS, the subdivision, the country, the continent, `*`.
+    /// row for that region, else the AS, the subdivision, the country, the continent, `*`. Rows that
+    /// are passed over because of their age go to `too_old`. Gives back the regions without a row.
     pub(super) fn rows(
         &self,
-        address: IpAddr,
-        location: &Location,
-        wanted: RegionSet,
-        positions: &[Option<RegionPosition>],
-        mut found: impl FnMut(RegionPosition, f64, ClientKey),
-    ) {
+        wanted: &Wanted<'_>,
+        mut found: impl FnMut(Row),
+        mut too_old: impl FnMut(Row),
+    ) -> RegionSet {
         let rows = &*self.table.0;
-        let mut missing = wanted;
-        let mut take = |range: Range<u32>, key: ClientKey| {
+        let oldest = self.oldest(wanted.now);
+        let mut missing = wanted.regions;
+        let mut take = |range: &Range<u32>, key: ClientKey| {
             let range = range.start as usize..range.end as usize;
             for entry in rows.entries.get(range).unwrap_or_default() {
-                let position = positions.get(entry.region as usize).copied().flatten();
+                let position = wanted.positions.get(entry.region as usize).copied().flatten();
                 if let Some(position) = position.filter(|position| missing.contains(*position)) {
-                    missing.remove(position);
-                    found(position, entry.rtt_ms, key);
+                    let (ms, updated) = (entry.rtt_ms, entry.updated.seconds());
+                    let row = Row { position, ms, key, updated };
+                    if entry.updated < oldest {
+                        too_old(row);
+                    } else {
+                        missing.remove(position);
+                        found(row);
+                    }
                 }
             }
             missing.is_empty()
         };
-        let done = match address {
-            IpAddr::V4(address) => rows.v4.enclosing(address.to_bits()).any(|network| {
-                take(network.rows.clone(), ClientKey::V4(network.first, network.length))
-            }),
-            IpAddr::V6(address) => rows.v6.enclosing(address.to_bits()).any(|network| {
-                take(network.rows.clone(), ClientKey::V6(network.first, network.length))
-            }),
-        };
-        if done {
-            return;
-        }
-        for key in self.keys(location).into_iter().flatten() {
-            let done = rows.places.get(&key).is_some_and(|range| take(range.clone(), key));
-            if done {
-                return;
+        let done =
+            match wanted.address {
+                IpAddr::V4(address) => rows.v4.enclosing(address.to_bits()).any(|network| {
+                    take(&network.rows, ClientKey::V4(network.first, network.length))
+                }),
+                IpAddr::V6(address) => rows.v6.enclosing(address.to_bits()).any(|network| {
+                    take(&network.rows, ClientKey::V6(network.first, network.length))
+                }),
+            };
+        if !done {
+            let keys = self.keys(wanted.location).into_iter().flatten();
+            for (key, range) in keys.filter_map(|key| Some((key, rows.places.get(&key)?))) {
+                if take(range, key) {
+                    break;
+                }
             }
         }
+        missing
+    }
+
+    /// Rows from before that moment are passed over.
+    fn oldest(&self, now: u64) -> Updated {
+        let hard = self.freshness.hard.map_or(u64::MAX, |hard| hard.as_secs());
+        Updated(u32::try_from(now.saturating_sub(hard)).unwrap_or(u32::MAX))
     }
 
     /// The keys that hold for a place, most specific first.

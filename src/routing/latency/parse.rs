@@ -1,21 +1,24 @@
 //! From the text of a latency table to its rows.
 //!
-//! Three fields without commas or quotes inside: read line by line, so that every error has the
-//! line it is on.
+//! Three or four fields without commas or quotes inside: read line by line, so that every error has
+//! the line it is on.
 
 use std::collections::HashMap;
 
 use foldhash::quality::FixedState;
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::key::ClientKey;
 use super::networks::Networks;
-use super::{Entry, Rows};
+use super::{Entry, Rows, Updated};
 use crate::model::RegionId;
 use crate::model::limits::CONFIG_ERRORS;
 
 /// The columns, which the first line names.
-const HEADER: [&str; 3] = ["client", "region", "rtt_ms"];
+const COLUMNS: [&str; 3] = ["client", "region", "rtt_ms"];
+/// The column that may be left out.
+const UPDATED: &str = "updated";
 
 /// The longest round trip that a row may have: an hour.
 const RTT_MS_MAX: f64 = 3_600_000.0;
@@ -35,11 +38,14 @@ struct Row {
     key: ClientKey,
     region: u32,
     line: u32,
+    updated: Updated,
     rtt_ms: f64,
 }
 
+/// The fields of a line, and the fourth if there is one.
+type Fields<'a> = ([&'a str; 3], Option<&'a str>);
+
 pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Vec<LatencyError>> {
-    let mut reader = Reader { known, numbers: HashMap::default(), regions: Vec::new() };
     let mut errors = Vec::new();
     let mut rows = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -49,12 +55,18 @@ pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Ve
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
 
     let header = lines.next();
-    if header.and_then(|(_, line)| fields(line)) != Some(HEADER) {
-        let line = header.map_or(1, |(line, _)| line as usize);
-        let message = "the first line must be `client,region,rtt_ms`".to_owned();
-        errors.push(LatencyError { line, message });
-        return Err(errors);
-    }
+    let dated = match header.and_then(|(_, line)| fields(line)) {
+        Some((COLUMNS, None)) => false,
+        Some((COLUMNS, Some(UPDATED))) => true,
+        _ => {
+            let line = header.map_or(1, |(line, _)| line as usize);
+            let message = "the first line must be `client,region,rtt_ms`, with `,updated` behind \
+                           it if rows say when they were measured"
+                .to_owned();
+            return Err(vec![LatencyError { line, message }]);
+        }
+    };
+    let mut reader = Reader { known, dated, numbers: HashMap::default(), regions: Vec::new() };
     for (line, text) in lines {
         if errors.len() >= CONFIG_ERRORS {
             return Err(errors);
@@ -74,34 +86,72 @@ pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Ve
     }
 }
 
-/// Three fields, without the spaces and quotes around them.
-fn fields(line: &str) -> Option<[&str; 3]> {
+/// Three or four fields, without the spaces and quotes around them.
+fn fields(line: &str) -> Option<Fields<'_>> {
     let mut fields = line.split(',').map(|field| {
         let field = field.trim();
         let quoted = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
         quoted.unwrap_or(field).trim()
     });
-    let all = [fields.next()?, fields.next()?, fields.next()?];
+    let all = ([fields.next()?, fields.next()?, fields.next()?], fields.next());
     fields.next().is_none().then_some(all)
+}
+
+/// A round trip in milliseconds.
+fn rtt_ms(text: &str) -> Result<f64, String> {
+    let rtt = text.parse().ok().filter(|rtt: &f64| (0.0..=RTT_MS_MAX).contains(rtt));
+    let rtt = rtt.ok_or_else(|| {
+        format!("`{text}` is not a round trip; use milliseconds, 0 to {RTT_MS_MAX}")
+    })?;
+    // -0 is 0.
+    Ok(rtt.abs())
+}
+
+/// When a row was measured; empty: it does not age.
+fn updated(text: &str) -> Result<Updated, String> {
+    if text.is_empty() {
+        return Ok(Updated::NEVER);
+    }
+    let seconds = match text.parse::<i64>() {
+        Ok(seconds) => Some(seconds),
+        Err(_) => text.parse().ok().map(Timestamp::as_second),
+    };
+    let seconds = seconds.ok_or_else(|| {
+        format!(
+            "`{text}` is not a time; write it as `2026-01-31T08:00:00Z` (RFC 3339) or in Unix \
+             seconds, or leave it empty"
+        )
+    })?;
+    let known = u32::try_from(seconds).ok().filter(|seconds| *seconds <= Updated::LATEST);
+    known.map(Updated).ok_or_else(|| {
+        format!(
+            "`{text}` is no time from 1970 to 2106; use Unix seconds, not milliseconds, or RFC 3339"
+        )
+    })
 }
 
 struct Reader<'a> {
     known: &'a dyn Fn(&str) -> bool,
+    /// Whether there is a fourth column.
+    dated: bool,
     numbers: HashMap<&'a str, u32, FixedState>,
     regions: Vec<RegionId>,
 }
 
 impl<'a> Reader<'a> {
     fn row(&mut self, line: u32, text: &'a str) -> Result<Row, String> {
-        let [client, region, rtt] =
-            fields(text).ok_or("expected three fields: `client,region,rtt_ms`")?;
-        let key = ClientKey::parse(client)?;
-        let region = self.region(region)?;
-        let rtt_ms =
-            rtt.parse().ok().filter(|rtt: &f64| (0.0..=RTT_MS_MAX).contains(rtt)).ok_or_else(
-                || format!("`{rtt}` is not a round trip; use milliseconds, 0 to {RTT_MS_MAX}"),
-            )?;
-        Ok(Row { key, region, line, rtt_ms })
+        let (client, region, rtt, time) = match (fields(text), self.dated) {
+            (Some(([client, region, rtt], None)), false) => (client, region, rtt, ""),
+            (Some(([client, region, rtt], Some(time))), true) => (client, region, rtt, time),
+            (_, false) => return Err("expected three fields: `client,region,rtt_ms`".to_owned()),
+            (_, true) => {
+                return Err("expected four fields: `client,region,rtt_ms,updated`, the last \
+                            empty if the row does not age"
+                    .to_owned());
+            }
+        };
+        let (key, region) = (ClientKey::parse(client)?, self.region(region)?);
+        Ok(Row { key, region, line, rtt_ms: rtt_ms(rtt)?, updated: updated(time)? })
     }
 
     fn region(&mut self, id: &'a str) -> Result<u32, String> {
@@ -149,7 +199,7 @@ fn assemble(regions: Vec<RegionId>, sorted: &[Row]) -> Rows {
             None => {}
         }
     }
-    let entry = |row: &Row| Entry { region: row.region, rtt_ms: row.rtt_ms };
+    let entry = |row: &Row| Entry { region: row.region, updated: row.updated, rtt_ms: row.rtt_ms };
     Rows {
         regions,
         entries: sorted.iter().map(entry).collect(),

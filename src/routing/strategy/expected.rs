@@ -1,12 +1,14 @@
-//! The round trip that a client may expect to each region.
+//! The round trip that a client may expect to each region: what is known of it, else the distance.
 //!
-//! A row of the latency table, else the distance. Measurements will come between the two.
+//! Numbers and their order only; where a known one comes from is `known`'s business.
 
-use super::super::facts::Facts;
-use super::super::latency::ClientKey;
-use super::super::plan::{DeploymentPlan, Plan, RegionPosition};
+use super::super::outcome::Reason;
+use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::distance::{ClientPoint, Sites};
+use super::known::each_known;
+use super::select::{select, select_above_floor};
+use super::{Order, Request};
 use crate::model::EARTH_RADIUS_KM;
 use crate::model::limits::REGIONS_PER_DEPLOYMENT;
 
@@ -19,12 +21,14 @@ const DETOUR: f64 = 1.4;
 const MS_PER_RADIAN: f64 = EARTH_RADIUS_KM / KM_PER_MS * DETOUR;
 
 /// Squares of expectations that differ by no more are equal but for rounding.
-pub(super) const TOLERANCE: f64 = 1e-9;
+const TOLERANCE: f64 = 1e-9;
+/// What rounding may take from a round trip on its way through its square, in milliseconds.
+const ROUNDING_MS: f64 = 1e-6;
 
 /// Expected round trips.
 #[derive(Debug)]
 pub(in crate::routing) struct Expected<'a> {
-    /// By position, the square of the milliseconds: as the row has it, or at most that by distance;
+    /// By position, the square of the milliseconds: as it is known, or at most that by distance;
     /// infinite where nothing is known.
     floors: [f64; REGIONS_PER_DEPLOYMENT],
     /// The regions for which the distance counts.
@@ -34,33 +38,31 @@ pub(in crate::routing) struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// For the regions of `among`; `None` if nothing is known for any of them.
-    pub(super) fn new(
-        plan: &Plan,
-        deployment: &'a DeploymentPlan,
-        facts: &Facts<'_>,
-        among: RegionSet,
-    ) -> Option<Self> {
+    /// For the regions of the request; if nothing is known for any of them, why.
+    pub(super) fn new(request: &Request<'a>) -> Result<Self, Reason> {
+        let Request { deployment, facts, among, .. } = *request;
         let mut floors = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
         let mut keep = |position: RegionPosition, squared| {
             if let Some(slot) = floors.get_mut(position.index()) {
                 *slot = squared;
             }
         };
-        let rowless = each_row(plan, deployment, facts, among, |position, ms, _| {
-            keep(position, ms * ms);
-        });
+        let mut stale = false;
+        let left = each_known(request, |position, ms, _| keep(position, ms * ms), |_| stale = true);
         let (sites, client) = (&deployment.sites, facts.location.coordinates.map(ClientPoint::at));
         let mut by_distance = RegionSet::EMPTY;
         if let Some(client) = &client {
-            by_distance = rowless;
-            for position in rowless {
+            by_distance = left;
+            for position in left {
                 let floor = sites.angle_squared_floor(position, client);
                 keep(position, floor * (MS_PER_RADIAN * MS_PER_RADIAN));
             }
         }
-        let known = client.is_some() || rowless != among;
-        known.then_some(Self { floors, by_distance, sites, client })
+        match client.is_some() || left != among {
+            true => Ok(Self { floors, by_distance, sites, client }),
+            false if stale => Err(Reason::LatencyStale),
+            false => Err(Reason::LatencyUnknown),
+        }
     }
 
     /// Whether every floor is what it is a floor of.
@@ -76,7 +78,7 @@ impl<'a> Expected<'a> {
 
     /// The square of the milliseconds; infinite where nothing is known.
     #[inline]
-    pub(super) fn ms_squared(&self, position: RegionPosition) -> f64 {
+    fn ms_squared(&self, position: RegionPosition) -> f64 {
         match &self.client {
             Some(client) if self.by_distance.contains(position) => {
                 self.sites.angle_squared(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)
@@ -85,36 +87,69 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// The rows that count, for people.
-    pub(super) fn rows(
-        plan: &Plan,
-        deployment: &DeploymentPlan,
-        facts: &Facts<'_>,
-        among: RegionSet,
-    ) -> Vec<(RegionPosition, f64, ClientKey)> {
-        let mut rows = Vec::new();
-        each_row(plan, deployment, facts, among, |position, ms, key| {
-            rows.push((position, ms, key));
-        });
-        rows
+    /// The milliseconds; infinite where nothing is known.
+    pub(super) fn ms(&self, position: RegionPosition) -> f64 {
+        self.ms_squared(position).sqrt()
     }
-}
 
-/// Calls `found` with the row of each region of `among` that has one, and gives back the others.
-fn each_row(
-    plan: &Plan,
-    deployment: &DeploymentPlan,
-    facts: &Facts<'_>,
-    among: RegionSet,
-    mut found: impl FnMut(RegionPosition, f64, ClientKey),
-) -> RegionSet {
-    let mut rowless = among;
-    if let Some(lookup) = &plan.latency {
-        let (address, positions) = (facts.client.address, &deployment.latency_positions);
-        lookup.rows(address, &facts.location, among, positions, |position, ms, key| {
-            rowless.remove(position);
-            found(position, ms, key);
-        });
+    /// Appends the regions of `members`, lowest round trip first, as many as fit.
+    pub(super) fn order<const N: usize>(&self, members: RegionSet, out: &mut Order<N>) {
+        let floor = |position| self.ms_squared_floor(position);
+        if self.exact() {
+            select(members, out, TOLERANCE, floor);
+        } else {
+            select_above_floor(members, out, TOLERANCE, floor, |position| {
+                self.ms_squared(position)
+            });
+        }
     }
-    rowless
+
+    /// The lowest and the highest round trip of `members` that are known, in milliseconds.
+    pub(super) fn range(&self, members: RegionSet) -> Option<(f64, f64)> {
+        // Among distances, floors ascend as what they are floors of.
+        let far = members.and(self.by_distance);
+        let by_distance = self.extremes(far).map(|(low, high)| (self.ms(low), self.ms(high)));
+        let known = self.extremes(members.without(far)).map(|(low, high)| {
+            (self.ms_squared_floor(low).sqrt(), self.ms_squared_floor(high).sqrt())
+        });
+        match (by_distance, known) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// What two round trips of about so many milliseconds may differ by and be equal but for rounding.
+    pub(super) fn rounding_at(ms: f64) -> f64 {
+        ms - (ms * ms - TOLERANCE).max(0.0).sqrt()
+    }
+
+    /// Those of `members` that come to no more than so many milliseconds.
+    pub(super) fn within(&self, members: RegionSet, ms: f64) -> RegionSet {
+        let limit = (ms + ROUNDING_MS).powi(2);
+        let within = |position: &RegionPosition| {
+            self.ms_squared_floor(*position) <= limit && self.ms_squared(*position) <= limit
+        };
+        members.iter().filter(within).collect()
+    }
+
+    /// The members with the lowest and the highest floor of those that have one.
+    fn extremes(&self, members: RegionSet) -> Option<(RegionPosition, RegionPosition)> {
+        let mut found = None;
+        let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
+        for position in members {
+            let floor = self.ms_squared_floor(position);
+            if floor == f64::INFINITY {
+                continue;
+            }
+            let (mut low, mut high) = found.unwrap_or((position, position));
+            if floor < lowest {
+                (lowest, low) = (floor, position);
+            }
+            if floor > highest {
+                (highest, high) = (floor, position);
+            }
+            found = Some((low, high));
+        }
+        found
+    }
 }

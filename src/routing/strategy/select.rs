@@ -70,6 +70,30 @@ pub(super) fn select_above_floor<const N: usize>(
     select(contenders, out, tolerance, key);
 }
 
+/// Appends the regions of `members` in ascending order of `key`, as many as fit; `then` appends those
+/// whose keys are equal in an order of their own.
+#[inline]
+pub(super) fn select_then<const N: usize>(
+    members: RegionSet,
+    out: &mut Order<N>,
+    key: impl Fn(RegionPosition) -> f64,
+    then: impl Fn(RegionSet, &mut Order<N>),
+) {
+    let mut left = members;
+    if members.len() > N {
+        let mut likely = Order::<N>::new();
+        select(members, &mut likely, 0.0, &key);
+        let limit = likely.iter().map(|position| key(*position)).fold(0.0, f64::max);
+        left = members.iter().filter(|position| key(*position) <= limit).collect();
+    }
+    while !left.is_empty() && !out.is_full() {
+        let lowest = left.iter().map(&key).fold(f64::INFINITY, f64::min);
+        let ties: RegionSet = left.iter().filter(|position| key(*position) <= lowest).collect();
+        then(ties, out);
+        left = left.without(ties);
+    }
+}
+
 /// Puts neighbours into listed order whose keys differ by no more than `tolerance`.
 fn settle_ties(sorted: &mut [u64], tolerance: f64) {
     for end in 1..sorted.len() {

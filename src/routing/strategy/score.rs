@@ -1,0 +1,171 @@
+//! The strategy `score`: one number for several objectives.
+//!
+//! ```text
+//! score = w_latency x n(expected round trip in ms)
+//!       + w_cost    x n(cost_multiplier)
+//!       + w_load    x n(in_flight / max_in_flight)
+//!
+//! n(v) = (v - min) / (max - min),  0 where max = min
+//! ```
+//!
+//! The lowest score comes first. The weights are the deployment's `objectives`, divided by their sum.
+//! `min` and `max` are taken over the candidates: the regions of the group that are up. Where nothing
+//! is known of a region's round trip, its n is 1; where nothing is known of any, 0 for all. A region
+//! without `max_in_flight` has the load 0. Scores that differ by less than 1e-9 are a tie.
+
+use super::super::plan::RegionPosition;
+use super::super::regions::RegionSet;
+use super::expected::Expected;
+use super::figures::{Figures, Loads};
+use super::select::{select, select_above_floor};
+use super::{Order, Request};
+use crate::config::Objectives;
+
+/// Scores that differ by no more are equal but for rounding.
+const TOLERANCE: f64 = 1e-9;
+
+/// The objectives, with all they are computed from.
+#[derive(Debug)]
+pub(in crate::routing) struct Score<'a> {
+    weights: Objectives,
+    /// `None`: nothing is known, or the latency does not count.
+    expected: Option<Expected<'a>>,
+    figures: &'a Figures,
+    loads: Loads<'a>,
+}
+
+/// How each objective is normalised in one group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales {
+    /// `None`: of no candidate is anything known.
+    latency: Option<Scale>,
+    cost: Scale,
+    load: Scale,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    min: f64,
+    /// 0: all candidates are equal.
+    span: f64,
+}
+
+impl Scale {
+    const FLAT: Self = Self { min: 0.0, span: 0.0 };
+
+    fn of(range: Option<(f64, f64)>, rounding: f64) -> Self {
+        match range {
+            Some((min, max)) if max - min > rounding => Self { min, span: max - min },
+            _ => Self::FLAT,
+        }
+    }
+
+    /// Where a value lies between the least and the most; what is no candidate may lie beyond.
+    #[inline]
+    fn part(self, value: f64) -> f64 {
+        if self.span > 0.0 { ((value - self.min) / self.span).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
+impl<'a> Score<'a> {
+    pub(super) fn new(request: &Request<'a>) -> Self {
+        let Request { deployment, conditions, .. } = *request;
+        let weights = shares(deployment.settings.ranking.objectives);
+        let counts = weights.latency > 0.0;
+        Self {
+            weights,
+            expected: counts.then(|| Expected::new(request).ok()).flatten(),
+            figures: &deployment.figures,
+            loads: Loads::new(&deployment.figures, conditions),
+        }
+    }
+
+    /// The scales of these regions, of which `up` are up.
+    pub(super) fn scales(&self, members: RegionSet, up: RegionSet) -> Scales {
+        let candidates = if up.is_empty() { members } else { up };
+        let Self { weights, expected, figures, loads } = self;
+        let range = |value: &dyn Fn(RegionPosition) -> f64| {
+            candidates.iter().map(value).fold(None, |range, value| match range {
+                None => Some((value, value)),
+                Some((min, max)) => Some((value.min(min), value.max(max))),
+            })
+        };
+        let scale = |weight: f64, value: &dyn Fn(RegionPosition) -> f64| match weight > 0.0 {
+            true => Scale::of(range(value), 0.0),
+            false => Scale::FLAT,
+        };
+        let latency = expected.as_ref().and_then(|expected| expected.range(candidates));
+        Scales {
+            latency: latency.map(|range| Scale::of(Some(range), Expected::rounding_at(range.1))),
+            cost: scale(weights.cost, &|position| figures.cost(position)),
+            load: scale(weights.load, &|position| loads.utilisation(position)),
+        }
+    }
+
+    /// The score of a region whose round trip is so many milliseconds.
+    #[inline]
+    fn with_latency(&self, scales: &Scales, position: RegionPosition, ms: f64) -> f64 {
+        let latency = match scales.latency {
+            None => 0.0,
+            Some(_) if ms == f64::INFINITY => 1.0,
+            Some(scale) => scale.part(ms),
+        };
+        self.weights.latency * latency
+            + self.weights.cost * scales.cost.part(self.figures.cost(position))
+            + self.weights.load * scales.load.part(self.loads.utilisation(position))
+    }
+
+    /// The score of a region.
+    pub(super) fn of(&self, scales: &Scales, position: RegionPosition) -> f64 {
+        let ms = self.expected.as_ref().map_or(f64::INFINITY, |expected| expected.ms(position));
+        self.with_latency(scales, position, ms)
+    }
+
+    /// Appends the regions of `members` in order, as many as fit. `up` are the candidates.
+    pub(super) fn order<const N: usize>(
+        &self,
+        members: RegionSet,
+        up: RegionSet,
+        out: &mut Order<N>,
+    ) {
+        let scales = self.scales(members, up);
+        let key = |position| self.of(&scales, position);
+        match &self.expected {
+            Some(expected) if !expected.exact() => {
+                let floor = |position| {
+                    let ms = expected.ms_squared_floor(position).sqrt();
+                    self.with_latency(&scales, position, ms)
+                };
+                select_above_floor(members, out, TOLERANCE, floor, key);
+            }
+            _ => select(members, out, TOLERANCE, key),
+        }
+    }
+
+    /// What is expected, where it is known and counts.
+    pub(super) fn expected(&self) -> Option<&Expected<'a>> {
+        self.expected.as_ref()
+    }
+
+    /// The weights, which add up to 1.
+    pub(super) fn weights(&self) -> Objectives {
+        self.weights
+    }
+
+    /// How busy the regions are.
+    pub(super) fn loads(&self) -> &Loads<'a> {
+        &self.loads
+    }
+}
+
+/// Weights as parts of their sum, which is not taken directly: it might be infinite.
+fn shares(weights: Objectives) -> Objectives {
+    let Objectives { latency, cost, load } = weights;
+    let most = latency.max(cost).max(load);
+    if !(most > 0.0 && most.is_finite()) {
+        return Objectives::default();
+    }
+    let part = |weight: f64| (weight / most).max(0.0);
+    let sum = part(latency) + part(cost) + part(load);
+    Objectives { latency: part(latency) / sum, cost: part(cost) / sum, load: part(load) / sum }
+}
