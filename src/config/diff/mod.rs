@@ -4,6 +4,7 @@
 //! all behind it look changed. What a change does to traffic is not known here.
 
 mod fields;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,6 +45,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let restart = fields::restart;
     changes.compare("", true, &restart(old), &restart(new));
     changes.compare("", false, &fields::live(old), &fields::live(new));
+    changes.secrets(old, new);
     changes.regions(old, new);
     changes.deployments(old, new);
     changes.0
@@ -62,6 +64,17 @@ impl Changes {
                 let path = format!("{prefix}{field}");
                 let (from, to) = (from.cloned(), to.cloned());
                 self.0.push(Change { path, from, to, needs_restart });
+            }
+        }
+    }
+
+    /// That a secret has changed is told, and nothing of it.
+    fn secrets(&mut self, old: &Config, new: &Config) {
+        for key in &new.signing {
+            let before = old.signing.iter().find(|other| other.id == key.id);
+            if before.is_some_and(|before| before.secret != key.secret) {
+                let path = format!("signing.keys[{}].secret", key.id);
+                self.push(path, Some("(hidden)".to_owned()), Some("(another)".to_owned()));
             }
         }
     }
