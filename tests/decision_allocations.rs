@@ -92,75 +92,86 @@ fn a_decision_allocates_nothing() {
     }
 }
 
-/// The same rules many times over, with every condition; the last of them misses by little and is
-/// met by none.
-fn of_all_conditions() -> Vec<Rule> {
-    let text = |name: &str, value| NamedMatch { name: name.into(), value };
-    let regex = |text: &str| TextMatch::Regex(Pattern::new(text).unwrap());
-    let window = TimeWindow {
-        days: WeekdaySet::ALL,
-        from: 1320,
-        until: 1319,
-        zone: jiff::tz::TimeZone::UTC,
-    };
-    let one = |n: u32| Rule {
-        hosts: vec![HostPattern::Wildcard("example.com".to_owned())],
-        path_prefixes: vec!["/v1".to_owned(), format!("/p{n}")],
-        methods: vec![http::Method::GET],
-        source_countries: vec![country("DE")],
-        source_continents: vec![model::Continent::Eu],
-        source_subdivisions: vec![(country("DE"), model::Subdivision::new("BE").unwrap())],
-        source_cidrs: vec!["192.0.2.0/24".parse().unwrap(), "192.0.0.0/8".parse().unwrap()],
-        source_asns: vec![64_500, n],
-        tenants: vec!["acme".into()],
-        header_conditions: vec![
-            HeaderMatch {
-                name: http::HeaderName::from_static("x-plan"),
-                value: TextMatch::Prefix("gold".into()),
-            },
-            HeaderMatch {
-                name: http::HeaderName::from_static("accept"),
-                value: regex(&format!("^application/(json|x{n})")),
-            },
-        ],
-        query_conditions: vec![
-            text("a b", TextMatch::Exact("1 2".into())),
-            text("a b", TextMatch::Suffix("2".into())),
-            text("c", regex("^[a-z %]+$")),
-        ],
-        cookie_conditions: vec![
-            text("s", TextMatch::Present),
-            text("s", regex(&format!("x{}", if n == 0 { 1 } else { 2 }))),
-        ],
-        percent: Some(10_000),
-        time_windows: vec![window.clone()],
-        ..rule(&format!("all-{n}"), &["r1"], &[])
-    };
-    (0..200).rev().map(one).collect()
-}
+#[cfg(test)]
+mod of_rules {
+    //! Every condition of a rule.
 
-#[test]
-fn no_condition_of_a_rule_allocates() {
-    let mut request = Request::default()
-        .to("a.b.example.com", "/v1/users")
-        .in_country("DE")
-        .with_header("x-plan", "golden")
-        .with_header("accept", "application/json")
-        .with_header("cookie", "a=b; s=1")
-        .with_header("cookie", "s=x1");
-    request.query = format!("a+b=1%202&c={}", "%61".repeat(2_500));
-    request.tenant = Some("acme".to_owned());
-    request.location.subdivision = model::Subdivision::new("BE");
-    request.location.asn = Some(64_500);
-    let rules = of_all_conditions();
-    let deployment = Deployment { rules, ..large(Strategy::Failover, WhenAllDown::Refuse) };
-    let table = table(vec![deployment], None);
-    let facts = request.facts();
-    let decided = || decide(&table, &facts, &Conditions::NONE, Draws::default(), &mut NoTrace);
-    // An expression makes itself room when a thread uses it for the first time, and keeps it.
-    assert_eq!(decided().unwrap().rule, Some(routing::RuleIndex(199)), "only the last one holds");
-    let counted = allocation_counter::measure(|| {
-        std::hint::black_box(decided().is_ok());
-    });
-    assert_eq!(counted.count_total, 0);
+    use super::*;
+
+    /// The same rules many times over, with every condition; the last of them misses by little and is
+    /// met by none.
+    fn of_all_conditions() -> Vec<Rule> {
+        let text = |name: &str, value| NamedMatch { name: name.into(), value };
+        let regex = |text: &str| TextMatch::Regex(Pattern::new(text).unwrap());
+        let window = TimeWindow {
+            days: WeekdaySet::ALL,
+            from: 1320,
+            until: 1319,
+            zone: jiff::tz::TimeZone::UTC,
+        };
+        let one = |n: u32| Rule {
+            hosts: vec![HostPattern::Wildcard("example.com".to_owned())],
+            path_prefixes: vec!["/v1".to_owned(), format!("/p{n}")],
+            methods: vec![http::Method::GET],
+            source_countries: vec![country("DE")],
+            source_continents: vec![model::Continent::Eu],
+            source_subdivisions: vec![(country("DE"), model::Subdivision::new("BE").unwrap())],
+            source_cidrs: vec!["192.0.2.0/24".parse().unwrap(), "192.0.0.0/8".parse().unwrap()],
+            source_asns: vec![64_500, n],
+            tenants: vec!["acme".into()],
+            header_conditions: vec![
+                HeaderMatch {
+                    name: http::HeaderName::from_static("x-plan"),
+                    value: TextMatch::Prefix("gold".into()),
+                },
+                HeaderMatch {
+                    name: http::HeaderName::from_static("accept"),
+                    value: regex(&format!("^application/(json|x{n})")),
+                },
+            ],
+            query_conditions: vec![
+                text("a b", TextMatch::Exact("1 2".into())),
+                text("a b", TextMatch::Suffix("2".into())),
+                text("c", regex("^[a-z %]+$")),
+            ],
+            cookie_conditions: vec![
+                text("s", TextMatch::Present),
+                text("s", regex(&format!("x{}", if n == 0 { 1 } else { 2 }))),
+            ],
+            percent: Some(10_000),
+            time_windows: vec![window.clone()],
+            ..rule(&format!("all-{n}"), &["r1"], &[])
+        };
+        (0..200).rev().map(one).collect()
+    }
+
+    #[test]
+    fn no_condition_of_a_rule_allocates() {
+        let mut request = Request::default()
+            .to("a.b.example.com", "/v1/users")
+            .in_country("DE")
+            .with_header("x-plan", "golden")
+            .with_header("accept", "application/json")
+            .with_header("cookie", "a=b; s=1")
+            .with_header("cookie", "s=x1");
+        request.query = format!("a+b=1%202&c={}", "%61".repeat(2_500));
+        request.tenant = Some("acme".to_owned());
+        request.location.subdivision = model::Subdivision::new("BE");
+        request.location.asn = Some(64_500);
+        let rules = of_all_conditions();
+        let deployment = Deployment { rules, ..large(Strategy::Failover, WhenAllDown::Refuse) };
+        let table = table(vec![deployment], None);
+        let facts = request.facts();
+        let decided = || decide(&table, &facts, &Conditions::NONE, Draws::default(), &mut NoTrace);
+        // An expression makes itself room when a thread uses it for the first time, and keeps it.
+        assert_eq!(
+            decided().unwrap().rule,
+            Some(routing::RuleIndex(199)),
+            "only the last one holds"
+        );
+        let counted = allocation_counter::measure(|| {
+            std::hint::black_box(decided().is_ok());
+        });
+        assert_eq!(counted.count_total, 0);
+    }
 }
