@@ -653,6 +653,29 @@ fn a_chunked_body_is_replayed_with_its_trailers() {
 }
 
 #[test]
+fn a_body_that_has_not_come_yet_goes_where_the_request_is_replayed() {
+    let us = Origin::with("us", |exchange| {
+        exchange.keep = false;
+        exchange.answer("409 Conflict", "Rhumb-Replay: region=eu\r\n", b"not me")
+    });
+    let eu = Origin::named("eu");
+    let proxy = replaying(&us, &eu, "").start();
+    for body in ["late".to_owned(), "l".repeat(200 << 10)] {
+        let (us_before, eu_before) = (us.count(), eu.count());
+        let mut client = proxy.client();
+        let head = Request::post("/", "").with("Content-Length", body.len().to_string()).bytes();
+        client.send(head);
+        until("the replay", || eu.count() == eu_before + 1);
+        assert_eq!(us.count(), us_before + 1);
+        // Longer than what is kept, but nothing of it has gone elsewhere.
+        client.send(&body);
+        let response = client.read("POST");
+        assert_eq!((response.status(), response.region()), (200, "eu"), "{response:#?}");
+        assert_eq!(eu.last().body.unwrap().text(), body);
+    }
+}
+
+#[test]
 fn replays_that_may_not_be_are_refused() {
     let (us, mut eu) = (pointing("us"), pointing("eu"));
     let more = "hints: { force: true }\n\
