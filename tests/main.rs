@@ -26,4 +26,5 @@ mod limits;
 mod malformed;
 mod reload;
 mod routing;
+mod steering;
 mod support;

@@ -36,7 +36,9 @@ impl Answered<'_> {
             self.hand(headers, carrier, Purpose::Affinity, lifetime);
         }
         if let Some(sticky) = self.deployment.writes.sticky {
-            self.remember_write(headers, sticky.as_secs().max(1));
+            // A part of a second counts whole: what a token says is in seconds.
+            let seconds = sticky.as_secs() + u64::from(sticky.subsec_nanos() > 0);
+            self.remember_write(headers, seconds);
         }
     }
 
@@ -126,6 +128,165 @@ fn take_back(headers: &mut HeaderMap, carrier: &TokenCarrier) {
         TokenCarrier::Cookie(name) => cookies::set(headers, name, "", Some(0)),
         TokenCarrier::Header(name) => {
             headers.insert(name, HeaderValue::from_static(""));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::said::name;
+    use super::*;
+    use crate::config::SigningKey;
+    use crate::routing::DeploymentIndex;
+
+    const NOW: u64 = 10_000;
+
+    struct Case {
+        reason: Reason,
+        keeps_token: bool,
+        on_failure: OnFailure,
+        token: Option<(&'static str, u64)>,
+        lifetime: Option<u64>,
+    }
+
+    const SITS: Case = Case {
+        reason: Reason::Affinity,
+        keeps_token: true,
+        on_failure: OnFailure::Temporary,
+        token: Some(("eu", NOW)),
+        lifetime: None,
+    };
+
+    fn keys() -> Keyring {
+        Keyring::new(&[SigningKey { id: "k".into(), secret: [7; 32].as_slice().into() }])
+    }
+
+    fn deployment() -> Deployment {
+        let text = r#"
+            listeners: [{ address: "127.0.0.1:0" }]
+            regions:
+              - { id: eu, latitude: 0, longitude: 0, country: US, endpoints: ["http://1.1.1.1:1"] }
+            deployments: [{ name: api, primary_region: eu }]
+        "#;
+        let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
+        Deployment::clone(&loaded.config.deployments[0])
+    }
+
+    fn give(
+        deployment: &Deployment,
+        said: Option<&Said>,
+        decision: &Decision,
+        (method, status): (&Method, u16),
+        headers: &mut HeaderMap,
+    ) {
+        let (keys, region) = (keys(), "eu");
+        let status = StatusCode::from_u16(status).unwrap();
+        Answered { deployment, keys: &keys, said, decision, region, method, status, now: NOW }
+            .give(headers);
+    }
+
+    fn decision(reason: Reason, keeps_token: bool) -> Decision {
+        Decision {
+            deployment: DeploymentIndex(0),
+            order: arrayvec::ArrayVec::new(),
+            reason,
+            rule: None,
+            ignoring_health: false,
+            keeps_token,
+        }
+    }
+
+    /// Whether `eu`, which answers, becomes the client's region.
+    fn moves(case: &Case) -> bool {
+        let header = HeaderName::from_static("x-stay");
+        let mut deployment = deployment();
+        deployment.affinity.mode = AffinityMode::Token(TokenCarrier::Header(header.clone()));
+        deployment.affinity.on_failure = case.on_failure;
+        deployment.affinity.lifetime = case.lifetime.map(Duration::from_secs);
+        let affinity = case.token.map(|(region, issued)| (name(region).unwrap(), issued));
+        let said = Said { affinity, ..Said::default() };
+        let decision = decision(case.reason, case.keeps_token);
+        let mut headers = HeaderMap::new();
+        give(&deployment, Some(&said), &decision, (&Method::GET, 500), &mut headers);
+        let given = headers
+            .get(header)
+            .map(|token| keys().open(token.as_bytes(), Purpose::Affinity, "api", NOW).unwrap());
+        given.inspect(|token| assert_eq!((token.subject(), token.issued), ("eu", NOW))).is_some()
+    }
+
+    #[test]
+    fn a_client_is_given_a_token_when_it_has_none_or_the_wrong_one() {
+        use OnFailure::{None as Refuse, Sticky, Temporary};
+        let first = Case { keeps_token: false, token: None, ..SITS };
+        assert!(moves(&Case { reason: Reason::RoundRobin, ..first }));
+        for reason in Reason::ALL.into_iter().filter(|reason| !is_at_home(*reason)) {
+            assert!(!moves(&Case { reason, ..first }), "{reason:?}");
+        }
+        assert!(!moves(&SITS));
+        // Decided elsewhere: the region is gone, or is down and the deployment says to move.
+        assert!(moves(&Case { keeps_token: false, token: Some(("us", NOW)), ..SITS }));
+        // Answered elsewhere, because the region failed while it was tried.
+        for (on_failure, expected) in [(Refuse, false), (Temporary, false), (Sticky, true)] {
+            let case = Case { token: Some(("us", NOW)), on_failure, ..SITS };
+            assert_eq!(moves(&case), expected, "{on_failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_after_half_of_its_life() {
+        for (lifetime, age, expected) in [
+            (None, 9_999, false),
+            (Some(100), 49, false),
+            (Some(100), 50, true),
+            (Some(101), 50, false),
+            (Some(101), 51, true),
+        ] {
+            let token = Some(("eu", NOW - age));
+            assert_eq!(moves(&Case { token, lifetime, ..SITS }), expected, "{lifetime:?} {age}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_went_well_is_remembered_for_as_long_as_reads_are_to_follow() {
+        let (carrier, caught_up) = (HeaderName::from_static("x-wrote"), "x-caught-up");
+        let mut deployment = deployment();
+        deployment.writes.sticky = Some(Duration::from_millis(1_500));
+        deployment.writes.carrier = TokenCarrier::Header(carrier.clone());
+        deployment.writes.caught_up_header = Some(HeaderName::from_static(caught_up));
+        let wrote = Said { written: name("eu"), ..Said::default() };
+        let decision = decision(Reason::Write, false);
+        for (method, status, says, said, expected) in [
+            ("POST", 200, None, None, Some("eu")),
+            ("DELETE", 204, None, None, Some("eu")),
+            ("LOCK", 303, None, None, Some("eu")),
+            ("POST", 400, None, None, None),
+            ("POST", 500, None, None, None),
+            ("GET", 200, None, None, None),
+            ("OPTIONS", 200, None, Some(&wrote), None),
+            ("POST", 200, Some("0"), Some(&wrote), Some("eu")),
+            ("POST", 200, Some("1"), None, None),
+            ("POST", 200, Some("TRUE"), Some(&wrote), Some("")),
+            ("GET", 500, Some("1"), Some(&wrote), Some("")),
+            ("GET", 200, Some("yes"), Some(&wrote), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(says) = says {
+                headers.insert(caught_up, says.parse().unwrap());
+            }
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            give(&deployment, said, &decision, (&method, status), &mut headers);
+            let given = headers.get(&carrier).map(|token| match token.is_empty() {
+                true => String::new(),
+                false => {
+                    let token =
+                        keys().open(token.as_bytes(), Purpose::Written, "api", NOW).unwrap();
+                    assert_eq!(token.expires, Some(NOW + 2));
+                    token.subject().to_owned()
+                }
+            });
+            assert_eq!(given.as_deref(), expected, "{method} {status} {says:?}");
         }
     }
 }

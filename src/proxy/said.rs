@@ -32,7 +32,7 @@ pub(super) struct Said {
     /// The region of the affinity token, and when that was made.
     pub(super) affinity: Option<(RegionName, u64)>,
     pub(super) written: Option<RegionName>,
-    class: Option<HeaderValue>,
+    pub(super) class: Option<HeaderValue>,
     /// Whether the decision may be told.
     pub(super) explain: bool,
 }
@@ -154,4 +154,89 @@ impl Hearing<'_> {
 /// A text that may be a region's id.
 pub(super) fn name(text: &str) -> Option<RegionName> {
     RegionName::from(text).ok().filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Priorities;
+
+    fn deployment() -> Deployment {
+        let text = r#"
+            listeners: [{ address: "127.0.0.1:0" }]
+            regions:
+              - { id: eu, latitude: 0, longitude: 0, country: US, endpoints: ["http://1.1.1.1:1"] }
+            deployments: [{ name: api, primary_region: eu }]
+        "#;
+        let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
+        Deployment::clone(&loaded.config.deployments[0])
+    }
+
+    fn listen(deployment: &Deployment, trusted: bool, fields: &[(&'static str, &str)]) -> Said {
+        let fields = fields.iter().map(|(name, value)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        let keys = Keyring::default();
+        let refused = |_: TokenRefusal| {};
+        let hearing = Hearing { deployment, keys: &keys, trusted, now: 0, refused: &refused };
+        hearing.listen(&fields.collect()).map(|said| *said).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_class_counts_from_trusted_peers_or_from_anyone() {
+        let mut deployment = deployment();
+        let batch = [("x-class", "batch")];
+        assert_eq!(listen(&deployment, true, &batch).words().class, None);
+        deployment.priorities = Some(Priorities {
+            header: HeaderName::from_static("x-class"),
+            from_anyone: false,
+            classes: vec![("batch".into(), 50)],
+            default_percent: 100,
+        });
+        assert_eq!(listen(&deployment, true, &batch).words().class, Some(&b"batch"[..]));
+        assert_eq!(listen(&deployment, false, &batch).words().class, None);
+        let twice = [("x-class", "batch"), ("x-class", "batch")];
+        assert_eq!(listen(&deployment, true, &twice).words().class, None);
+        if let Some(priorities) = &mut deployment.priorities {
+            priorities.from_anyone = true;
+        }
+        assert_eq!(listen(&deployment, false, &batch).words().class, Some(&b"batch"[..]));
+    }
+
+    #[test]
+    fn a_hint_is_an_id_or_a_token_by_its_length() {
+        let mut deployment = deployment();
+        deployment.hints.force = true;
+        let force = |value: &str| {
+            let said = listen(&deployment, true, &[("x-rhumb-force-region", value)]);
+            said.words().force.map(|forced| forced.region.to_owned())
+        };
+        assert_eq!(force("eu").as_deref(), Some("eu"));
+        assert_eq!(force(" eu ").as_deref(), Some("eu"));
+        assert_eq!(force(""), None);
+        let longest = "x".repeat(NAME_LENGTH);
+        assert_eq!(force(&longest), Some(longest.clone()));
+        assert_eq!(force(&format!("{longest}x")), None);
+        // No token is as short as a name.
+        let shortest = Keyring::new(&[crate::config::SigningKey {
+            id: "k".into(),
+            secret: [0; 32].as_slice().into(),
+        }])
+        .sign(&crate::tokens::Claim {
+            purpose: Purpose::Force,
+            deployment: "d",
+            subject: "r",
+            issued: 0,
+            expires: None,
+        });
+        assert!(shortest.unwrap().len() > NAME_LENGTH);
+    }
+
+    #[test]
+    fn a_replay_goes_before_a_hint() {
+        let mut said = Said { force: name("eu"), ..Said::default() };
+        assert_eq!(said.words().force, Some(Forced { region: "eu", replay: false }));
+        said.replay = name("us");
+        assert_eq!(said.words().force, Some(Forced { region: "us", replay: true }));
+    }
 }

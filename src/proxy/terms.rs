@@ -169,3 +169,111 @@ fn is_changed(name: &HeaderName) -> bool {
             "connection" | "keep-alive" | "proxy-connection" | "x-request-id" | "rhumb-hops"
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{HeaderMatch, NamedMatch, TextMatch};
+
+    fn trust() -> ClientTrust {
+        let country_headers = vec![HeaderName::from_static("cf-ipcountry")];
+        ClientTrust { trusted_proxies: Vec::new(), country_headers }
+    }
+
+    fn plain() -> Deployment {
+        let text = r#"
+            listeners: [{ address: "127.0.0.1:0" }]
+            regions:
+              - { id: eu, latitude: 0, longitude: 0, country: US, endpoints: ["http://1.1.1.1:1"] }
+            deployments:
+              - { name: api, primary_region: eu, routing_rules: [{ id: r, target_regions: [eu] }] }
+        "#;
+        let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
+        Deployment::clone(&loaded.config.deployments[0])
+    }
+
+    fn reading(names: &[&'static str]) -> Deployment {
+        let mut deployment = plain();
+        let names = names.iter().map(|name| HeaderName::from_static(name));
+        let fields = names.map(|name| HeaderMatch { name, value: TextMatch::Present });
+        deployment.rules[0].header_conditions = fields.collect();
+        deployment
+    }
+
+    fn keep(deployment: &Deployment, headers: &HeaderMap, loses: bool) -> Option<Box<Kept>> {
+        Terms::of(deployment, &trust()).keep(headers, || loses)
+    }
+
+    #[test]
+    fn a_plain_deployment_asks_for_nothing() {
+        let terms = Terms::of(&plain(), &trust());
+        let asks = [terms.listens, terms.gives_tokens, terms.guarded, terms.replays];
+        assert_eq!(asks, [false; 4]);
+        assert!(terms.keep(&HeaderMap::new(), || panic!("nothing is read")).is_none());
+    }
+
+    #[test]
+    fn only_what_is_read_and_will_not_be_sent_on_is_kept() {
+        let headers = HeaderMap::new();
+        for (names, loses, expected) in [
+            (&["x-a"][..], false, false),
+            (&["x-a"], true, true),
+            (&["x-a", "via"], false, true),
+            (&["x-forwarded-for"], false, true),
+            (&["x-request-id"], false, true),
+            (&["cf-ipcountry"], false, true),
+            (&["te"], false, true),
+            (&["cookie"], false, false),
+        ] {
+            let kept = keep(&reading(names), &headers, loses);
+            assert_eq!(kept.is_some(), expected, "{names:?} {loses}");
+        }
+        let mut cookies = plain();
+        let condition = NamedMatch { name: "a".into(), value: TextMatch::Present };
+        cookies.rules[0].cookie_conditions = vec![condition];
+        assert!(keep(&cookies, &headers, false).is_none());
+        cookies.affinity.mode = AffinityMode::Token(TokenCarrier::Cookie("stay".into()));
+        assert!(keep(&cookies, &headers, false).is_some());
+        cookies.rules[0].enabled = false;
+        assert!(keep(&cookies, &headers, false).is_none());
+    }
+
+    #[test]
+    fn what_was_kept_is_as_it_came_whatever_was_done_since() {
+        let field = |name: &'static str, value: &'static str| {
+            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        };
+        let came: HeaderMap =
+            [field("x-a", "1"), field("x-a", "2"), field("x-other", "1")].into_iter().collect();
+        let kept = keep(&reading(&["x-a", "via"]), &came, true).unwrap();
+        let sent: HeaderMap =
+            [field("via", "1.1 rhumb"), field("x-other", "2")].into_iter().collect();
+        let seen = kept.over(&sent);
+        assert_eq!(seen.get_all("x-a").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert!(!seen.contains_key("via"), "it had none");
+        assert_eq!(seen["x-other"], "2");
+    }
+
+    #[test]
+    fn tokens_are_between_the_proxy_and_the_client() {
+        let mut deployment = plain();
+        deployment.affinity.mode = AffinityMode::Token(TokenCarrier::Cookie("stay".into()));
+        deployment.writes.sticky = Some(Duration::from_secs(1));
+        deployment.writes.carrier = TokenCarrier::Header(HeaderName::from_static("x-wrote"));
+        let terms = Terms::of(&deployment, &trust());
+        assert!(terms.listens && terms.gives_tokens);
+        let fields = [("cookie", "stay=1; a=2"), ("x-wrote", "1"), ("x-other", "1")];
+        let fields = fields.map(|(name, value)| {
+            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        });
+        let mut headers: HeaderMap = fields.into_iter().collect();
+        terms.withhold(&mut headers);
+        assert_eq!(headers[COOKIE], "a=2");
+        assert_eq!(headers.len(), 2);
+        headers.insert("x-wrote", http::HeaderValue::from_static("forged"));
+        terms.withdraw(&mut headers);
+        assert!(!headers.contains_key("x-wrote"));
+    }
+}
