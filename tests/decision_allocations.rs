@@ -7,21 +7,13 @@ mod fixture;
 
 use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
 use rhumb::config::{
-    Deployment, HeaderMatch, HostPattern, NamedMatch, Pattern, Rule, Strategy, TextMatch,
-    TimeWindow, WeekdaySet, WhenAllDown,
+    Affinity, AffinityMode, Deployment, HeaderMatch, HostPattern, NamedMatch, Objectives, Pattern,
+    RankingSettings, Rule, Strategy, TextMatch, TimeWindow, WeekdaySet, WhenAllDown,
 };
 use rhumb::routing::{
-    Conditions, DeploymentHealth, Draws, LatencyTable, NoTrace, RegionHealth, choose_endpoint,
-    decide, explain,
+    Conditions, DeploymentHealth, Draws, LatencyTable, Measured, NoTrace, RegionHealth, RegionLoad,
+    RegionNumber, choose_endpoint, decide, explain,
 };
-
-const STRATEGIES: [Strategy; 5] = [
-    Strategy::Failover,
-    Strategy::Geolocation,
-    Strategy::Latency,
-    Strategy::Weighted,
-    Strategy::RoundRobin,
-];
 
 fn large(strategy: Strategy, when_all_down: WhenAllDown) -> Deployment {
     let ids: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
@@ -35,7 +27,12 @@ fn large(strategy: Strategy, when_all_down: WhenAllDown) -> Deployment {
         rule
     });
     let rules = rules.collect();
-    Deployment { rules, when_all_down, ..deployment("api", strategy, regions.collect()) }
+    let objectives = Objectives { latency: 0.6, cost: 0.3, load: 0.1 };
+    let ranking =
+        RankingSettings { latency_tolerance_ms: 20.0, latency_switch_ms: 20.0, objectives };
+    let affinity = Affinity { mode: AffinityMode::Client, ..Affinity::default() };
+    let api = deployment("api", strategy, regions.collect());
+    Deployment { rules, when_all_down, ranking, affinity, ..api }
 }
 
 #[test]
@@ -59,8 +56,16 @@ fn a_decision_allocates_nothing() {
         ));
     });
     assert!(counted.count_total > 0, "the counter counts");
+    let load = [RegionLoad { in_flight: 20, spilling: false }; 100];
+    let measured = [Measured { ms: 12.0, samples: 50, at: Request::default().now }; 100];
+    let busy = Conditions {
+        load: &load,
+        measured: &measured[..50],
+        network: &measured[..20],
+        incumbent: Some(RegionNumber(3)),
+    };
     for when_all_down in [WhenAllDown::LastResort, WhenAllDown::Refuse] {
-        for strategy in STRATEGIES {
+        for strategy in Strategy::ALL {
             let healthy = table(vec![large(strategy, when_all_down)], Some(&latency));
             let down = RegionHealth {
                 state: model::RegionState::Down,
@@ -72,11 +77,12 @@ fn a_decision_allocates_nothing() {
             for (table, request) in
                 [&healthy, &all_down].into_iter().flat_map(|t| requests.iter().map(move |r| (t, r)))
             {
-                let facts = request.facts();
+                let (facts, bare) = (request.facts(), &Conditions::NONE);
                 let counted = allocation_counter::measure(|| {
                     for n in 0..20 {
                         let draws = Draws { entropy: n, turn: n };
-                        let outcome = decide(table, &facts, &Conditions::NONE, draws, &mut NoTrace);
+                        let conditions = if n % 2 == 0 { bare } else { &busy };
+                        let outcome = decide(table, &facts, conditions, draws, &mut NoTrace);
                         if let Ok(decision) = std::hint::black_box(outcome) {
                             let plan = table.plan.deployment(decision.deployment);
                             let region = plan.and_then(|plan| plan.region(decision.order[0]));

@@ -362,7 +362,8 @@ fn without_limits_nothing_is_too_old() {
 #[test]
 fn within_the_tolerance_of_the_fastest_the_less_busy_comes_first() {
     // Round trips, in flight of 10, tolerance: the order.
-    let cases: &[([u32; 3], [u32; 3], f64, [&str; 3])] = &[
+    type Case = ([u32; 3], [u32; 3], f64, [&'static str; 3]);
+    let cases: &[Case] = &[
         ([20, 25, 30], [9, 5, 1], 0.0, ["us", "eu", "ap"]),
         ([20, 25, 30], [9, 5, 1], 4.9, ["us", "eu", "ap"]),
         ([20, 25, 30], [9, 5, 1], 5.0, ["eu", "us", "ap"]),
@@ -955,8 +956,7 @@ proptest! {
             health[region].share = share;
             let table = World::three(By::Failover).health(&health).table();
             for (tenant, was_taken) in tenants.iter().zip(&mut before) {
-                let mut request = Request::default();
-                request.tenant = Some(tenant.clone());
+                let request = Request { tenant: Some(tenant.clone()), ..Request::default() };
                 let decision =
                     decide(&table, &request.facts(), &Conditions::NONE, Draws::default(), &mut NoTrace);
                 let taken = decision.unwrap().order.contains(&RegionPosition(region as u8));
