@@ -9,6 +9,7 @@ use rhumb::{config, model, routing};
 
 #[path = "../src/routing/tests/fixture.rs"]
 mod fixture;
+mod rulebooks;
 
 use fixture::{at, continent_of, country, deployment, header, region_settings, rule};
 use rhumb::config::{Config, Deployment, HostPattern, Strategy};
@@ -46,6 +47,10 @@ fn compile(c: &mut Criterion) {
     group.sample_size(20);
     let configs = [
         ("1 deployment, 100 regions, 10000 rules", one_large()),
+        (
+            "1 deployment, 100 regions, 10000 mixed rules, 100000 CIDRs",
+            fixture::config(vec![rulebooks::mixed(10_000, 100_000)]),
+        ),
         ("1000 deployments, 3 regions", many_small()),
     ];
     for (name, config) in &configs {

@@ -4,17 +4,21 @@
 #![allow(clippy::expect_used, reason = "a bench of a wrong fixture may stop")]
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rhumb::{config, model, routing};
 
 #[path = "../src/routing/tests/fixture.rs"]
 mod fixture;
+mod rulebooks;
 
 use fixture::{Request, at, country, deployment, header, region_settings, rule, table};
-use rhumb::config::{Deployment, Strategy};
+use rhumb::config::{AffinityMode, Deployment, Objectives, RankingSettings, Strategy};
 use rhumb::routing::{
-    Conditions, Draws, LatencyTable, NoTrace, Table, choose_endpoint, decide, explain,
+    Conditions, Draws, EndpointIds, LatencyTable, Measured, NoTrace, Plan, RegionLoad,
+    RegionNumber, Sources, Table, choose_endpoint, decide, explain,
 };
 
 const STRATEGIES: [Strategy; 5] = [
@@ -131,6 +135,97 @@ fn decisions(c: &mut Criterion) {
     bench("decide/100 regions, 10000 rules/a rule holds", &biased, &by_rule);
 }
 
+/// Rules of all kinds; what they cost for a request that none holds for, and for one that the last
+/// one holds for.
+fn rules(c: &mut Criterion) {
+    let requests = [
+        ("none holds", rulebooks::visitor(request())),
+        ("one holds", rulebooks::member(request())),
+    ];
+    for (count, networks) in [(10, 0), (1_000, 0), (10_000, 0), (10_000, 100_000)] {
+        let table = table(vec![rulebooks::mixed(count, networks)], None);
+        for (what, request) in &requests {
+            let facts = request.facts();
+            let mut turn = 0;
+            let name = format!("rules/{count} mixed, {networks} CIDRs, 100 regions/{what}");
+            c.bench_function(&name, |b| {
+                b.iter(|| {
+                    turn += 1;
+                    let draws = Draws { entropy: turn, turn };
+                    let (table, facts) = (black_box(&table), black_box(&facts));
+                    black_box(decide(table, facts, &Conditions::NONE, draws, &mut NoTrace))
+                });
+            });
+        }
+    }
+}
+
+/// Strategies that look at more than the client, with all there is to know of 100 regions.
+fn steering(c: &mut Criterion) {
+    let request = request();
+    let facts = request.facts();
+    let load: Vec<RegionLoad> =
+        (0..100).map(|n| RegionLoad { in_flight: n * 37 % 100, spilling: false }).collect();
+    let measured: Vec<Measured> = (0..100u8)
+        .map(|n| Measured { ms: f32::from(n % 60) + 5.0, samples: 50, at: facts.now - 4 })
+        .collect();
+    let busy = Conditions { load: &load, ..Conditions::NONE };
+    let known = Conditions {
+        measured: &measured,
+        network: &measured[..50],
+        incumbent: Some(RegionNumber(40)),
+        ..busy
+    };
+    let mut bench = |name: &str, api: Deployment, conditions: &Conditions<'_>| {
+        let mut config = fixture::config(vec![api]);
+        config.latency.measured.by_client_network = true;
+        let sources = Sources::none(fixture::continent_of);
+        let plan = Plan::compile(&config, sources, &mut EndpointIds::default());
+        let table = Table::healthy(1, Arc::new(plan));
+        let mut turn = 0;
+        c.bench_function(&format!("decide/100 regions/{name}"), |b| {
+            b.iter(|| {
+                turn += 1;
+                let draws = Draws { entropy: turn, turn };
+                black_box(decide(black_box(&table), &facts, conditions, draws, &mut NoTrace))
+            });
+        });
+    };
+    let objectives = Objectives { latency: 0.6, cost: 0.3, load: 0.1 };
+    let api = |strategy| {
+        let api = hundred(strategy);
+        let ranking = RankingSettings { objectives, ..api.ranking.clone() };
+        Deployment { ranking, ..api }
+    };
+    for strategy in [Strategy::Capacity, Strategy::Cost, Strategy::Health, Strategy::Score] {
+        bench(&format!("{} by distance", strategy.as_str()), api(strategy), &busy);
+    }
+    bench("cost by measurement", api(Strategy::Cost), &known);
+    bench("score by measurement", api(Strategy::Score), &known);
+    bench("latency by measurement", api(Strategy::Latency), &known);
+    let mut steady = api(Strategy::Latency);
+    steady.ranking.latency_tolerance_ms = 10.0;
+    steady.ranking.latency_switch_ms = 20.0;
+    bench("latency by distance, tolerance", steady.clone(), &busy);
+    bench("latency by measurement, tolerance and switch", steady, &known);
+    let mut at_home = api(Strategy::Failover);
+    at_home.affinity.mode = AffinityMode::Client;
+    bench("failover with affinity by client", at_home, &busy);
+}
+
+/// A hundred regions over the world, of different costs and capacities.
+fn hundred(strategy: Strategy) -> Deployment {
+    let regions = (0..100u32).map(|n| {
+        let place = at(f64::from(n * 37 % 120) - 60.0, f64::from(n * 71 % 360) - 180.0);
+        let mut settings = region_settings(&format!("region-{n}"), place, 0, 1 + n % 7);
+        let region = Arc::make_mut(&mut settings.region);
+        region.cost_multiplier = 1.0 + f64::from(n % 5) / 4.0;
+        region.max_in_flight = NonZeroU32::new(200 + n % 3 * 100);
+        settings
+    });
+    deployment("api", strategy, regions.collect())
+}
+
 fn around_it(c: &mut Criterion) {
     let table = small(Strategy::Geolocation);
     let request = request();
@@ -152,5 +247,5 @@ fn around_it(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, decisions, around_it);
+criterion_group!(benches, decisions, rules, steering, around_it);
 criterion_main!(benches);

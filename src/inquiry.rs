@@ -2,7 +2,8 @@
 //! take, and the way from it to an explanation.
 //!
 //! It passes the same screen, the same identification and the same decision as live traffic; only
-//! forwarding is missing.
+//! forwarding is missing. Beside its headers, which are believed as far as live traffic would believe
+//! them, it may say outright whose it is and where it should go.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,11 +12,12 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 use serde::Deserialize;
 
 use crate::geo;
-use crate::proxy::{ErrorReason, Present, screen};
-use crate::routing::{Conditions, Draws, Explanation, Facts, Words, explain};
+use crate::proxy::{Asked, ErrorReason, Given, Identity, Present, screen};
+use crate::routing::{self, Conditions, Draws, Explanation, explain};
 use crate::snapshot::Snapshot;
 
-/// A described request, as JSON: `{"method","host","path","headers":{},"peer","entropy","turn"}`.
+/// A described request, as JSON: `{"method","host","path","headers":{},"peer","entropy","turn",
+/// "now","tenant","prefer","force","affinity","written"}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inquiry {
@@ -34,6 +36,18 @@ pub struct Inquiry {
     pub entropy: Option<u64>,
     /// Turn of the round robin; 0 unless given.
     pub turn: Option<u64>,
+    /// The moment, in Unix seconds; now unless given.
+    pub now: Option<u64>,
+    /// Whose customer it is, whatever the request itself says.
+    pub tenant: Option<String>,
+    /// The region that it should rather go to, as a hint that is believed.
+    pub prefer: Option<String>,
+    /// The only region that will do, as a hint that is believed.
+    pub force: Option<String>,
+    /// The region of a valid affinity token.
+    pub affinity: Option<String>,
+    /// The region of the client's last write, as a valid token names it.
+    pub written: Option<String>,
 }
 
 /// One line of a header, or several.
@@ -81,22 +95,29 @@ impl Inquiry {
         let client = geo::client(peer, &parts.headers, trust);
         let trusted = trust.trusts(peer);
         let location = geo::locate(&snapshot.geo, &client, trusted, &parts.headers, trust);
-        let facts = Facts {
-            method: &parts.method,
-            host: &host,
-            path: screen::path(&parts.uri),
-            headers: &parts.headers,
-            query: parts.uri.query().unwrap_or_default(),
-            client,
-            location,
-            geoip_built: None,
-            tenant: None,
-            now: 0,
-            words: Words::default(),
-        };
+        let asked = Asked::of(&parts, &host);
+        let now = self.now.unwrap_or_else(Identity::now);
+        let mut who = Identity::new(client, location, None, now);
+        let plan = &snapshot.table.plan;
+        let index = routing::deployment(&snapshot.table, asked.host, asked.path);
+        if let Some(deployment) = index.and_then(|index| plan.deployment(index)) {
+            who.listen(snapshot, deployment, &asked, trusted);
+        }
+        who.believe(&self.given());
+        let facts = who.facts(&asked);
         let entropy = self.entropy.unwrap_or(0);
         let draws = Draws { entropy, turn: self.turn.unwrap_or(0) };
         Ok(explain(&snapshot.table, &facts, &Conditions::NONE, draws))
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given {
+            tenant: self.tenant.as_deref(),
+            force: self.force.as_deref(),
+            prefer: self.prefer.as_deref(),
+            affinity: self.affinity.as_deref(),
+            written: self.written.as_deref(),
+        }
     }
 
     fn parts(&self) -> Result<Parts, InquiryError> {

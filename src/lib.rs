@@ -16,8 +16,10 @@
 //! | [`model`] | words: ids, places, states, limits |
 //! | [`config`] | from a YAML file to a configuration that can be trusted |
 //! | [`geo`] | where a client is |
+//! | [`tokens`] | what is signed, and by whom |
 //! | [`routing`] | which region answers, pure |
 //! | [`health`] | is an endpoint healthy |
+//! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
 //! | [`upstream`] | connections to endpoints |
 //! | [`snapshot`] | what workers read |
@@ -37,10 +39,12 @@ pub mod failover;
 pub mod geo;
 pub mod health;
 pub mod inquiry;
+pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod proxy;
 pub mod routing;
 pub mod server;
 pub mod snapshot;
+pub mod tokens;
 pub mod upstream;

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::config::ClientTrust;
+use crate::config::{ClientTrust, Hops};
 use crate::geo::Databases;
 use crate::routing::Table;
+use crate::tokens::Keys;
 
 /// Everything a decision depends on, apart from the request.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Snapshot {
     pub geo: Arc<Databases>,
     /// Whose headers are believed.
     pub trust: Arc<ClientTrust>,
+    /// What signs and verifies tokens.
+    pub keys: Arc<Keys>,
+    /// How this Rhumb is told apart in a chain of them.
+    pub hops: Hops,
 }
 
 /// The place where the current snapshot is.

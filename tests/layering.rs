@@ -11,14 +11,28 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics", &["model"]),
     ("geo", &["model", "config"]),
     ("routing", &["model", "config"]),
+    ("tokens", &["model", "config"]),
     ("health", &["model", "config", "metrics"]),
+    ("measure", &["model", "config", "metrics", "routing"]),
     ("upstream", &["model", "config", "metrics"]),
-    ("snapshot", &["model", "config", "geo", "routing"]),
-    ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot"]),
-    ("proxy", &["model", "config", "routing", "upstream", "geo", "metrics", "snapshot"]),
-    ("inquiry", &["model", "config", "proxy", "routing", "geo", "snapshot"]),
-    ("server", &["model", "config", "proxy", "metrics", "snapshot"]),
-    ("admin", &["model", "config", "routing", "failover", "metrics", "snapshot", "inquiry"]),
+    ("snapshot", &["model", "config", "geo", "routing", "tokens"]),
+    ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot", "tokens"]),
+    (
+        "proxy",
+        &[
+            "model", "config", "routing", "upstream", "geo", "metrics", "measure", "snapshot",
+            "tokens",
+        ],
+    ),
+    ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
+    ("server", &["model", "config", "proxy", "metrics", "measure", "snapshot"]),
+    (
+        "admin",
+        &[
+            "model", "config", "routing", "failover", "geo", "metrics", "measure", "snapshot",
+            "inquiry",
+        ],
+    ),
 ];
 const SEE_EVERYTHING: &[&str] = &["app", "cli", "lib", "main", "demo", "origin"];
 

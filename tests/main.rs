@@ -14,6 +14,7 @@
 
 mod admin;
 mod bodies;
+mod capacity;
 mod cli;
 mod demo;
 mod drain;
@@ -25,4 +26,5 @@ mod limits;
 mod malformed;
 mod reload;
 mod routing;
+mod steering;
 mod support;

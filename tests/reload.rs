@@ -381,3 +381,35 @@ fn a_changed_latency_table_takes_effect_and_a_bad_one_does_not() {
     proxy.replace_config(&yaml);
     until_answered_by(&proxy, "us");
 }
+
+#[test]
+fn tenants_move_with_their_file_and_a_refused_one_moves_nobody() {
+    let world = World::new();
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let tenants = dir.path().join("tenants.csv");
+    std::fs::write(&tenants, "tenant,region\nacme,eu\n").unwrap();
+    let setup = world
+        .setup()
+        .top("tenants: { file: tenants.csv }")
+        .deployment("routing_strategy: failover\ntenant: { header: x-tenant-id }");
+    std::fs::write(dir.path().join("rhumb.yaml"), setup.yaml()).unwrap();
+    let proxy = Proxy::start_in(dir);
+    let home = |tenant: &str| {
+        proxy.ask(&Request::get("/").with("X-Tenant-Id", tenant)).region().to_owned()
+    };
+    assert_eq!([home("acme"), home("other")], ["eu", "us"]);
+    assert_eq!(proxy.metric("rhumb_tenants", &[]), 1.0);
+    assert!(proxy.metrics().contains("rhumb_tenants_age_seconds "));
+
+    replace(&tenants, b"tenant,region\nacme,nowhere\n");
+    until("the refusal", || proxy.reloads("tenants", "failure") > 0.0);
+    assert!(!reload_is_successful(&proxy));
+    assert_eq!([home("acme"), home("other")], ["eu", "us"]);
+
+    replace(&tenants, b"tenant,region\nother,eu\nthird,us\n");
+    until("the reload", || proxy.reloads("tenants", "success") > 0.0);
+    until("the move", || home("other") == "eu");
+    assert_eq!(home("acme"), "us");
+    assert!(reload_is_successful(&proxy));
+    assert_eq!(proxy.metric("rhumb_tenants", &[]), 2.0);
+}

@@ -1,9 +1,13 @@
 //! `/metrics`: what was counted, and how things are now.
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 
 use super::answer::{Answer, problem, typed};
+use super::freshness;
 use super::source::Admin;
+use crate::measure::Observed;
 use crate::metrics::{Page, names};
 use crate::model::{RegionState, SignalKind};
 use crate::routing::{DeploymentPlan, Reason, RegionHealth, RegionPlan};
@@ -17,7 +21,8 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     page.sample(names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
     page.sample(names::START_TIME, &[], admin.started_unix_seconds);
     page.sample(names::CONFIG_GENERATION, &[], snapshot.table.generation as f64);
-    geoip(&mut page, &snapshot);
+    freshness::write(&mut page, &snapshot, SystemTime::now());
+    regions(&mut page, &snapshot, admin);
     health(&mut page, &snapshot);
     let reasons = Reason::ALL.map(Reason::as_str);
     page.registry(&admin.registry, &reasons, &SignalKind::ALL.map(SignalKind::as_str));
@@ -30,13 +35,26 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     }
 }
 
-fn geoip(page: &mut Page, snapshot: &Snapshot) {
-    for info in snapshot.geo.info() {
-        let built = info.built.duration_since(std::time::UNIX_EPOCH);
-        let name = format!("{}:{}", info.kind, info.database_type);
-        let seconds = built.map_or(0.0, |built| built.as_secs_f64());
-        page.sample(names::GEOIP_BUILD_TIMESTAMP, &[&name], seconds);
+fn regions(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
+    for region in Observed::report(&admin.registry, &snapshot.table.plan) {
+        let labels = [region.id.as_str()];
+        page.sample(names::REGION_IN_FLIGHT, &labels, f64::from(region.load.in_flight));
+        if let Some(limit) = region.limit {
+            let spilling = f64::from(u8::from(region.load.spilling));
+            page.sample(names::REGION_CAPACITY, &labels, f64::from(limit.get()));
+            page.sample(names::REGION_SPILLING, &labels, spilling);
+        }
+        let connect = (region.connect, names::MEASURED_CONNECT, names::MEASURED_CONNECT_AGE);
+        let first_byte =
+            (region.first_byte, names::MEASURED_FIRST_BYTE, names::MEASURED_FIRST_BYTE_AGE);
+        for (timing, average, age) in [connect, first_byte] {
+            if let Some(timing) = timing {
+                page.sample(average, &labels, timing.seconds);
+                page.sample(age, &labels, timing.age_seconds);
+            }
+        }
     }
+    page.sample(names::MEASURED_NETWORKS, &[], admin.networks.len() as f64);
 }
 
 fn health(page: &mut Page, snapshot: &Snapshot) {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod freshness;
 mod metrics_page;
 mod readiness;
 mod serve;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::readiness::Readiness;
 use crate::failover::Handle;
+use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::snapshot::Live;
 
@@ -16,6 +17,8 @@ pub struct Admin {
     pub live: Arc<Live>,
     /// Everything that is counted.
     pub registry: Arc<Registry>,
+    /// Times of client networks.
+    pub networks: Arc<Networks>,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
     /// When the process started, in Unix time.

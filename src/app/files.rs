@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
-use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded};
+use super::retired::Retired;
+use super::tenants;
+use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded, Severity};
 use crate::failover::Command;
-use crate::geo::{self, Databases, GeoError};
+use crate::geo::{self, Age, Databases, GeoError};
 use crate::model::{Continent, Country, limits};
-use crate::routing::{LatencyError, LatencyTable, Tables};
+use crate::routing::{LatencyError, LatencyTable, Tables, TenantError};
+use crate::snapshot::Live;
+use crate::tokens::{Keys, KeysError};
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -53,13 +57,45 @@ pub enum LoadError {
         /// All of them.
         errors: Vec<LatencyError>,
     },
+    /// The file of tenants cannot be read.
+    #[error("cannot read the file of tenants {}", .path.display())]
+    TenantsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of tenants is larger than allowed.
+    #[error("the file of tenants {} has more than {} bytes", .path.display(), limits::TENANTS_BYTES)]
+    TenantsTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of tenants has errors.
+    #[error("{}", tenants_report(.path, .errors))]
+    Tenants {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        errors: Vec<TenantError>,
+    },
+    /// A key set cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
+    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
+}
+
+fn tenants_report(path: &Path, errors: &[TenantError]) -> String {
+    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
+}
+
+fn line_report<'a>(path: &Path, errors: impl Iterator<Item = (usize, &'a str)>) -> String {
     let lines = errors
-        .iter()
         .take(limits::CONFIG_ERRORS)
-        .map(|error| format!("error: {}\n  --> {}:{}", error.message, path.display(), error.line));
+        .map(|(line, message)| format!("error: {message}\n  --> {}:{line}", path.display()));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -72,6 +108,10 @@ impl LoadError {
             Self::LatencyUnreadable { .. }
             | Self::LatencyTooLarge { .. }
             | Self::Latency { .. } => "latency",
+            Self::TenantsUnreadable { .. }
+            | Self::TenantsTooLarge { .. }
+            | Self::Tenants { .. } => "tenants",
+            Self::Keys(_) => "keys",
         }
     }
 
@@ -99,6 +139,8 @@ pub struct Bundle {
     pub tables: Tables,
     /// The databases.
     pub geo: Arc<Databases>,
+    /// The keys.
+    pub keys: Arc<Keys>,
     /// What is probably not meant.
     pub warnings: Vec<ConfigError>,
 }
@@ -118,19 +160,22 @@ impl Bundle {
         watch.set_paths([path.to_owned()]);
         let Loaded { config, warnings, .. } = load_config(path)?;
         watch.set_paths(paths(&config, path));
-        let geo = Arc::new(Databases::open(&config.geoip)?);
-        let tables = Tables { latency: load_latency(&config)?, tenants: None };
-        Ok(Self { config: Arc::new(config), tables, geo, warnings })
+        let geo = open_geoip(&config)?;
+        let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
+        let keys = Arc::new(load_keys(&config)?);
+        Ok(Self { config: Arc::new(config), tables, geo, keys, warnings })
     }
 }
 
 /// Every file that a configuration consists of.
 fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
-    let Config { geoip, latency, .. } = config;
+    let Config { geoip, latency, tenants, .. } = config;
     let mut paths = vec![path.to_owned()];
     paths.extend(geoip.databases.iter().cloned());
     paths.extend(geoip.asn_database.clone());
     paths.extend(latency.table.clone());
+    paths.extend(tenants.as_ref().map(|tenants| tenants.file.clone()));
+    paths.extend(Keys::paths(config).map(Path::to_owned));
     paths
 }
 
@@ -141,6 +186,27 @@ pub fn continent_of(country: Country) -> Option<Continent> {
 
 fn load_config(path: &Path) -> Result<Loaded, LoadError> {
     config::load(path, &config::environment).map_err(LoadError::Config)
+}
+
+/// The databases, less those that are too old by now.
+fn open_geoip(config: &Config) -> Result<Arc<Databases>, LoadError> {
+    let databases = Databases::open(&config.geoip)?;
+    Ok(Arc::new(match databases.at(SystemTime::now()) {
+        Some(aged) => warned(aged),
+        None => databases,
+    }))
+}
+
+/// Says which databases are not asked.
+fn warned(databases: Databases) -> Databases {
+    for (info, age) in databases.info().zip(databases.ages(SystemTime::now())) {
+        let file = info.origin.display();
+        match age {
+            Age::Expired => tracing::warn!(%file, "GeoIP database is too old; it is not asked"),
+            Age::Fresh | Age::Stale => tracing::info!(%file, "GeoIP database is asked"),
+        }
+    }
+    databases
 }
 
 fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError> {
@@ -157,6 +223,16 @@ fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError>
     }
 }
 
+fn load_keys(config: &Config) -> Result<Keys, KeysError> {
+    Keys::load(config, |path| {
+        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
+            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        }
+        std::fs::read(path)
+    })
+}
+
 /// The thread that watches files.
 #[derive(Debug)]
 pub(super) struct FileThread {
@@ -171,8 +247,10 @@ impl FileThread {
         mut watch: FileWatch,
         bundle: Bundle,
         commands: mpsc::Sender<Command>,
+        live: Arc<Live>,
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
+        let mut retired = Retired::new(live);
         let mut reader =
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
@@ -188,6 +266,8 @@ impl FileThread {
                         reader.pending.extend(changed);
                         reader.reload(&mut watch);
                     }
+                    reader.age(SystemTime::now());
+                    retired.sweep();
                 }
             })?;
         Ok(Self { requests, thread })
@@ -228,6 +308,14 @@ impl Reader {
         }
     }
 
+    /// Passes databases over that have become too old since they were read.
+    fn age(&mut self, now: SystemTime) {
+        let Some(aged) = self.bundle.geo.at(now) else { return };
+        self.bundle.geo = Arc::new(warned(aged));
+        // The controller is gone only when the process ends, or has said so loudly.
+        let _ = self.commands.blocking_send(Command::Age(Arc::clone(&self.bundle.geo)));
+    }
+
     fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
         let Loaded { config, warnings, .. } = load_config(&self.path)?;
         watch.set_paths(paths(&config, &self.path));
@@ -241,7 +329,7 @@ impl Reader {
         let geo_stale = config.geoip != old.geoip
             || config.geoip.databases.iter().chain(&config.geoip.asn_database).any(touched);
         let geo = match geo_stale {
-            true => Some(Arc::new(Databases::open(&config.geoip)?)),
+            true => Some(open_geoip(&config)?),
             false => None,
         };
         let latency_stale = config.latency != old.latency
@@ -253,43 +341,91 @@ impl Reader {
             true => load_latency(&config)?,
             false => self.bundle.tables.latency.clone(),
         };
-        let tables = Tables { latency, tenants: self.bundle.tables.tenants.clone() };
+        let file = |config: &Config| config.tenants.as_ref().map(|it| it.file.clone());
+        let tenants_stale = file(&config) != file(old)
+            || config.regions != old.regions
+            || file(&config).iter().any(touched);
+        let tenants = match tenants_stale {
+            true => tenants::load(&config)?,
+            false => self.bundle.tables.tenants.clone(),
+        };
+        let tables = Tables { latency, tenants };
+        let keys_stale = config.signing != old.signing
+            || !Keys::paths(&config).eq(Keys::paths(old))
+            || Keys::paths(&config).any(|path| self.pending.contains(path));
+        let keys = match keys_stale {
+            true => Arc::new(load_keys(&config)?),
+            false => Arc::clone(&self.bundle.keys),
+        };
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
             tables: tables.clone(),
             geo: geo.clone().unwrap_or_else(|| Arc::clone(&self.bundle.geo)),
+            keys: Arc::clone(&keys),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo })
+        Ok(Command::Adopt { config, tables, geo, keys })
     }
 }
 
 /// Everything that is wrong with the files that a valid configuration names, for `rhumb check`.
 pub fn inspect(config: &Config) -> Vec<ConfigError> {
     let mut problems = Vec::new();
-    if let Err(error) = Databases::open(&config.geoip) {
-        let error = LoadError::Geoip(error);
-        let file = config.geoip.databases.first().or(config.geoip.asn_database.as_ref());
-        problems.push(ConfigError::of_file(
-            file.map_or(Path::new(""), PathBuf::as_path),
-            error.report(),
-        ));
-    }
-    match load_latency(config) {
-        Ok(_) => {}
-        Err(LoadError::Latency { path, errors }) => {
-            problems.extend(errors.into_iter().map(|error| {
-                let mut problem = ConfigError::of_file(&path, error.message);
-                problem.line = u32::try_from(error.line).unwrap_or(u32::MAX);
-                problem.column = 1;
-                problem
-            }));
-        }
+    match Databases::open(&config.geoip) {
+        Ok(databases) => problems.extend(too_old(&databases)),
         Err(error) => {
-            let file = config.latency.table.as_deref().unwrap_or(Path::new(""));
-            problems.push(ConfigError::of_file(file, error.report()));
+            let file = config.geoip.databases.first().or(config.geoip.asn_database.as_ref());
+            let file = file.map_or(Path::new(""), PathBuf::as_path);
+            problems.push(ConfigError::of_file(file, LoadError::Geoip(error).report()));
         }
+    }
+    if let Err(error) = load_latency(config) {
+        let file = config.latency.table.as_deref();
+        problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
+    }
+    if let Err(error) = tenants::load(config) {
+        let file = config.tenants.as_ref().map(|tenants| tenants.file.as_path());
+        problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
+    }
+    if let Err(error) = load_keys(config) {
+        let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;
+        let path = path.clone();
+        problems.push(ConfigError::of_file(&path, LoadError::Keys(error).report()));
     }
     problems
+}
+
+/// Warnings of databases that would not be asked.
+fn too_old(databases: &Databases) -> Vec<ConfigError> {
+    let now = SystemTime::now();
+    let Some(aged) = databases.at(now) else { return Vec::new() };
+    let expired = aged.info().zip(aged.ages(now)).filter(|(_, age)| *age == Age::Expired);
+    let warning = |file: &Path| {
+        let message = "it was built longer ago than `geoip` allows, and would not be asked";
+        let mut problem = ConfigError::of_file(file, message);
+        problem.severity = Severity::Warning;
+        problem
+    };
+    expired.map(|(info, _)| warning(info.origin)).collect()
+}
+
+/// An error of a file, or all errors of its lines.
+fn problems_of(error: LoadError, file: &Path) -> Vec<ConfigError> {
+    let lines: Vec<_> = match error {
+        LoadError::Latency { errors, .. } => {
+            errors.into_iter().map(|error| (error.line, error.message)).collect()
+        }
+        LoadError::Tenants { errors, .. } => {
+            errors.into_iter().map(|error| (error.line, error.message)).collect()
+        }
+        error => return vec![ConfigError::of_file(file, error.report())],
+    };
+    let problem = |(line, message)| {
+        let mut problem = ConfigError::of_file(file, message);
+        problem.line = u32::try_from(line).unwrap_or(u32::MAX);
+        problem.column = 1;
+        problem
+    };
+    lines.into_iter().map(problem).collect()
 }

@@ -9,6 +9,8 @@
 
 mod control;
 mod files;
+mod retired;
+mod tenants;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,6 +21,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::admin::Readiness;
 use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
+use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
@@ -94,11 +97,15 @@ impl App {
             table: Arc::clone(policy.table()),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(config.client.clone()),
+            keys: Arc::clone(&bundle.keys),
+            hops: config.hops.clone(),
         }));
         let registry = Arc::new(Registry::default());
+        let networks = Arc::new(Networks::default());
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
+            keys: Arc::clone(&bundle.keys),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,
@@ -108,6 +115,7 @@ impl App {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
+            networks: Arc::clone(&networks),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
@@ -119,6 +127,7 @@ impl App {
             listeners,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
+            networks,
             signals: handle.signals.clone(),
         })?;
         if !workers.ready().await {
@@ -126,7 +135,8 @@ impl App {
         }
         readiness.set(true);
         let warnings = bundle.warnings.clone();
-        let files = files::FileThread::start(path, watch, bundle, handle.commands.clone())
+        let commands = handle.commands.clone();
+        let files = files::FileThread::start(path, watch, bundle, commands, Arc::clone(&live))
             .map_err(AppError::Files)?;
         Ok(Self {
             workers,

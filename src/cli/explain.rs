@@ -42,6 +42,24 @@ pub struct ExplainArgs {
     /// Turn of the round robin
     #[arg(long, default_value_t = 0)]
     pub turn: u64,
+    /// The moment, in Unix seconds [default: now]
+    #[arg(long, value_name = "SECONDS")]
+    pub now: Option<u64>,
+    /// Whose customer the request is, whatever it says itself
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// The region that it should rather go to, as a hint that is believed
+    #[arg(long, value_name = "REGION")]
+    pub prefer: Option<String>,
+    /// The only region that will do, as a hint that is believed
+    #[arg(long, value_name = "REGION")]
+    pub force: Option<String>,
+    /// The region of a valid affinity token
+    #[arg(long, value_name = "REGION")]
+    pub affinity: Option<String>,
+    /// The region of the client's last write
+    #[arg(long, value_name = "REGION")]
+    pub written: Option<String>,
     /// Explain every line of a JSON Lines file (`-`: standard input), one decision a line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "headers"])]
     pub batch: Option<PathBuf>,
@@ -89,6 +107,8 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
         geo: bundle.geo,
         trust: Arc::new(bundle.config.client.clone()),
+        keys: bundle.keys,
+        hops: bundle.config.hops.clone(),
     })
 }
 
@@ -106,6 +126,12 @@ fn single(snapshot: &Snapshot, args: &ExplainArgs) -> io::Result<bool> {
         peer: Some(args.peer),
         entropy: Some(args.entropy),
         turn: Some(args.turn),
+        now: args.now,
+        tenant: args.tenant.clone(),
+        prefer: args.prefer.clone(),
+        force: args.force.clone(),
+        affinity: args.affinity.clone(),
+        written: args.written.clone(),
     };
     match inquiry.explain(snapshot) {
         Ok(explanation) if args.json => {

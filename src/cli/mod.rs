@@ -11,6 +11,7 @@ pub mod origin;
 pub mod probe;
 pub mod run;
 pub mod schema;
+pub mod token;
 
 use std::process::ExitCode;
 
@@ -51,13 +52,15 @@ pub enum Command {
     /// Print the JSON Schema of the configuration file
     Schema(schema::SchemaArgs),
     /// Say where a request would go, and why
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     /// Ask the GeoIP databases
     Geoip(geoip::GeoipArgs),
     /// Show routing and failover on this machine, with real client addresses
     Demo(demo::DemoArgs),
     /// Start a small regional API to route to
     Origin(origin::OriginArgs),
+    /// Sign tokens for requests that may say where they go, or ask why
+    Token(token::TokenArgs),
     /// Ask a URL once, for health checks of containers
     Probe(probe::ProbeArgs),
 }
@@ -73,6 +76,7 @@ impl Command {
             Self::Geoip(args) => geoip::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Origin(args) => origin::run(args),
+            Self::Token(args) => token::run(args),
             Self::Probe(args) => probe::run(args),
         }
     }

@@ -57,7 +57,7 @@ pub fn run(args: &ProbeArgs) -> ExitCode {
     let result = runtime.block_on(probe::http(&args.target.endpoint, &check, timeout));
     if args.json {
         let line = match &result {
-            Ok(took) => serde_json::json!({ "ok": true, "ms": took.as_secs_f64() * 1e3 }),
+            Ok(passed) => serde_json::json!({ "ok": true, "ms": passed.took.as_secs_f64() * 1e3 }),
             Err(failure) => serde_json::json!({ "ok": false, "error": failure.to_string() }),
         };
         println!("{line}");

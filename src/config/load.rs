@@ -14,6 +14,7 @@ use super::error::{ConfigError, ConfigErrors, Severity, SourceLine};
 use super::field::Field;
 use super::raw;
 use super::report::{Problem, Report};
+use super::secrets::{self, Hiding};
 use super::settings::Config;
 use super::validate::{Valid, validate};
 use crate::model::limits::CONFIG_BYTES;
@@ -96,6 +97,7 @@ fn read_text(
         found.add(Severity::Error, at, String::new(), message, help);
     }
     let root = root?;
+    found.secrets = secrets::places(&root);
 
     let positions = |id| document::locate(&root, id).1;
     let report = Report::new(&positions);
@@ -126,7 +128,11 @@ fn line_count(text: &str) -> u32 {
 
 /// Problems with their positions, not yet with the lines they are on.
 #[derive(Default)]
-struct Found(Vec<(ConfigError, u32)>);
+struct Found {
+    errors: Vec<(ConfigError, u32)>,
+    /// Where secrets are written.
+    secrets: Vec<(u32, u32)>,
+}
 
 impl Found {
     fn add(
@@ -139,35 +145,41 @@ impl Found {
     ) {
         let whole_file = ConfigError::of_file(Path::new(""), message);
         let Position { line, column, length } = at;
-        self.0.push((ConfigError { severity, line, column, path, help, ..whole_file }, length));
+        self.errors
+            .push((ConfigError { severity, line, column, path, help, ..whole_file }, length));
     }
 
     fn has_errors(&self) -> bool {
-        self.0.iter().any(|(error, _)| error.severity == Severity::Error)
+        self.errors.iter().any(|(error, _)| error.severity == Severity::Error)
     }
 
     /// Sorts by position and fetches every line in one pass over the text.
     fn into_errors(mut self, text: &str, file_name: &str) -> Vec<ConfigError> {
         // Where something is missing at the end, the parser may point to the line behind the last.
         let count = line_count(text);
-        for (error, _) in self.0.iter_mut().filter(|(error, _)| error.line > count) {
+        for (error, _) in self.errors.iter_mut().filter(|(error, _)| error.line > count) {
             let last = document::lines(text).last().map_or(0, |line| line.chars().count());
             error.line = count;
             error.column = u32::try_from(last).unwrap_or(u32::MAX - 1).saturating_add(1);
         }
-        self.0.sort_by(|(a, _), (b, _)| a.order(b));
-        let mut lines = document::lines(text).zip(1..);
+        self.errors.sort_by(|(a, _), (b, _)| a.order(b));
+        let mut hiding = Hiding::new(self.secrets);
+        let lines = document::lines(text).zip(1..);
+        let mut lines = lines.map(|(line, number)| (hiding.visible(number, line), number));
         let mut current = lines.next();
         let attach = |(mut error, length): (ConfigError, u32)| {
             while current.is_some_and(|(_, number)| number < error.line) {
                 current = lines.next();
             }
-            let line = current.filter(|(_, number)| *number == error.line).map_or("", |(l, _)| l);
-            error.source_line = Some(SourceLine::new(line, error.column, length));
+            let line = match current.filter(|(_, number)| *number == error.line) {
+                Some((visible, _)) => visible,
+                None => Some(""),
+            };
+            error.source_line = line.map(|line| SourceLine::new(line, error.column, length));
             file_name.clone_into(&mut error.file);
             error
         };
-        self.0.into_iter().map(attach).collect()
+        self.errors.into_iter().map(attach).collect()
     }
 }
 

@@ -19,6 +19,7 @@ mod pins;
 mod raw;
 mod report;
 mod schema;
+mod secrets;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
 use crate::routing::{Table, Tables};
 use crate::snapshot::{Live, Snapshot};
+use crate::tokens::Keys;
 
 use super::event::{Event, EventLog};
 use super::policy::{Effect, Input, Policy};
@@ -31,14 +32,18 @@ pub enum Command {
         tables: Tables,
         /// The databases that belong to it, when they were read anew.
         geo: Option<Arc<Databases>>,
+        /// The keys that belong to it; the same as before if they were not read anew.
+        keys: Arc<Keys>,
     },
     /// Files were read anew and are not valid; the last good ones stay.
     Reject {
-        /// `config`, `latency`, `tenants` or `geoip`.
+        /// `config`, `latency`, `tenants`, `keys` or `geoip`.
         file: &'static str,
         /// What is wrong, for people.
         report: String,
     },
+    /// Other databases than before are too old to be asked.
+    Age(Arc<Databases>),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<Status>),
 }
@@ -109,6 +114,8 @@ pub struct ControllerParts {
     pub policy: Policy,
     /// The databases in use.
     pub geo: Arc<Databases>,
+    /// The keys in use.
+    pub keys: Arc<Keys>,
     /// Where tables are put.
     pub live: Arc<Live>,
     /// Where things are counted.
@@ -122,6 +129,7 @@ pub struct ControllerParts {
 pub struct Controller {
     policy: Policy,
     geo: Arc<Databases>,
+    keys: Arc<Keys>,
     live: Arc<Live>,
     registry: Arc<Registry>,
     epoch: Instant,
@@ -139,13 +147,16 @@ impl Controller {
         let (commands_in, commands) = mpsc::channel(64);
         let (signals_in, signals) = mpsc::channel(limits::OBSERVATION_QUEUE);
         let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
-        let ControllerParts { policy, geo, live, registry, epoch } = parts;
+        let ControllerParts { policy, geo, keys, live, registry, epoch } = parts;
         registry.control.reload("config", true, unix_seconds());
+        let mut monitor = Monitor::new(reports_in, Arc::clone(&registry));
+        monitor.adopt(policy.config());
         let controller = Self {
             policy,
             geo,
+            keys,
             live,
-            monitor: Monitor::new(reports_in, Arc::clone(&registry)),
+            monitor,
             registry,
             epoch,
             events: EventLog::default(),
@@ -191,14 +202,22 @@ impl Controller {
     }
 
     fn publish(&mut self, table: Arc<Table>) {
-        let trust = Arc::new(self.policy.config().client.clone());
-        self.live.store(Snapshot { table, geo: Arc::clone(&self.geo), trust });
+        let config = self.policy.config();
+        self.live.store(Snapshot {
+            table,
+            geo: Arc::clone(&self.geo),
+            trust: Arc::new(config.client.clone()),
+            keys: Arc::clone(&self.keys),
+            hops: config.hops.clone(),
+        });
     }
 
     fn command(&mut self, command: Command) -> Option<Input> {
         match command {
-            Command::Adopt { config, tables, geo } => {
-                self.adopt(&config, tables, geo);
+            Command::Adopt { config, tables, geo, keys } => {
+                let fresh_keys = !Arc::ptr_eq(&self.keys, &keys);
+                self.keys = keys;
+                self.adopt(&config, tables, geo, fresh_keys);
                 None
             }
             Command::Reject { file, report } => {
@@ -210,6 +229,10 @@ impl Controller {
                 );
                 None
             }
+            Command::Age(geo) => {
+                self.geo = geo;
+                Some(Input::Refresh)
+            }
             Command::Status(reply) => {
                 // Whoever asked may have gone away.
                 let _ = reply.send(self.status());
@@ -218,7 +241,13 @@ impl Controller {
         }
     }
 
-    fn adopt(&mut self, config: &Arc<Config>, tables: Tables, geo: Option<Arc<Databases>>) {
+    fn adopt(
+        &mut self,
+        config: &Arc<Config>,
+        tables: Tables,
+        geo: Option<Arc<Databases>>,
+        fresh_keys: bool,
+    ) {
         let changes = diff(self.policy.config(), config);
         let changed = !changes.is_empty();
         let fresh_geo = geo.is_some();
@@ -235,15 +264,19 @@ impl Controller {
         if fresh_tenants {
             self.registry.control.reload("tenants", true, unix_seconds());
         }
+        if fresh_keys {
+            self.registry.control.reload("keys", true, unix_seconds());
+        }
         let fresh_tables = fresh_latency || fresh_tenants;
         self.registry.control.reload("config", true, unix_seconds());
         if changed || fresh_tables {
+            self.monitor.adopt(config);
             self.handle(Input::Config(Arc::clone(config), tables));
             self.forget_removed(config);
-        } else if fresh_geo {
+        } else if fresh_geo || fresh_keys {
             self.handle(Input::Refresh);
         }
-        if changed || fresh_geo || fresh_tables {
+        if changed || fresh_geo || fresh_keys || fresh_tables {
             let generation = self.policy.table().generation;
             tracing::info!(
                 generation,
@@ -251,6 +284,7 @@ impl Controller {
                 geoip = fresh_geo,
                 latency = fresh_latency,
                 tenants = fresh_tenants,
+                keys = fresh_keys,
                 "reloaded"
             );
             for change in &changes {

@@ -141,6 +141,11 @@ impl World {
         self.published.deployment(index).unwrap().1.regions()[position].state
     }
 
+    fn score(&self, region: usize) -> u8 {
+        let health = self.published.deployment(crate::routing::DeploymentIndex(0)).unwrap().1;
+        health.regions()[region].score
+    }
+
     fn set(&mut self, region: &str, origin: Origin) {
         let first = 9000 + 10 * ["us", "eu", "ap"].iter().position(|id| *id == region).unwrap();
         for port in [first, first + 1] {
@@ -201,6 +206,33 @@ fn a_region_with_one_good_endpoint_stays_and_the_bad_one_is_skipped() {
     world.pass(3_000 * MS);
     let health = world.published.deployment(crate::routing::DeploymentIndex(0)).unwrap().1;
     assert_eq!(health.regions()[1].endpoints_up & 0b11, 0b11);
+}
+
+#[test]
+fn a_score_falls_with_each_failure_in_a_row_and_is_0_while_down() {
+    let mut world = World::new(config(1, &["us", "eu"], true));
+    world.pass(10_000 * MS);
+    assert_eq!(world.score(1), 100);
+    let generation = world.published.generation;
+    world.origins.insert(9010, Origin::Wrong);
+    let mut scores = vec![100];
+    for _ in 0..3_000 {
+        world.pass(MS);
+        if *scores.last().unwrap() != world.score(1) {
+            scores.push(world.score(1));
+        }
+    }
+    // One of two endpoints, which is down at the third failure: (66 + 100) / 2, (33 + 100) / 2.
+    assert_eq!(scores, [100, 83, 66, 50]);
+    assert_eq!(world.published.generation, generation + 3, "nothing else was worth a table");
+    world.origins.insert(9011, Origin::Refuses);
+    world.pass(5_000 * MS);
+    assert_eq!((world.state("eu"), world.score(1)), (RegionState::Down, 0));
+    world.set("eu", Origin::Answers);
+    world.pass(5_000 * MS);
+    assert_eq!((world.state("eu"), world.score(1)), (RegionState::Healthy, 100));
+    world.handle(Input::Config(config(1, &["us", "eu"], false), Tables::default()));
+    assert_eq!(world.score(1), 100, "without checks");
 }
 
 #[test]
@@ -305,6 +337,10 @@ proptest! {
         for (region, origin) in ["us", "eu", "ap"].iter().zip(behaviour) {
             let expected = if origin.is_fine() { RegionState::Healthy } else { RegionState::Down };
             prop_assert_eq!(world.state(region), expected, "{} {:?}", region, origin);
+        }
+        for (place, origin) in behaviour.iter().enumerate() {
+            let expected = if origin.is_fine() { 100 } else { 0 };
+            prop_assert_eq!(world.score(place), expected, "{} {:?}", place, origin);
         }
     }
 }

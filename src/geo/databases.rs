@@ -2,16 +2,20 @@
 //!
 //! The answer is made here: which database wins, a country's centroid where no coordinates are
 //! known, nothing for addresses that are on no map. Files are watched and reloaded elsewhere.
+//!
+//! A database that was built too long ago is not asked. That is settled between requests, by
+//! whoever has a clock ([`Databases::at`]), so that an answer costs no look at the time.
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::database::Database;
 use super::record::{Asn, Place};
 use super::special::is_special;
 use super::{GeoError, countries};
-use crate::config::GeoipFiles;
+use crate::config::{Freshness, GeoipFiles};
 use crate::model::{Location, LocationSource};
 
 /// The database that is part of the program.
@@ -19,13 +23,32 @@ static EMBEDDED: &[u8] = include_bytes!("../../geoip/country.mmdb");
 /// How the embedded database is named where others have a path.
 const EMBEDDED_NAME: &str = "(embedded country database)";
 
-/// The databases that are in use.
-#[derive(Debug)]
+/// The databases that are in use. Cheap to clone: the data are shared.
+#[derive(Clone, Debug)]
 pub struct Databases {
     /// Databases of places, asked in order.
-    pub location: Vec<Database<Place>>,
+    pub location: Vec<Arc<Database<Place>>>,
     /// The database of autonomous systems.
-    pub asn: Option<Database<Asn>>,
+    pub asn: Option<Arc<Database<Asn>>>,
+    freshness: Freshness,
+    too_old: TooOld,
+}
+
+/// Which databases are not asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TooOld {
+    /// By position in `location`; nothing beyond its end.
+    location: Vec<bool>,
+    asn: bool,
+}
+
+/// Where an address is, and how old that knowledge is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// Where it is.
+    pub location: Location,
+    /// When the database that knew the place was built, in Unix seconds; `None` if none did.
+    pub built: Option<u64>,
 }
 
 /// What is known of one database, for metrics and explanations.
@@ -41,13 +64,39 @@ pub struct DatabaseInfo<'a> {
     pub built: SystemTime,
 }
 
+/// What the age of data means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Age {
+    /// They are used.
+    Fresh,
+    /// They are used, and it is said that they are old.
+    Stale,
+    /// They are passed over.
+    Expired,
+}
+
+impl Age {
+    /// Every age.
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Stale, Self::Expired];
+
+    /// The word in metrics and explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 impl Databases {
     /// The embedded country database alone.
     pub fn embedded() -> Result<Self, GeoError> {
-        Ok(Self { location: vec![embedded()?], asn: None })
+        Ok(Self::of(vec![embedded()?], None, Freshness::default()))
     }
 
-    /// Reads and verifies the files; the embedded database stands in for absent ones.
+    /// Reads and verifies the files; the embedded database stands in for absent ones. However old
+    /// they are, they are asked until [`at`](Self::at) says otherwise.
     pub fn open(files: &GeoipFiles) -> Result<Self, GeoError> {
         let location = if files.databases.is_empty() {
             vec![embedded()?]
@@ -55,36 +104,65 @@ impl Databases {
             files.databases.iter().map(|path| Database::open(path)).collect::<Result<_, _>>()?
         };
         let asn = files.asn_database.as_deref().map(Database::open).transpose()?;
-        Ok(Self { location, asn })
+        Ok(Self::of(location, asn, files.freshness))
+    }
+
+    fn of(
+        location: Vec<Database<Place>>,
+        asn: Option<Database<Asn>>,
+        freshness: Freshness,
+    ) -> Self {
+        let location = location.into_iter().map(Arc::new).collect();
+        Self { location, asn: asn.map(Arc::new), freshness, too_old: TooOld::default() }
+    }
+
+    /// These databases as they are at `now`, if other ones are too old to be asked by then.
+    #[must_use]
+    pub fn at(&self, now: SystemTime) -> Option<Self> {
+        let too_old = |age| self.freshness.hard.is_some_and(|hard| age > hard);
+        let too_old = TooOld {
+            location: self.location.iter().map(|database| too_old(database.age(now))).collect(),
+            asn: self.asn.as_ref().is_some_and(|database| too_old(database.age(now))),
+        };
+        let none = |flags: &TooOld| !flags.asn && !flags.location.contains(&true);
+        let same = too_old == self.too_old || none(&too_old) && none(&self.too_old);
+        (!same).then(|| Self { too_old, ..self.clone() })
     }
 
     /// Where `address` is, as far as the databases know.
     pub fn lookup(&self, address: IpAddr) -> Location {
+        self.find(address).location
+    }
+
+    /// Where `address` is, as far as the databases know, and since when they do.
+    pub fn find(&self, address: IpAddr) -> Found {
         let address = address.to_canonical();
         if is_special(address) {
-            return Location::UNKNOWN;
+            return Found { location: Location::UNKNOWN, built: None };
         }
-        let asn = self.asn.as_ref().and_then(|database| database.lookup(address));
-        let asn = asn.map(|Asn(number)| number);
-        match self.place(address) {
-            Some((place, _)) => Location {
-                country: place.country,
-                subdivision: place.subdivision,
-                coordinates: place
-                    .coordinates
-                    .or_else(|| place.country.and_then(countries::get).map(|facts| facts.centroid)),
-                asn,
-                source: LocationSource::Database,
-            },
-            None => Location { asn, ..Location::UNKNOWN },
-        }
+        let asn = self.asn.as_ref().filter(|_| !self.too_old.asn);
+        let asn = asn.and_then(|database| database.lookup(address)).map(|Asn(number)| number);
+        let Some((place, position)) = self.place(address) else {
+            return Found { location: Location { asn, ..Location::UNKNOWN }, built: None };
+        };
+        let location = Location {
+            country: place.country,
+            subdivision: place.subdivision,
+            coordinates: place
+                .coordinates
+                .or_else(|| place.country.and_then(countries::get).map(|facts| facts.centroid)),
+            asn,
+            source: LocationSource::Database,
+        };
+        let built = self.location.get(position).and_then(|database| unix_seconds(database.built()));
+        Found { location, built }
     }
 
     /// The database that `lookup` takes the place of `address` from.
     pub fn answering(&self, address: IpAddr) -> Option<DatabaseInfo<'_>> {
         let address = address.to_canonical();
-        let (_, database) = self.place(address).filter(|_| !is_special(address))?;
-        Some(info("location", database))
+        let (_, position) = self.place(address).filter(|_| !is_special(address))?;
+        Some(info("location", self.location.get(position)?))
     }
 
     /// Every database in use, in the order in which they are asked.
@@ -93,17 +171,37 @@ impl Databases {
         location.chain(self.asn.iter().map(|database| info("asn", database)))
     }
 
+    /// What the age at `now` means of each database, in the order of [`info`](Self::info).
+    pub fn ages(&self, now: SystemTime) -> impl Iterator<Item = Age> {
+        let location = (0..).map(|position| self.is_too_old(position));
+        let location = self.location.iter().map(move |database| database.age(now)).zip(location);
+        let asn = self.asn.iter().map(move |database| (database.age(now), self.too_old.asn));
+        location.chain(asn).map(|(age, too_old)| match self.freshness.soft {
+            _ if too_old => Age::Expired,
+            Some(soft) if age > soft => Age::Stale,
+            _ => Age::Fresh,
+        })
+    }
+
     /// When the oldest database in use was built.
     pub fn build_time(&self) -> Option<SystemTime> {
         self.info().map(|info| info.built).min()
     }
 
-    /// The first database that knows a place, and what it knows.
-    fn place(&self, address: IpAddr) -> Option<(Place, &Database<Place>)> {
-        self.location
-            .iter()
-            .find_map(|database| database.lookup(address).map(|place| (place, database)))
+    fn is_too_old(&self, position: usize) -> bool {
+        self.too_old.location.get(position).copied().unwrap_or(false)
     }
+
+    /// What the first database that knows a place says, and its position.
+    fn place(&self, address: IpAddr) -> Option<(Place, usize)> {
+        let mut asked =
+            self.location.iter().enumerate().filter(|(position, _)| !self.is_too_old(*position));
+        asked.find_map(|(position, database)| Some((database.lookup(address)?, position)))
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> Option<u64> {
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 fn embedded() -> Result<Database<Place>, GeoError> {
@@ -206,6 +304,42 @@ mod tests {
         }
         let kinds: Vec<_> = databases.info().map(|info| info.kind).collect();
         assert_eq!(kinds, ["location", "location", "asn"]);
+    }
+
+    #[test]
+    fn a_database_that_is_too_old_is_not_asked() {
+        let hours = |hours: u64| Duration::from_secs(3_600 * hours);
+        let files = GeoipFiles {
+            databases: vec![testdata("flat-city.mmdb"), testdata("maxmind-city.mmdb")],
+            asn_database: Some(testdata("maxmind-asn.mmdb")),
+            freshness: Freshness { soft: Some(hours(1)), hard: Some(hours(2)) },
+        };
+        let databases = Databases::open(&files).unwrap();
+        let built: Vec<_> = databases.info().map(|info| info.built).collect();
+        let known = |databases: &Databases, address: &str| {
+            let found = databases.find(address.parse().unwrap());
+            (found.location.country.is_some(), found.location.asn.is_some())
+        };
+        let early = *built.iter().min().unwrap();
+        assert!(databases.at(early).is_none(), "all are fresh");
+        assert!(databases.ages(early).all(|age| age == Age::Fresh));
+        let address: IpAddr = "81.2.69.1".parse().unwrap();
+        let first = Duration::from_secs(databases.find(address).built.unwrap());
+        assert_eq!(UNIX_EPOCH + first, built[0]);
+
+        let late = *built.iter().max().unwrap() + hours(2);
+        assert!(databases.ages(late).all(|age| age >= Age::Stale));
+        let old = databases.at(late + Duration::from_secs(1)).unwrap();
+        assert!(old.at(late + hours(1)).is_none(), "nothing changes any more");
+        assert!(old.ages(late + hours(1)).all(|age| age == Age::Expired));
+        for address in ["81.2.69.1", "5.7.0.1", "1.1.1.1"] {
+            assert_ne!(known(&databases, address), (false, false), "{address}");
+            assert_eq!(known(&old, address), (false, false), "{address}");
+            assert_eq!(old.find(address.parse().unwrap()).built, None);
+            assert_eq!(old.answering(address.parse().unwrap()), None);
+        }
+        assert_eq!(old.info().count(), 3, "they are still there to be seen");
+        assert!(old.at(early).is_some(), "a clock that was set back is believed");
     }
 
     #[test]

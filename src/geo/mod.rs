@@ -23,7 +23,7 @@ mod tree;
 
 pub use countries::CountryFacts;
 pub use database::Database;
-pub use databases::{DatabaseInfo, Databases};
+pub use databases::{Age, DatabaseInfo, Databases, Found};
 pub use error::{GeoError, TreeProblem};
 pub use identify::{client, locate, vouched};
 pub use record::{Asn, Fields, Place, Record};

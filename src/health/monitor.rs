@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::config::{EndpointUrl, HealthCheck};
-use crate::metrics::Registry;
+use crate::config::{Config, EndpointUrl, HealthCheck};
+use crate::metrics::{CONTROL, RegionShard, Registry};
 use crate::model::{RegionId, limits};
 
 use super::probe;
@@ -44,12 +44,29 @@ pub struct Monitor {
     reports: mpsc::Sender<ProbeReport>,
     slots: Arc<Semaphore>,
     registry: Arc<Registry>,
+    /// What checks measure of regions; written by tasks of this thread only.
+    regions: Arc<RegionShard>,
+    half_life: Duration,
 }
 
 impl Monitor {
     /// A monitor that sends its reports to `reports`.
     pub fn new(reports: mpsc::Sender<ProbeReport>, registry: Arc<Registry>) -> Self {
-        Self { reports, slots: Arc::new(Semaphore::new(limits::CHECKS_IN_FLIGHT)), registry }
+        Self {
+            reports,
+            slots: Arc::new(Semaphore::new(limits::CHECKS_IN_FLIGHT)),
+            registry,
+            regions: Arc::default(),
+            half_life: limits::MEASURED_HALF_LIFE,
+        }
+    }
+
+    /// Measures the regions of this configuration from now on.
+    pub fn adopt(&mut self, config: &Config) {
+        self.half_life = config.latency.measured.half_life;
+        let ids = config.regions.iter().map(|region| region.id.clone());
+        self.regions = Arc::new(RegionShard::new(ids, Some(&self.regions)));
+        self.registry.publish_regions(CONTROL, Arc::clone(&self.regions));
     }
 
     /// Starts a probe. Its report comes in any case, also if the probe panics.
@@ -69,10 +86,22 @@ impl Monitor {
                 tracing::error!(check = check.0, %panic, "a health check broke; this is a bug");
                 Err(Failure::Broken)
             });
+            if let Ok(passed) = &result {
+                monitor.measured(&region, passed.connect);
+            }
+            let result = result.map(|passed| passed.took);
             let word = result.as_ref().map_or_else(Failure::as_str, |_| "success");
             monitor.registry.control.health_check(region.as_str(), word, start.elapsed());
             // The controller is gone only when the process ends.
             let _ = monitor.reports.send(ProbeReport { check, result }).await;
         });
+    }
+
+    fn measured(&self, region: &RegionId, connect: Duration) {
+        let at = self.registry.millis(Instant::now());
+        let place = self.regions.position(region);
+        if let Some(times) = place.and_then(|place| self.regions.times(place)) {
+            times.connect.record(connect, at, self.half_life);
+        }
     }
 }

@@ -22,6 +22,15 @@ use super::state::Failure;
 
 const USER_AGENT: &str = concat!("rhumb/", env!("CARGO_PKG_VERSION"), " (health check)");
 
+/// A check that was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// How long all of it took.
+    pub took: Duration,
+    /// How long making the connection took, with the name lookup if there was one.
+    pub connect: Duration,
+}
+
 /// Makes one check.
 ///
 /// # Errors
@@ -31,21 +40,26 @@ pub async fn http(
     url: &EndpointUrl,
     check: &HealthCheck,
     timeout: Duration,
-) -> Result<Duration, Failure> {
+) -> Result<Passed, Failure> {
     let start = Instant::now();
     match tokio::time::timeout(timeout, ask(url, check)).await {
-        Ok(Ok(())) => Ok(start.elapsed()),
+        Ok(Ok(connected)) => {
+            let connect = connected.saturating_duration_since(start);
+            Ok(Passed { took: start.elapsed(), connect })
+        }
         Ok(Err(failure)) => Err(failure),
         Err(_) => Err(Failure::Timeout { after_ms: timeout.as_millis() as u64 }),
     }
 }
 
-async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<(), Failure> {
+/// Asks, and says when the connection was made.
+async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<Instant, Failure> {
     let stream = match &url.host {
         Host::Address(address) => TcpStream::connect((*address, url.port)).await,
         Host::Name(name) => TcpStream::connect((&**name, url.port)).await,
     }
     .map_err(|error| Failure::Connection { detail: describe(&error) })?;
+    let connected = Instant::now();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| protocol(&error))?;
@@ -61,7 +75,7 @@ async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<(), Failure> {
             open = false;
         }
         match exchange.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Ready(result) => Poll::Ready(result.map(|()| connected)),
             Poll::Pending if open => Poll::Pending,
             Poll::Pending => Poll::Ready(Err(Failure::Connection {
                 detail: "the connection was closed before the answer was complete".to_owned(),

@@ -7,6 +7,7 @@ use prometheus::proto;
 
 use super::names::{self, Kind, Name};
 use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
+use crate::model::TokenRefusal;
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
@@ -103,6 +104,12 @@ impl Page {
         self.sample(names::MALFORMED, &[], sum(|w| &w.malformed));
         self.sample(names::UPSTREAM_CONNECTIONS, &[], sum(|w| &w.upstream_connections));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
+        self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
+        for (place, kind) in TokenRefusal::ALL.into_iter().enumerate() {
+            let counters = workers.iter().filter_map(|worker| worker.tokens_refused.get(place));
+            let count = counters.map(Counter::get).sum::<u64>() as f64;
+            self.sample(names::TOKENS_REFUSED, &[kind.as_str()], count);
+        }
     }
 
     fn control(&mut self, registry: &Registry) {

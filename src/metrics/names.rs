@@ -55,6 +55,22 @@ names! {
         "Attempts that failed before a response head came.";
     IN_FLIGHT = Gauge "rhumb_in_flight" ["deployment", "region"]
         "Requests that a region is answering now.";
+    REGION_IN_FLIGHT = Gauge "rhumb_region_in_flight" ["region"]
+        "Requests that a region is answering now, over all deployments and workers.";
+    REGION_CAPACITY = Gauge "rhumb_region_capacity" ["region"]
+        "Requests that a region may answer at once, where it has such a limit.";
+    REGION_SPILLING = Gauge "rhumb_region_spilling" ["region"]
+        "Whether a region was at its limit and has not been clearly below since.";
+    MEASURED_CONNECT = Gauge "rhumb_measured_connect_seconds" ["region"]
+        "Moving average of the time that connections to a region take to make.";
+    MEASURED_CONNECT_AGE = Gauge "rhumb_measured_connect_age_seconds" ["region"]
+        "Time since a connection to a region was last measured.";
+    MEASURED_FIRST_BYTE = Gauge "rhumb_measured_first_byte_seconds" ["region"]
+        "Moving average of the time from a request sent to the head of its response.";
+    MEASURED_FIRST_BYTE_AGE = Gauge "rhumb_measured_first_byte_age_seconds" ["region"]
+        "Time since a response of a region was last measured.";
+    MEASURED_NETWORKS = Gauge "rhumb_measured_networks" []
+        "Client networks whose times are remembered.";
     CONNECTIONS = Gauge "rhumb_connections" []
         "Client connections open now.";
     CONNECTIONS_ACCEPTED = Counter "rhumb_connections_accepted_total" []
@@ -69,6 +85,10 @@ names! {
         "Connections made to endpoints.";
     OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
         "Failures seen by requests that the controller was too busy to hear of.";
+    TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]
+        "Tokens of requests that were not believed.";
+    RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
+        "Attempts at a region that may not see the request, stopped before anything was sent.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]
@@ -93,6 +113,18 @@ names! {
         "When a configuration was last accepted, in Unix time.";
     GEOIP_BUILD_TIMESTAMP = Gauge "rhumb_geoip_build_timestamp_seconds" ["database"]
         "When a GeoIP database in use was built, in Unix time.";
+    GEOIP_AGE = Gauge "rhumb_geoip_age_seconds" ["database"]
+        "Time since a GeoIP database in use was built.";
+    GEOIP_DATABASES = Gauge "rhumb_geoip_databases" ["state"]
+        "GeoIP databases by what their age means; expired ones are not asked.";
+    LATENCY_ROWS = Gauge "rhumb_latency_rows" ["state"]
+        "Rows of the latency table by what their age means; expired ones are passed over.";
+    LATENCY_OLDEST_AGE = Gauge "rhumb_latency_oldest_age_seconds" []
+        "Age of the oldest row of the latency table that says when it was measured.";
+    TENANTS = Gauge "rhumb_tenants" []
+        "Tenants that have a home.";
+    TENANTS_AGE = Gauge "rhumb_tenants_age_seconds" []
+        "Time since the file of tenants was last modified.";
     START_TIME = Gauge "rhumb_start_time_seconds" []
         "When this process started, in Unix time.";
     BUILD_INFO = Gauge "rhumb_build_info" ["version"]

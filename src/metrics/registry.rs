@@ -4,23 +4,71 @@
 //! drops some, and by a scrape; never by a request that counts.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use super::{ControlSeries, PairKey, PairSeries, WorkerSeries};
+use super::{ControlSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
+
+/// Stands for the control thread where others have the number of a worker.
+pub const CONTROL: usize = usize::MAX;
 
 /// The shards of one pair, each with the number of the worker that owns it.
 type Shards = Vec<(usize, Arc<PairSeries>)>;
 
 /// All series of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
+    epoch: Instant,
     pairs: Mutex<BTreeMap<PairKey, Shards>>,
     workers: Mutex<Vec<Arc<WorkerSeries>>>,
+    regions: Mutex<Vec<(usize, Arc<RegionShard>)>>,
+    regions_version: AtomicU64,
     /// What the control thread counts.
     pub control: ControlSeries,
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            epoch: Instant::now(),
+            pairs: Mutex::default(),
+            workers: Mutex::default(),
+            regions: Mutex::default(),
+            regions_version: AtomicU64::new(0),
+            control: ControlSeries::default(),
+        }
+    }
+}
+
 impl Registry {
+    /// The moment in milliseconds since the registry was made: the time of averages.
+    pub fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts the shard of `owner`, a worker or [`CONTROL`], in the place of its last one.
+    pub fn publish_regions(&self, owner: usize, shard: Arc<RegionShard>) {
+        let mut regions = lock(&self.regions);
+        match regions.iter_mut().find(|(known, _)| *known == owner) {
+            Some((_, place)) => *place = shard,
+            None => regions.push((owner, shard)),
+        }
+        self.regions_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Every thread's shard of regions, with its owner.
+    pub fn region_shards(&self) -> Vec<(usize, Arc<RegionShard>)> {
+        lock(&self.regions).clone()
+    }
+
+    /// Changes after each [`publish_regions`](Self::publish_regions): whoever remembers the version
+    /// from before it asked for the shards knows by one read whether there are others.
+    #[inline]
+    pub fn regions_version(&self) -> u64 {
+        self.regions_version.load(Ordering::Acquire)
+    }
+
     /// The series of `key` that `worker`, and only it, may write.
     pub fn pair(&self, worker: usize, key: &PairKey) -> Arc<PairSeries> {
         let mut pairs = lock(&self.pairs);

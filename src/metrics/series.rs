@@ -1,6 +1,6 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{DeploymentName, RegionId};
+use crate::model::{DeploymentName, RegionId, TokenRefusal};
 
 use super::{Counter, Histogram, StatusCodes};
 
@@ -53,6 +53,15 @@ pub struct PairSeries {
     pub ended: Counter,
 }
 
+impl WorkerSeries {
+    /// A token was not believed.
+    pub fn token_refused(&self, why: TokenRefusal) {
+        if let Some(counter) = self.tokens_refused.get(why as usize) {
+            counter.increment();
+        }
+    }
+}
+
 /// What one worker counts about itself.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -71,4 +80,8 @@ pub struct WorkerSeries {
     pub upstream_connections: Counter,
     /// Observations dropped because the controller's queue was full.
     pub observations_dropped: Counter,
+    /// Tokens that were not believed, by the places of [`TokenRefusal::ALL`].
+    pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
+    /// Attempts that were stopped because the region may not see the request.
+    pub residency_violations: Counter,
 }

@@ -162,6 +162,22 @@ pub const TENANT_LENGTH: usize = 128;
 pub const JWKS_BYTES: u64 = 1 << 20;
 /// Bytes of a JSON Web Token that is looked at.
 pub const JWT_BYTES: usize = 8 << 10;
+/// Keys of a JSON Web Key Set.
+pub const JWKS_KEYS: usize = 64;
+/// How far the clocks of whoever signs JSON Web Tokens may be apart from this one.
+pub const JWT_LEEWAY: Duration = Duration::from_secs(30);
+/// Verified JSON Web Tokens that one worker remembers.
+pub const JWTS_PER_WORKER: usize = 1_024;
+/// Bytes of one of Rhumb's own tokens before it is encoded.
+pub const TOKEN_BYTES: usize = 1_024;
+/// Bytes of one of Rhumb's own tokens as it travels.
+pub const TOKEN_TEXT_BYTES: usize = TOKEN_BYTES.div_ceil(3) * 4;
+/// How long a list of passed Rhumbs is believed.
+pub const HOPS_LIFETIME: Duration = Duration::from_secs(300);
+/// Bytes of the header that tells a decision.
+pub const DECISION_HEADER_BYTES: usize = 2 << 10;
+/// Longest life of a token that an operator signs by command.
+pub const OPERATOR_TOKEN_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Shortest secret that signs.
 pub const SIGNING_SECRET_BYTES: usize = 32;
 /// Rhumbs that a request may pass.
@@ -172,23 +188,6 @@ pub const RESIDENCY_POLICIES: usize = 64;
 pub const STICKY_MAX: Duration = Duration::from_secs(86_400);
 /// A full region takes new requests again below this percentage of its capacity.
 pub const UNSPILL_PERCENT: u32 = 85;
-/// A region that answers more than this percentage of its share is no client's home.
-pub const HOME_LOAD_PERCENT: u32 = 125;
-/// Requests in flight for each region, below which that is not asked.
-pub const HOME_LOAD_MIN: u32 = 8;
-/// Values of one kind that one request shows and rules ask for (headers, cookies, path prefixes and
-/// so on, each a kind): more are passed over.
-pub const CLUES_PER_KIND: usize = 256;
-/// Rules that share all they can be told apart by are looked at one after the other, once they are so
-/// few.
-pub const RULES_SCANNED: usize = 4;
-/// Conditions that a rule is filed under, one inside the other.
-pub const RULE_FILING_DEPTH: usize = 6;
-/// Places that a rule is filed in because its conditions are lists, but for the first of them.
-pub const RULE_FILING_COPIES: u32 = 64;
-/// Expressions and lists of time windows of one deployment whose result is remembered while a
-/// request's rule is looked for: sets of them are the bits of one `u128`.
-pub const CHECKS_REMEMBERED: usize = 128;
 /// Longest time to live that can be configured: ten years.
 pub const TTL_MAX: Duration = Duration::from_secs(315_360_000);
 /// Shortest time to live that can be configured.
@@ -227,3 +226,40 @@ pub const PRIORITY_CLASSES: usize = 32;
 pub const FRAMEWORKS: usize = 64;
 /// Bytes of the name of a cookie, of a query parameter or of a claim.
 pub const PARAMETER_NAME_LENGTH: usize = 128;
+/// Values of one kind that one request shows and rules ask for (headers, cookies, path prefixes and
+/// so on, each a kind): more are passed over.
+pub const CLUES_PER_KIND: usize = 256;
+/// Rules that share all they can be told apart by are looked at one after the other, once they are so
+/// few.
+pub const RULES_SCANNED: usize = 4;
+/// Conditions that a rule is filed under, one inside the other.
+pub const RULE_FILING_DEPTH: usize = 6;
+/// Places that a rule is filed in because its conditions are lists, but for the first of them.
+pub const RULE_FILING_COPIES: u32 = 64;
+/// Expressions and lists of time windows of one deployment whose result is remembered while a
+/// request's rule is looked for: sets of them are the bits of one `u128`.
+pub const CHECKS_REMEMBERED: usize = 128;
+/// A worker looks at what the others have under way at most this often.
+pub const LOAD_LOOK: Duration = Duration::from_millis(2);
+/// The same while a region is close to its limit.
+pub const LOAD_LOOK_CLOSE: Duration = Duration::from_micros(100);
+/// A region is close to its limit when a worker's part of what is free there is less than so many
+/// requests: more than it can take in between two looks.
+pub const LOAD_ROOM: u32 = 64;
+/// A worker looks at what the others have measured at most this often.
+pub const MEASURED_LOOK: Duration = Duration::from_millis(100);
+/// A worker hands on what it measured of client networks, and asks again for those that it
+/// remembers, this often.
+pub const NETWORK_LOOK: Duration = Duration::from_secs(1);
+/// Measurements of client networks that a worker keeps until it hands them on.
+pub const NETWORK_SAMPLES: usize = 1_024;
+/// Client networks whose times one worker remembers.
+pub const NETWORKS_PER_WORKER: usize = 1_024;
+/// Regions whose times are kept for one client network.
+pub const REGIONS_PER_NETWORK: usize = 8;
+/// Client networks, by deployment, whose last region one worker remembers.
+pub const INCUMBENTS_PER_WORKER: usize = 8_192;
+/// A region that answers more than this percentage of its share is no client's home.
+pub const HOME_LOAD_PERCENT: u32 = 125;
+/// Requests in flight for each region, below which that is not asked.
+pub const HOME_LOAD_MIN: u32 = 8;

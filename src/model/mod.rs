@@ -8,6 +8,7 @@ mod geography;
 mod health;
 mod ids;
 pub mod limits;
+mod token;
 
 pub use client::{Client, ClientSource};
 pub use geography::{
@@ -15,3 +16,4 @@ pub use geography::{
 };
 pub use health::{EndpointSignal, RegionState, SignalKind};
 pub use ids::{DeploymentName, EndpointId, Framework, RegionId, RuleId, TenantId};
+pub use token::TokenRefusal;

@@ -14,10 +14,11 @@ use hyper::body::Incoming;
 use super::context::Connection;
 use super::expect::Gate;
 use super::headers::remove_own_fields;
+use super::kept::{KeptBody, KeptUpload};
 use super::ticket::{InFlight, Ticket};
 use crate::upstream::Lease;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request body on its way to an origin.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum RequestBody {
     Empty,
     /// It comes from the client. Boxed, because requests are moved often and most have none.
     Stream(Box<StreamedBody>),
+    /// The same, kept as far as it fits, because it may have to be sent again.
+    Kept(KeptBody),
 }
 
 /// A request body that is still arriving.
@@ -67,6 +70,18 @@ impl Progress {
     pub(super) fn starved(&self) -> bool {
         self.starved.get()
     }
+
+    /// It is sent from its beginning again.
+    pub(super) fn restart(&self, now: Instant) {
+        self.last.set(now);
+        self.finished.set(false);
+        self.starved.set(false);
+    }
+
+    /// It has been sent to its end.
+    pub(super) fn finish(&self) {
+        self.finished.set(true);
+    }
 }
 
 impl RequestBody {
@@ -86,6 +101,15 @@ impl RequestBody {
         let body = StreamedBody { incoming, first, gate, progress: Rc::clone(&progress) };
         (Self::Stream(Box::new(body)), progress)
     }
+
+    /// The same body, which can be sent again as far as what has come of it fits.
+    pub(super) fn keep(self, now: Instant) -> (Self, Option<KeptUpload>) {
+        let Self::Stream(source) = self else { return (self, None) };
+        let kept = KeptUpload::new(source);
+        // Nothing has been let go yet, so there is always a first sending.
+        let first = kept.send(now).unwrap_or(Self::Empty);
+        (first, Some(kept))
+    }
 }
 
 impl Body for RequestBody {
@@ -99,27 +123,47 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Stream(body) => body.poll_frame(cx),
+            Self::Kept(body) => body.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Stream(body) => body.first.is_none() && body.incoming.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(body) if body.first.is_some() => SizeHint::default(),
-            Self::Stream(body) => body.incoming.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+            Self::Kept(body) => body.size_hint(),
         }
     }
 }
 
 impl StreamedBody {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.incoming.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self.first {
+            Some(_) => SizeHint::default(),
+            None => self.incoming.size_hint(),
+        }
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(mut first) = self.first.take() {
             passed_on(&mut first);
             self.progress.finished.set(first.is_trailers());
@@ -188,6 +232,16 @@ pub(super) struct Exchange {
     pub(super) in_flight: InFlight,
     pub(super) request: Option<Rc<Progress>>,
     pub(super) stall_timeout: Duration,
+}
+
+impl Exchange {
+    /// Ends an exchange whose response nobody is given.
+    pub(super) fn abandon(self, response: &http::Response<Incoming>) {
+        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
+        if request_ended && response.body().is_end_stream() {
+            self.lease.give_back(Instant::now());
+        }
+    }
 }
 
 impl ResponseBody {

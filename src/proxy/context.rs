@@ -7,27 +7,71 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
+use super::claims::Claims;
+use super::clock::Clock;
 use super::headers::address_text;
 use super::places::Places;
+use super::terms::Terms;
 use super::watch::Watch;
+use crate::geo::Found;
+use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
-use crate::model::{DeploymentName, EndpointId, EndpointSignal, Location};
-use crate::routing::{DeploymentIndex, RegionPosition};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal};
+use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Endpoint;
 
 pub(super) type Upstream = Endpoint<RequestBody>;
 /// A series that requests hold while they run: counted by this worker alone, so that holding it
-/// costs no atomic operation. The registry keeps the inner one.
-pub(super) type Series = Rc<Arc<PairSeries>>;
+/// costs no atomic operation.
+pub(super) type Series = Rc<Counted>;
+
+/// What this worker counts about a region of a deployment, and of the region over all of them.
+#[derive(Debug)]
+pub(super) struct Counted {
+    /// The registry has it too.
+    pair: Arc<PairSeries>,
+    tally: Option<Rc<Tally>>,
+}
+
+impl Counted {
+    /// The records of the region, if it is about one.
+    pub(super) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_deref()
+    }
+
+    /// A new connection took so long to make.
+    pub(super) fn connected(&self, took: Duration, now: Instant) {
+        if let Some(tally) = &self.tally {
+            tally.connected(took, now);
+        }
+    }
+
+    /// The head of a response came so long after the request was sent. For requests without a
+    /// body, because an upload takes as long as the client does.
+    pub(super) fn answered(&self, client: IpAddr, took: Duration, now: Instant) {
+        if let Some(tally) = &self.tally {
+            tally.answered(client, took, now);
+        }
+    }
+}
+
+impl Deref for Counted {
+    type Target = PairSeries;
+
+    fn deref(&self) -> &PairSeries {
+        &self.pair
+    }
+}
 
 /// What one worker keeps between requests.
 #[derive(Debug)]
@@ -37,7 +81,9 @@ pub struct WorkerContext {
     signals: mpsc::Sender<EndpointSignal>,
     number: usize,
     view: RefCell<Rc<View>>,
+    observer: Observer,
     entropy: RefCell<fastrand::Rng>,
+    clock: Clock,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// The series of requests that no region answered.
@@ -73,11 +119,17 @@ pub(super) struct View {
     endpoints: Vec<Option<Rc<Upstream>>>,
     deployments: Vec<DeploymentView>,
     places: RefCell<Places>,
+    /// On what terms requests are taken, by [`DeploymentIndex`].
+    terms: Rc<[Terms]>,
+    /// Tokens of others that were verified a moment ago.
+    pub(super) claims: RefCell<Claims>,
 }
 
 #[derive(Debug)]
 struct DeploymentView {
     name: DeploymentName,
+    /// What its decisions have to be told of regions.
+    needs: Needs,
     turn: Cell<u64>,
     /// Series by region position, and one more for requests that reached none.
     series: Vec<OnceCell<Series>>,
@@ -89,15 +141,19 @@ impl WorkerContext {
         number: usize,
         live: Arc<Live>,
         registry: Arc<Registry>,
+        networks: Arc<Networks>,
         signals: mpsc::Sender<EndpointSignal>,
     ) -> Self {
         let version = live.version();
         let view = View::new(&live.load(), version, None);
+        let plan = &view.snapshot.table.plan;
         Self {
             series: registry.worker(),
-            unrouted: Rc::new(registry.pair(number, &PairKey::NONE)),
+            unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
+            observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
+            clock: Clock::new(),
             live,
             registry,
             signals,
@@ -111,6 +167,7 @@ impl WorkerContext {
         let version = self.live.version();
         if version != view.version {
             *view = Rc::new(View::new(&self.live.load(), version, Some(&view)));
+            self.observer.adopt(&view.snapshot.table.plan);
         }
         Rc::clone(&view)
     }
@@ -118,6 +175,11 @@ impl WorkerContext {
     /// A fresh random number.
     pub(super) fn entropy(&self) -> u64 {
         self.entropy.borrow_mut().u64(..)
+    }
+
+    /// An instant in Unix seconds.
+    pub(super) fn unix(&self, at: Instant) -> u64 {
+        self.clock.unix(at)
     }
 
     /// Tells the controller of a failure, unless it is too busy to hear of more.
@@ -130,6 +192,11 @@ impl WorkerContext {
     /// Counts a request that was refused before it could be read.
     pub fn refused_unread(&self, status: u16) {
         self.unrouted.requests.increment(status);
+    }
+
+    /// Hands on what was measured of client networks.
+    pub fn tend(&self) {
+        self.observer.tend();
     }
 
     /// Closes upstream connections that were idle for too long.
@@ -170,8 +237,20 @@ impl View {
         let places = before
             .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
             .map_or_else(Places::new, |before| before.places.replace(Places::new()));
+        let same_plan = before.filter(|before| Arc::ptr_eq(&before.snapshot.table.plan, plan));
+        let terms = same_plan.map_or_else(
+            || {
+                let deployments = plan.deployments.iter();
+                deployments.map(|d| Terms::of(&d.settings, &snapshot.trust)).collect()
+            },
+            |before| Rc::clone(&before.terms),
+        );
+        let claims = same_plan
+            .filter(|before| Arc::ptr_eq(&before.snapshot.keys, &snapshot.keys))
+            .map_or_else(Claims::new, |before| before.claims.replace(Claims::new()));
         let deployments = plan.deployments.iter().map(|deployment| DeploymentView {
             name: deployment.name.clone(),
+            needs: Needs::of(deployment, &plan.measured),
             turn: Cell::new(turns.get(&deployment.name).copied().unwrap_or(0)),
             series: vec![OnceCell::new(); deployment.regions.len() + 1],
         });
@@ -180,13 +259,54 @@ impl View {
             endpoints,
             version,
             places: RefCell::new(places),
+            terms,
+            claims: RefCell::new(claims),
             snapshot: Arc::clone(snapshot),
         }
     }
 
-    /// Where an address is, as the databases say.
-    pub(super) fn place(&self, address: IpAddr) -> Location {
+    /// Where an address is, as the databases say, and when the one that knew was built.
+    pub(super) fn place(&self, address: IpAddr) -> Found {
         self.places.borrow_mut().find(address, &self.snapshot.geo)
+    }
+
+    /// Calls `decide` with what is known of regions at this moment, as far as decisions of the
+    /// deployment can depend on it. `now` and `unix`, in seconds, are the moment by two clocks.
+    #[inline]
+    pub(super) fn conditions<R>(
+        &self,
+        worker: &WorkerContext,
+        deployment: DeploymentIndex,
+        client: IpAddr,
+        (now, unix): (Instant, u64),
+        decide: impl FnOnce(&Conditions<'_>) -> R,
+    ) -> R {
+        match self.deployments.get(deployment.index()) {
+            Some(DeploymentView { needs, name, .. }) if !needs.is_none() => {
+                let (plan, deployment, needs) = (&self.snapshot.table.plan, name.as_str(), *needs);
+                worker.observer.with(&Asked { plan, deployment, needs, client, now, unix }, decide)
+            }
+            _ => decide(&Conditions::NONE),
+        }
+    }
+
+    /// Remembers where a client's network goes, for deployments that ask for it.
+    #[inline]
+    pub(super) fn remember(&self, worker: &WorkerContext, client: IpAddr, decision: &Decision) {
+        let deployment = self.deployments.get(decision.deployment.index());
+        let Some(deployment) = deployment.filter(|deployment| deployment.needs.incumbent) else {
+            return;
+        };
+        let plan = self.snapshot.table.plan.deployment(decision.deployment);
+        let first = decision.order.first();
+        if let Some(region) = plan.zip(first).and_then(|(plan, first)| plan.region(*first)) {
+            worker.observer.went_to(deployment.name.as_str(), client, region.number);
+        }
+    }
+
+    /// On what terms a deployment takes requests.
+    pub(super) fn terms(&self, deployment: DeploymentIndex) -> Option<&Terms> {
+        self.terms.get(deployment.index())
     }
 
     /// This worker's side of an endpoint.
@@ -225,8 +345,9 @@ impl View {
         cell.get_or_init(|| {
             let plan = self.snapshot.table.plan.deployment(index);
             let region = region.and_then(|region| Some(plan?.region(region)?.id.clone()));
+            let tally = region.as_ref().and_then(|id| worker.observer.tally(id));
             let key = PairKey { deployment: Some(deployment.name.clone()), region };
-            Rc::new(worker.registry.pair(worker.number, &key))
+            Rc::new(Counted { pair: worker.registry.pair(worker.number, &key), tally })
         })
     }
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
+use crate::routing::RefusalReason;
+
 /// Why Rhumb answered itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorReason {
@@ -26,6 +28,26 @@ pub enum ErrorReason {
     NoDeployment,
     /// No region is healthy, and the deployment says to refuse then.
     NoHealthyRegion,
+    /// No region of the deployment may see the request.
+    ResidencyUnavailable,
+    /// The deployment serves only requests that a residency policy applies to, and none does.
+    ResidencyRequired,
+    /// Only one region will do, and it cannot be used.
+    RegionUnavailable,
+    /// The tenant may go nowhere but to its home, and that cannot be used.
+    HomeUnavailable,
+    /// The region that takes writes is down, and the deployment does not send them elsewhere.
+    ReadOnly,
+    /// Every region that could answer is full.
+    Overloaded,
+    /// The request has been here before, or has passed too many Rhumbs.
+    LoopDetected,
+    /// An origin asked for a replay where none may be made.
+    ReplayRefused,
+    /// The origin that a request was replayed at asked for a replay as well.
+    ReplayLoop,
+    /// An origin asked for a replay of a request whose body is gone.
+    ReplayTooLarge,
     /// No endpoint accepted a connection.
     Unreachable,
     /// The connection broke before a response came, and the request must not be repeated.
@@ -38,7 +60,7 @@ pub enum ErrorReason {
 
 impl ErrorReason {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
         Self::BadHost,
         Self::UriTooLong,
@@ -47,6 +69,16 @@ impl ErrorReason {
         Self::RequestTimeout,
         Self::NoDeployment,
         Self::NoHealthyRegion,
+        Self::ResidencyUnavailable,
+        Self::ResidencyRequired,
+        Self::RegionUnavailable,
+        Self::HomeUnavailable,
+        Self::ReadOnly,
+        Self::Overloaded,
+        Self::LoopDetected,
+        Self::ReplayRefused,
+        Self::ReplayLoop,
+        Self::ReplayTooLarge,
         Self::Unreachable,
         Self::UpstreamReset,
         Self::UpstreamProtocol,
@@ -89,6 +121,55 @@ impl ErrorReason {
             Self::NoHealthyRegion => {
                 ("no_healthy_region", 503, "No region can answer now", "destination_unavailable")
             }
+            Self::ResidencyUnavailable => (
+                "residency_unavailable",
+                503,
+                "No region may see this request",
+                "http_request_denied",
+            ),
+            Self::ResidencyRequired => (
+                "residency_required",
+                503,
+                "No residency policy covers this request",
+                "http_request_denied",
+            ),
+            Self::RegionUnavailable => (
+                "region_unavailable",
+                503,
+                "The region that was asked for cannot answer",
+                "destination_unavailable",
+            ),
+            Self::HomeUnavailable => (
+                "home_unavailable",
+                503,
+                "The home region of this tenant cannot answer",
+                "destination_unavailable",
+            ),
+            Self::ReadOnly => ("read_only", 503, "Writes are not taken now", "http_request_denied"),
+            Self::Overloaded => {
+                ("overloaded", 503, "All regions are full", "connection_limit_reached")
+            }
+            Self::LoopDetected => {
+                ("loop_detected", 508, "The request goes round in circles", "proxy_loop_detected")
+            }
+            Self::ReplayRefused => (
+                "replay_refused",
+                502,
+                "The origin asked for a replay that is not allowed",
+                "http_protocol_error",
+            ),
+            Self::ReplayLoop => (
+                "replay_loop",
+                502,
+                "The origins hand the request back and forth",
+                "proxy_loop_detected",
+            ),
+            Self::ReplayTooLarge => (
+                "replay_too_large",
+                502,
+                "The request is too large to be replayed",
+                "http_protocol_error",
+            ),
             Self::Unreachable => {
                 ("upstream_unreachable", 502, "No origin could be reached", "connection_refused")
             }
@@ -145,24 +226,56 @@ pub struct Problem<'a> {
     /// The id under which logs know this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
+    /// The Rhumbs that a request has passed, where it goes round in circles.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub hops: &'a [String],
+}
+
+impl From<RefusalReason> for ErrorReason {
+    fn from(why: RefusalReason) -> Self {
+        match why {
+            RefusalReason::NoDeployment => Self::NoDeployment,
+            RefusalReason::ResidencyUnavailable => Self::ResidencyUnavailable,
+            RefusalReason::ResidencyRequired => Self::ResidencyRequired,
+            RefusalReason::RegionUnavailable => Self::RegionUnavailable,
+            RefusalReason::HomeUnavailable => Self::HomeUnavailable,
+            RefusalReason::ReadOnly => Self::ReadOnly,
+            RefusalReason::Overloaded => Self::Overloaded,
+            RefusalReason::NoHealthyRegion => Self::NoHealthyRegion,
+        }
+    }
 }
 
 impl ErrorReason {
     /// The body.
-    pub fn body(self, request_id: Option<&str>) -> Bytes {
+    pub fn body(self, request_id: Option<&str>, hops: &[String]) -> Bytes {
         let problem = Problem {
             r#type: "about:blank",
             title: self.title(),
             status: self.status(),
             reason: self.as_str(),
             request_id,
+            hops,
         };
         serde_json::to_vec(&problem).map_or_else(|_| Bytes::new(), Bytes::from)
     }
 
     /// The whole response; `close` ends the connection after it.
     pub fn response(self, request_id: Option<&str>, close: bool) -> Response<Bytes> {
-        let mut response = Response::new(self.body(request_id));
+        self.response_with(self.body(request_id, &[]), close)
+    }
+
+    /// The answer to a request that goes round in circles, with its way.
+    pub(super) fn looped(
+        request_id: Option<&str>,
+        hops: &[String],
+        close: bool,
+    ) -> Response<Bytes> {
+        Self::LoopDetected.response_with(Self::LoopDetected.body(request_id, hops), close)
+    }
+
+    fn response_with(self, body: Bytes, close: bool) -> Response<Bytes> {
+        let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -170,7 +283,7 @@ impl ErrorReason {
         if let Ok(value) = format!("rhumb; error={}", self.proxy_status()).parse() {
             headers.insert("proxy-status", value);
         }
-        if self == Self::NoHealthyRegion {
+        if matches!(self, Self::NoHealthyRegion | Self::Overloaded) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if close {
@@ -192,9 +305,33 @@ mod tests {
         for reason in ErrorReason::ALL {
             assert!((400..600).contains(&reason.status()), "{reason:?}");
             let body: serde_json::Value =
-                serde_json::from_slice(&reason.body(Some("a\"b"))).unwrap();
+                serde_json::from_slice(&reason.body(Some("a\"b"), &[])).unwrap();
+            assert!(body.get("hops").is_none());
             assert_eq!(body["reason"], reason.as_str());
             assert_eq!(body["request_id"], "a\"b");
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_a_decision_has_the_same_word_and_status_here() {
+        for why in RefusalReason::ALL {
+            let reason = ErrorReason::from(why);
+            assert_eq!(reason.as_str(), why.as_str());
+            assert_eq!(reason.status(), why.status().as_u16());
+        }
+    }
+
+    #[test]
+    fn a_loop_says_which_way_it_went_and_who_may_come_back_is_told_when() {
+        let way = ["a".to_owned(), "b".to_owned(), "a".to_owned()];
+        let response = ErrorReason::looped(None, &way, false);
+        assert_eq!(response.status(), 508);
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["hops"], serde_json::json!(way));
+        for reason in ErrorReason::ALL {
+            let waits = reason.response(None, false).headers().contains_key(header::RETRY_AFTER);
+            let expected = matches!(reason.as_str(), "overloaded" | "no_healthy_region");
+            assert_eq!(waits, expected, "{reason:?}");
         }
     }
 }

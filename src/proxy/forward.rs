@@ -7,26 +7,26 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::body::{Exchange, Progress, RequestBody, ResponseBody};
+use super::body::{Exchange, Progress, RequestBody};
 use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
-use super::handler::{Identity, refuse};
-use super::headers::{RequestId, prepare_response};
-use super::retry::{Tried, is_idempotent, next_target};
+use super::headers::RequestId;
+use super::identify::Identity;
+use super::kept::KeptUpload;
+use super::replay::Wish;
+use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
-use super::screen::{path, screened_host};
 use super::ticket::{InFlight, Ticket};
 use super::watch::stall_timeout;
 use crate::config::Deployment;
-
 use crate::model::{EndpointSignal, SignalKind, limits};
-use crate::routing::{Conditions, Decision, Draws, NoTrace, decide};
+use crate::routing::{Decision, Draws, RegionPosition, permits};
 use crate::upstream::{ConnectError, Lease};
 
 /// A request that has been decided.
@@ -36,20 +36,37 @@ pub(super) struct Routed {
     pub(super) decision: Decision,
     pub(super) draws: Draws,
     pub(super) who: Identity,
+    pub(super) method: Method,
+    /// The decision in words, where the client may see it.
+    pub(super) told: Option<String>,
     /// An HTTP/1.0 request that names no host.
     pub(super) hostless: bool,
+}
+
+/// What else there is of a request that has a body.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// How far it has been sent.
+    pub(super) progress: Option<Rc<Progress>>,
+    /// What holds it back until the origin asks for it.
+    pub(super) gate: Option<Gate>,
+    /// What makes it once more.
+    pub(super) upload: Option<KeptUpload>,
 }
 
 /// A decided request on its way.
 #[derive(Debug)]
 pub(super) struct Forward {
-    ticket: Ticket,
-    routed: Routed,
-    id: RequestId,
-    progress: Option<Rc<Progress>>,
-    gate: Option<Gate>,
-    saved: Option<SavedRequest>,
-    tried: Tried,
+    pub(super) ticket: Ticket,
+    pub(super) routed: Routed,
+    pub(super) id: RequestId,
+    pub(super) replies: Replies,
+    pub(super) saved: Option<SavedRequest>,
+    /// Whether it may be sent again although an origin may have received it.
+    repeatable: bool,
+    pub(super) tried: Tried,
+    /// The region that answered.
+    pub(super) answered: Option<RegionPosition>,
 }
 
 /// What came of all attempts.
@@ -66,51 +83,83 @@ struct Failed {
 
 /// Where an attempt goes.
 struct Target {
+    region: RegionPosition,
     endpoint: Rc<Upstream>,
     series: Series,
 }
 
 impl Forward {
-    pub(super) fn new(
-        ticket: Ticket,
-        routed: Routed,
-        id: RequestId,
-        progress: Option<Rc<Progress>>,
-        gate: Option<Gate>,
-    ) -> Self {
-        Self { ticket, routed, id, progress, gate, saved: None, tried: Tried::default() }
+    pub(super) fn new(ticket: Ticket, routed: Routed, id: RequestId, replies: Replies) -> Self {
+        let tried = Tried::default();
+        let (saved, repeatable, answered) = (None, false, None);
+        Self { ticket, routed, id, replies, saved, repeatable, tried, answered }
+    }
+
+    /// Attempts until there is an answer that is meant for the client, or nothing is left to try.
+    pub(super) async fn run(&mut self, request: Request<RequestBody>) -> Outcome {
+        let terms = self.routed.view.terms(self.routed.decision.deployment);
+        let replays = terms.is_some_and(|terms| terms.replays);
+        let retries = self.retries() > 0;
+        self.repeatable =
+            retries && self.replies.progress.is_none() && is_idempotent(request.method());
+        if self.repeatable || replays {
+            self.saved = Some(SavedRequest::of(&request));
+        }
+        let answer = self.attempts(request).await?;
+        if !replays {
+            return Ok(answer);
+        }
+        let wish = Wish::of(answer.0.headers());
+        if wish == Wish::None {
+            return Ok(answer);
+        }
+        let again = self.replay(wish, answer)?;
+        let answer = self.attempts(again).await?;
+        match Wish::of(answer.0.headers()) {
+            Wish::None => Ok(answer),
+            _ => Err(ErrorReason::ReplayLoop),
+        }
     }
 
     /// Attempts until there is a response, or nothing is left to try.
-    pub(super) async fn run(&mut self, mut request: Request<RequestBody>) -> Outcome {
+    async fn attempts(&mut self, mut request: Request<RequestBody>) -> Outcome {
         self.count_decision();
-        let retries = self.settings().map_or(0, |settings| settings.retries.attempts);
-        if retries > 0 && self.progress.is_none() && is_idempotent(request.method()) {
-            self.saved = Some(SavedRequest::of(&request));
-        }
+        let retries = self.retries();
         let mut last = ErrorReason::Unreachable;
         loop {
-            let Some(target) = self.target() else { break };
+            let Some(target) = self.target(&request, &mut last) else { break };
             self.ticket.count_in(&target.series);
             let failed = match self.attempt(&target, request).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.answered = Some(target.region);
+                    return Ok(done);
+                }
                 Err(failed) => failed,
             };
             last = failed.reason;
             if let Some(kind) = failed.signal {
                 self.blame(&target, kind);
             }
-            let again = failed.unsent.or_else(|| Some(self.saved.as_ref()?.restore()));
+            let again = failed.unsent.or_else(|| self.repeated());
             match again {
                 Some(again) if self.tried.count() <= retries && self.in_time() => request = again,
                 _ => break,
             }
-            self.look_again(&request);
+            self.look_again(&request)?;
         }
         Err(last)
     }
 
-    fn settings(&self) -> Option<&Arc<Deployment>> {
+    /// The request once more, if it may be sent twice.
+    fn repeated(&self) -> Option<Request<RequestBody>> {
+        Some(self.saved.as_ref().filter(|_| self.repeatable)?.restore())
+    }
+
+    fn retries(&self) -> u32 {
+        self.settings().map_or(0, |settings| settings.retries.attempts)
+    }
+
+    pub(super) fn settings(&self) -> Option<&Arc<Deployment>> {
         let plan = &self.routed.view.snapshot.table.plan;
         Some(&plan.deployment(self.routed.decision.deployment)?.settings)
     }
@@ -124,12 +173,15 @@ impl Forward {
         }
     }
 
-    /// The next endpoint, marked as tried.
-    fn target(&mut self) -> Option<Target> {
-        let Routed { view, decision, draws, .. } = &self.routed;
+    /// The next endpoint, marked as tried. `last` is what there is to say if there is none.
+    fn target(&mut self, request: &Request<RequestBody>, last: &mut ErrorReason) -> Option<Target> {
+        let terms = self.routed.view.terms(self.routed.decision.deployment);
+        let (position, index) = match terms.is_some_and(|terms| terms.guarded) {
+            true => self.guarded(request, last)?,
+            false => self.unguarded()?,
+        };
+        let Routed { view, decision, .. } = &self.routed;
         let table = &view.snapshot.table;
-        let load = |id| view.outstanding(id);
-        let (position, index) = next_target(table, decision, &self.tried, draws.entropy, load)?;
         let region = table.plan.deployment(decision.deployment)?.region(position)?;
         let endpoint = Rc::clone(view.endpoint(region.endpoints.get(index)?.id)?);
         let worker = &self.ticket.connection().worker;
@@ -138,25 +190,39 @@ impl Forward {
             series.retries.increment();
         }
         self.tried.push(endpoint.id());
-        Some(Target { endpoint, series })
+        Some(Target { region: position, endpoint, series })
     }
 
-    /// A retry decides again when the table has changed: it sees the failover.
-    fn look_again(&mut self, request: &Request<RequestBody>) {
-        let view = self.ticket.connection().worker.view();
-        if Rc::ptr_eq(&view, &self.routed.view) {
-            return;
-        }
-        let host = screened_host(request.headers());
-        let facts =
-            self.routed.who.facts(request.method(), &host, path(request.uri()), request.headers());
-        // Where the new table would refuse, the old decision's alternates are still worth a try.
-        if let Ok(decision) =
-            decide(&view.snapshot.table, &facts, &Conditions::NONE, self.routed.draws, &mut NoTrace)
-        {
-            self.routed.decision = decision;
-            self.routed.view = view;
-        }
+    fn unguarded(&self) -> Option<(RegionPosition, usize)> {
+        let Routed { view, decision, draws, .. } = &self.routed;
+        let load = |id| view.outstanding(id);
+        next_target(&view.snapshot.table, decision, &self.tried, draws.entropy, load)
+    }
+
+    /// The same, with the law asked once more.
+    fn guarded(
+        &mut self,
+        request: &Request<RequestBody>,
+        last: &mut ErrorReason,
+    ) -> Option<(RegionPosition, usize)> {
+        let Routed { view, decision, draws, .. } = &self.routed;
+        let table = &view.snapshot.table;
+        let deployment = table.plan.deployment(decision.deployment)?;
+        let worker = &self.ticket.connection().worker;
+        let mut decision = decision.clone();
+        let target = self.with_facts(request, |facts| {
+            let load = |id| view.outstanding(id);
+            next_permitted(table, &mut decision, &self.tried, draws.entropy, load, |position| {
+                let permitted = permits(deployment, facts, position);
+                if !permitted {
+                    worker.series.residency_violations.increment();
+                    *last = ErrorReason::ResidencyUnavailable;
+                }
+                permitted
+            })
+        });
+        self.routed.decision = decision;
+        target
     }
 
     fn in_time(&self) -> bool {
@@ -181,7 +247,7 @@ impl Forward {
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Exchange), Failed> {
         // A first attempt starts with the request, as good as.
-        let first = self.tried.count() <= 1 && self.progress.is_none();
+        let first = self.tried.count() <= 1 && self.replies.progress.is_none();
         let started = if first { self.ticket.started() } else { Instant::now() };
         let in_flight = InFlight::new(&target.series);
         if self.routed.hostless {
@@ -189,11 +255,15 @@ impl Forward {
             name_host(&mut request, &target.endpoint);
         }
         let mut kept = target.endpoint.checkout(started);
+        let mut connecting = Duration::ZERO;
         let (response, lease) = loop {
             let lease = match kept.take() {
                 Some(lease) => lease,
                 None => match self.connect(target).await {
-                    Ok(lease) => lease,
+                    Ok((lease, took)) => {
+                        connecting = took;
+                        lease
+                    }
                     Err(error) => return Err(Failed::connect(&error, request)),
                 },
             };
@@ -201,7 +271,7 @@ impl Forward {
             match self.exchange(lease, request, started).await {
                 Ok(done) => break done,
                 Err(failed) if reused && failed.signal == Some(SignalKind::Reset) => {
-                    match failed.unsent.or_else(|| Some(self.saved.as_ref()?.restore())) {
+                    match failed.unsent.or_else(|| self.repeated()) {
                         Some(again) => request = again,
                         None => return Err(Failed { unsent: None, ..failed }),
                     }
@@ -210,17 +280,31 @@ impl Forward {
             }
         };
         target.endpoint.succeeded();
-        target.series.upstream_duration.record(started.elapsed());
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        target.series.upstream_duration.record(took);
+        if self.replies.progress.is_none() {
+            let client = self.routed.who.client().address;
+            target.series.answered(client, took.saturating_sub(connecting), now);
+        }
         let stall_timeout = stall_timeout(response.headers());
-        let request = self.progress.clone();
+        let request = self.replies.progress.clone();
         Ok((response, Exchange { lease, in_flight, request, stall_timeout }))
     }
 
-    async fn connect(&self, target: &Target) -> Result<Lease<RequestBody>, ConnectError> {
+    /// A new connection, and how long it took to make.
+    async fn connect(
+        &self,
+        target: &Target,
+    ) -> Result<(Lease<RequestBody>, Duration), ConnectError> {
         let most = self.settings().map_or(limits::CONNECT_TIMEOUT, |s| s.timeouts.connect);
+        let started = Instant::now();
         let lease = target.endpoint.connect(most).await?;
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        target.series.connected(took, now);
         self.ticket.connection().worker.series.upstream_connections.increment();
-        Ok(lease)
+        Ok((lease, took))
     }
 
     /// Sends the request and waits for the head of its response.
@@ -230,7 +314,7 @@ impl Forward {
         mut request: Request<RequestBody>,
         started: Instant,
     ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
-        if let Some(gate) = self.gate.clone() {
+        if let Some(gate) = self.replies.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {
                 if response.status() == StatusCode::CONTINUE {
                     gate.open();
@@ -255,7 +339,9 @@ impl Forward {
             Ok(Ok(response)) => {
                 // An origin that says yes without `100 Continue` may still read while it answers;
                 // one that says no is not sent what it refused.
-                if let Some(gate) = self.gate.as_ref().filter(|_| response.status().is_success()) {
+                if let Some(gate) =
+                    self.replies.gate.as_ref().filter(|_| response.status().is_success())
+                {
                     gate.open();
                 }
                 Ok((response, lease))
@@ -280,7 +366,7 @@ impl Forward {
                 connection.watch.wait_until(deadline);
                 return Poll::Pending;
             }
-            match &self.gate {
+            match &self.replies.gate {
                 // The origin did not say; RFC 9110 section 10.1.1 lets the body go then.
                 Some(gate) if !gate.is_open() => gate.open(),
                 _ => return Poll::Ready(reason),
@@ -291,11 +377,11 @@ impl Forward {
     fn deadline(&self, started: Instant) -> (Instant, ErrorReason) {
         let timeouts = self.settings().map(|settings| &settings.timeouts);
         let first_byte = timeouts.map_or(limits::RESPONSE_HEAD_TIMEOUT, |t| t.first_byte);
-        if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
+        if self.replies.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
             let most = limits::EXPECT_CONTINUE_TIMEOUT;
             return (started + most, ErrorReason::UpstreamTimeout);
         }
-        match &self.progress {
+        match &self.replies.progress {
             Some(progress) if !progress.finished() => {
                 let reason = match progress.starved() {
                     true => ErrorReason::RequestTimeout,
@@ -313,7 +399,8 @@ impl Forward {
     }
 
     fn broken(&self, error: &hyper::Error, unsent: Option<Request<RequestBody>>) -> Failed {
-        let client_broke_off = self.progress.as_ref().is_some_and(|progress| progress.failed());
+        let client_broke_off =
+            self.replies.progress.as_ref().is_some_and(|progress| progress.failed());
         let (reason, signal) = if client_broke_off {
             (ErrorReason::Malformed, None)
         } else if error.is_parse() {
@@ -322,28 +409,6 @@ impl Forward {
             (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
         };
         Failed { reason, signal, unsent }
-    }
-
-    /// The answer to the client.
-    pub(super) fn respond(self, outcome: Outcome) -> Response<ResponseBody> {
-        let mut ticket = self.ticket;
-        let (response, exchange) = match outcome {
-            Ok(done) => done,
-            Err(reason) => {
-                let close = self.progress.is_some_and(|progress| !progress.finished());
-                return refuse(ticket, reason, Some(&self.id), close);
-            }
-        };
-        let (mut parts, incoming) = response.into_parts();
-        ticket.answered(parts.status.as_u16());
-        prepare_response(&mut parts.headers, parts.version);
-        // What is left of an upload that nobody waits for would stand before the next request.
-        let unread = exchange.request.as_ref().is_some_and(|request| !request.finished());
-        if unread || ticket.connection().watch.draining() {
-            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        parts.version = http::Version::HTTP_11;
-        Response::from_parts(parts, ResponseBody::origin(incoming, exchange, ticket))
     }
 }
 

@@ -14,20 +14,23 @@ use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
-use super::body::{Progress, RequestBody, ResponseBody};
+use super::body::{RequestBody, ResponseBody};
 use super::context::{Connection, View};
+use super::decide::{self, Decided};
 use super::error::ErrorReason;
 use super::expect::Gate;
-use super::forward::{Forward, Routed};
-use super::headers::{RequestId, prepare_request};
+use super::forward::{Forward, Replies, Routed};
+use super::headers::{RHUMB_HOPS, RequestId, names_nothing, prepare_request};
+use super::hops::pass;
+use super::identify::{Asked, Identity};
 use super::present::Present;
-use super::screen::{path, screen};
+use super::respond::tell;
+use super::said::Hearing;
+use super::screen::screen;
 use super::ticket::Ticket;
 use crate::geo;
-use crate::model::{Client, Location, limits};
-use crate::routing::{
-    self, Conditions, Decision, Draws, Facts, NoTrace, Refusal, RefusalReason, Words,
-};
+use crate::model::limits;
+use crate::routing::{self, Draws, Refusal};
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 ///
@@ -52,100 +55,114 @@ pub async fn handle(
         }
     };
     let view = connection.worker.view();
-    let trusted = view.snapshot.trust.trusts(connection.peer);
-    let who = Identity::of(&parts.headers, &present, &view, &connection, trusted);
+    let snapshot = &view.snapshot;
+    let trusted = snapshot.trust.trusts(connection.peer);
+    let unix = connection.worker.unix(now);
+    let mut who = identify(&parts.headers, &present, &view, &connection, trusted, unix);
     let draws = Draws { entropy: connection.worker.entropy(), turn: 0 };
-    let facts = who.facts(&parts.method, &host, path(&parts.uri), &parts.headers);
-    let decided = decide(&view, &facts, draws);
+    let asked = Asked::of(&parts, &host);
+    let heard = Heard { present: &present, trusted, now };
+    let (decided, draws) = decide(&connection, &view, &mut who, &asked, &heard, draws);
+    let refused = |why| connection.worker.series.token_refused(why);
+    let passed = pass(&parts.headers, &snapshot.hops, &snapshot.keys.signing, unix, refused);
 
     let version = parts.version;
     origin_form(&mut parts.uri, &mut parts.headers);
-    let trust = &view.snapshot.trust;
+    let trust = &snapshot.trust;
     let id = prepare_request(&mut parts.headers, version, trusted, trust, &present, &connection);
-    let (decision, draws) = match decided {
-        Ok(decided) => decided,
-        Err(refusal) => return Ok(refuse(ticket, reason(refusal), Some(&id), false)),
+    match passed {
+        Ok(Some(onward)) => drop(parts.headers.insert(RHUMB_HOPS, onward)),
+        Ok(None) => {}
+        Err(way) => return Ok(looped(ticket, &way, &id)),
+    }
+    let decision = match decided.outcome {
+        Ok(decision) => decision,
+        Err(refusal) => return Ok(refuse_told(ticket, refusal, &id, decided.told.as_deref())),
     };
+    let terms = view.terms(decision.deployment);
+    if let Some(terms) = terms.filter(|terms| terms.gives_tokens) {
+        terms.withhold(&mut parts.headers);
+    }
     let expects = present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers);
-    let (body, progress, gate) = match receive(&connection, expects, incoming, now).await {
-        Ok(body) => body,
+    let (mut body, mut replies) = match receive(&connection, expects, incoming, now).await {
+        Ok(received) => received,
         Err(reason) => {
             connection.worker.series.malformed.increment();
             return Ok(refuse(ticket, reason, Some(&id), true));
         }
     };
+    if terms.is_some_and(|terms| terms.replays) {
+        (body, replies.upload) = body.keep(now);
+    }
     parts.version = Version::HTTP_11;
+    let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
     let request = Request::from_parts(parts, body);
-    let hostless = host.is_empty();
-    let routed = Routed { view, decision, draws, who, hostless };
-    let mut forward = Forward::new(ticket, routed, id, progress, gate);
+    let routed = Routed { view, decision, draws, who, method, told, hostless };
+    let mut forward = Forward::new(ticket, routed, id, replies);
     let outcome = forward.run(request).await;
     Ok(forward.respond(outcome))
 }
 
-/// Who asks, and from where: the facts that outlive the request's head.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    client: Client,
-    location: Location,
+/// Who asks, and from where.
+fn identify(
+    headers: &http::HeaderMap,
+    present: &Present,
+    view: &View,
+    connection: &Connection,
+    trusted: bool,
+    unix: u64,
+) -> Identity {
+    let trust = &view.snapshot.trust;
+    let client = geo::client(connection.peer, headers, trust);
+    let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
+    let found = view.place(client.address);
+    let location = geo::vouched(found.location, vouched, headers, trust);
+    Identity::new(client, location, found.built, unix)
 }
 
-impl Identity {
-    fn of(
-        headers: &http::HeaderMap,
-        present: &Present,
-        view: &View,
-        connection: &Connection,
-        trusted: bool,
-    ) -> Self {
-        let trust = &view.snapshot.trust;
-        let client = geo::client(connection.peer, headers, trust);
-        let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
-        let location = geo::vouched(view.place(client.address), vouched, headers, trust);
-        Self { client, location }
-    }
+/// How a request came in.
+struct Heard<'a> {
+    present: &'a Present,
+    trusted: bool,
+    now: Instant,
+}
 
-    pub(super) fn facts<'a>(
-        &'a self,
-        method: &'a http::Method,
-        host: &'a str,
-        path: &'a str,
-        headers: &'a http::HeaderMap,
-    ) -> Facts<'a> {
-        let Self { client, location } = *self;
-        Facts {
-            method,
-            host,
-            path,
-            query: "",
-            headers,
-            client,
-            location,
-            geoip_built: None,
-            tenant: None,
-            now: 0,
-            words: Words::default(),
+/// Finds the deployment, listens to what the request says on its terms, and decides with the
+/// worker's next turn there.
+fn decide(
+    connection: &Connection,
+    view: &View,
+    who: &mut Identity,
+    asked: &Asked<'_>,
+    heard: &Heard<'_>,
+    draws: Draws,
+) -> (Decided, Draws) {
+    let Heard { present, trusted, now } = *heard;
+    let table = &view.snapshot.table;
+    let Some(index) = routing::deployment(table, asked.host, asked.path) else {
+        return (Decided::NOWHERE, draws);
+    };
+    if let (Some(terms), Some(deployment)) = (view.terms(index), table.plan.deployment(index)) {
+        who.keep(terms, asked.headers, || present.connection && !names_nothing(asked.headers));
+        if terms.listens || present.word {
+            let settings = &deployment.settings;
+            let refused = |why| connection.worker.series.token_refused(why);
+            let (keys, unix) = (&view.snapshot.keys.signing, who.moment());
+            let hearing =
+                Hearing { deployment: settings, keys, trusted, now: unix, refused: &refused };
+            who.hear(&hearing, asked, |token, source| {
+                let set = view.snapshot.keys.set(source)?;
+                let verify = || set.verify(token, source, unix);
+                let known = view.claims.borrow_mut().find(index, token, unix, verify);
+                known.inspect_err(|why| refused(*why)).ok()
+            });
         }
     }
-}
-
-/// Decides with the worker's next turn in that deployment.
-fn decide(view: &View, facts: &Facts<'_>, draws: Draws) -> Result<(Decision, Draws), Refusal> {
-    let table = &view.snapshot.table;
-    let index = routing::deployment(table, facts.host, facts.path).ok_or(Refusal::NO_DEPLOYMENT)?;
     let draws = Draws { turn: view.turn(index), ..draws };
-    let decision = routing::decide_in(table, index, facts, &Conditions::NONE, draws, &mut NoTrace)?;
-    Ok((decision, draws))
+    (decide::decide(view, &connection.worker, index, who, asked, (draws, now)), draws)
 }
 
-fn reason(refusal: Refusal) -> ErrorReason {
-    match refusal.why {
-        RefusalReason::NoDeployment => ErrorReason::NoDeployment,
-        _ => ErrorReason::NoHealthyRegion,
-    }
-}
-
-type Received = (RequestBody, Option<Rc<Progress>>, Option<Gate>);
+type Received = (RequestBody, Replies);
 
 /// The body, with its first frame read when it is chunked: a client that frames it wrongly from
 /// the start is refused before an origin hears of it.
@@ -156,22 +173,22 @@ async fn receive(
     now: Instant,
 ) -> Result<Received, ErrorReason> {
     if incoming.is_end_stream() {
-        return Ok((RequestBody::Empty, None, None));
+        return Ok((RequestBody::Empty, Replies::default()));
     }
     if expects {
         let gate = Gate::default();
         let (body, progress) = RequestBody::stream(incoming, None, Some(gate.clone()), now);
-        return Ok((body, Some(progress), Some(gate)));
+        return Ok((body, Replies { progress: Some(progress), gate: Some(gate), upload: None }));
     }
     let mut first = None;
     if incoming.size_hint().exact().is_none() {
         first = first_frame(connection, &mut incoming, now).await?;
         if first.is_none() {
-            return Ok((RequestBody::Empty, None, None));
+            return Ok((RequestBody::Empty, Replies::default()));
         }
     }
     let (body, progress) = RequestBody::stream(incoming, first, None, now);
-    Ok((body, Some(progress), None))
+    Ok((body, Replies { progress: Some(progress), ..Replies::default() }))
 }
 
 fn expects_continue(headers: &http::HeaderMap) -> bool {
@@ -220,4 +237,25 @@ pub(super) fn refuse(
     let close = close || ticket.connection().watch.draining();
     let id = id.and_then(RequestId::as_str);
     reason.response(id, close).map(|body| ResponseBody::own(body, ticket))
+}
+
+/// A decision's refusal, with the decision in words for whoever may see it.
+fn refuse_told(
+    ticket: Ticket,
+    refusal: Refusal,
+    id: &RequestId,
+    told: Option<&str>,
+) -> Response<ResponseBody> {
+    let mut response = refuse(ticket, refusal.why.into(), Some(id), false);
+    if let Some(line) = told {
+        tell(response.headers_mut(), line, None);
+    }
+    response
+}
+
+/// The answer to a request that goes round in circles.
+fn looped(mut ticket: Ticket, way: &[String], id: &RequestId) -> Response<ResponseBody> {
+    ticket.answered(ErrorReason::LoopDetected.status());
+    let close = ticket.connection().watch.draining();
+    ErrorReason::looped(id.as_str(), way, close).map(|body| ResponseBody::own(body, ticket))
 }

@@ -20,6 +20,14 @@ use crate::config::ClientTrust;
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_RHUMB_PREFER_REGION: HeaderName =
+    HeaderName::from_static("x-rhumb-prefer-region");
+pub(super) const X_RHUMB_FORCE_REGION: HeaderName = HeaderName::from_static("x-rhumb-force-region");
+pub(super) const X_RHUMB_EXPLAIN: HeaderName = HeaderName::from_static("x-rhumb-explain");
+/// Tells the decision to whoever may see it.
+pub(super) const X_RHUMB_DECISION: HeaderName = HeaderName::from_static("x-rhumb-decision");
+pub(super) const RHUMB_HOPS: HeaderName = HeaderName::from_static("rhumb-hops");
+pub(super) const RHUMB_REPLAY: HeaderName = HeaderName::from_static("rhumb-replay");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -61,6 +69,11 @@ pub(super) fn prepare_request(
         // `TE: trailers` is for the next hop, and Rhumb passes trailers on.
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+    if present.word {
+        for name in [&X_RHUMB_PREFER_REGION, &X_RHUMB_FORCE_REGION, &X_RHUMB_EXPLAIN] {
+            headers.remove(name);
+        }
+    }
     if !trusted {
         for name in trust.country_headers.iter().filter(|name| present.may_have(name)) {
             headers.remove(name);
@@ -96,6 +109,9 @@ pub(super) fn remove_own_fields(trailers: &mut HeaderMap) {
     for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_REQUEST_ID] {
         trailers.remove(name);
     }
+    for name in [&X_RHUMB_PREFER_REGION, &X_RHUMB_FORCE_REGION, &X_RHUMB_EXPLAIN, &RHUMB_HOPS] {
+        trailers.remove(name);
+    }
     trailers.remove(FORWARDED);
     trailers.remove(VIA);
 }
@@ -104,6 +120,11 @@ pub(super) fn remove_own_fields(trailers: &mut HeaderMap) {
 pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
     let present = Present::of(headers);
     strip_hop_by_hop(headers, present, false);
+    if present.told {
+        // Between an origin and Rhumb, or Rhumb's own to say.
+        headers.remove(RHUMB_REPLAY);
+        headers.remove(X_RHUMB_DECISION);
+    }
     append_via(headers, version);
 }
 
@@ -127,7 +148,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, present: Present, request: bool) {
 }
 
 /// Whether `Connection` says only `keep-alive` or `close`, as it nearly always does.
-fn names_nothing(headers: &HeaderMap) -> bool {
+pub(super) fn names_nothing(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
     lines
         .all(|line| line.eq_ignore_ascii_case(b"keep-alive") || line.eq_ignore_ascii_case(b"close"))
@@ -158,6 +179,7 @@ fn strip_named(headers: &mut HeaderMap, request: bool) {
                 | "forwarded"
                 | "via"
                 | "x-request-id"
+                | "rhumb-hops"
         );
         if !(end_to_end && (request || name == TRAILER || name == "content-length")) {
             headers.remove(name);

@@ -7,26 +7,42 @@
 //! [`handler`] is the table of contents. Everything here belongs to one worker thread: `Rc` and
 //! `Cell`, no locks. Accepting connections is `server`; what is decided is `routing`.
 
+mod again;
 mod body;
+mod claims;
+mod clock;
 mod context;
+mod cookies;
+mod decide;
 mod error;
 mod expect;
 mod forward;
+mod given;
 mod handler;
 mod headers;
+mod hops;
+mod identify;
+mod kept;
 mod places;
 mod present;
 mod refusal;
+mod replay;
+mod respond;
 mod retry;
+mod said;
 mod saved;
 pub mod screen;
+mod tenant;
+mod terms;
 mod ticket;
+mod told;
 mod watch;
 
 pub use body::{RequestBody, ResponseBody};
 pub use context::{Connection, WorkerContext};
 pub use error::{ErrorReason, Problem};
 pub use handler::handle;
+pub use identify::{Asked, Given, Identity};
 pub use present::Present;
 pub use refusal::refusal_bytes;
 pub use watch::{Phase, Watch};

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
-use crate::geo::Databases;
-use crate::model::{Location, limits};
+use crate::geo::{Databases, Found};
+use crate::model::limits;
 
 /// An address and where it is.
-type Slot = Cell<Option<(IpAddr, Location)>>;
+type Slot = Cell<Option<(IpAddr, Found)>>;
 
 /// The memory.
 pub(super) struct Places {
@@ -29,19 +29,19 @@ impl Places {
     }
 
     /// Where `address` is, as `databases` say or said.
-    pub(super) fn find(&mut self, address: IpAddr, databases: &Databases) -> Location {
+    pub(super) fn find(&mut self, address: IpAddr, databases: &Databases) -> Found {
         if self.slots.is_empty() {
             // Only a worker that has requests needs it.
             self.slots = (0..limits::PLACES_PER_WORKER).map(|_| Cell::new(None)).collect();
         }
         let place = self.hash.hash_one(address) as usize % limits::PLACES_PER_WORKER;
-        let Some(slot) = self.slots.get(place) else { return databases.lookup(address) };
+        let Some(slot) = self.slots.get(place) else { return databases.find(address) };
         match slot.get() {
-            Some((known, location)) if known == address => location,
+            Some((known, found)) if known == address => found,
             _ => {
-                let location = databases.lookup(address);
-                slot.set(Some((address, location)));
-                location
+                let found = databases.find(address);
+                slot.set(Some((address, found)));
+                found
             }
         }
     }
@@ -66,7 +66,7 @@ mod tests {
                 let address = IpAddr::from(n.wrapping_mul(0x9E37_79B9).to_be_bytes());
                 assert_eq!(
                     places.find(address, &databases),
-                    databases.lookup(address),
+                    databases.find(address),
                     "{address} in round {round}"
                 );
             }

@@ -16,6 +16,10 @@ pub struct Present {
     pub(super) forwarded: bool,
     pub(super) request_id: bool,
     pub(super) expect: bool,
+    /// A word of a request about its region.
+    pub(super) word: bool,
+    /// What a response says to Rhumb, or Rhumb about its decision.
+    pub(super) told: bool,
     lengths: u64,
 }
 
@@ -37,11 +41,18 @@ impl Present {
                     present.connection |= name == "connection";
                     present.rare_hop |= name == "keep-alive";
                 }
-                12 => present.request_id |= name == "x-request-id",
-                15 => present.forwarded_for |= name == "x-forwarded-for",
+                12 => {
+                    present.request_id |= name == "x-request-id";
+                    present.told |= name == "rhumb-replay";
+                }
+                15 => {
+                    present.forwarded_for |= name == "x-forwarded-for";
+                    present.word |= name == "x-rhumb-explain";
+                }
                 16 => {
                     present.forwarded_host |= name == "x-forwarded-host";
                     present.rare_hop |= name == "proxy-connection";
+                    present.told |= name == "x-rhumb-decision";
                 }
                 17 => {
                     present.forwarded_proto |= name == "x-forwarded-proto";
@@ -52,6 +63,8 @@ impl Present {
                 }
                 18 => present.rare_hop |= name == "proxy-authenticate",
                 19 => present.rare_hop |= name == "proxy-authorization",
+                20 => present.word |= name == "x-rhumb-force-region",
+                21 => present.word |= name == "x-rhumb-prefer-region",
                 _ => {}
             }
         }
@@ -76,7 +89,7 @@ mod tests {
     #[test]
     fn every_field_is_found_by_its_name() {
         type Read = fn(&Present) -> bool;
-        let fields: [(&'static str, Read); 16] = [
+        let fields: [(&'static str, Read); 21] = [
             ("te", |p| p.te),
             ("host", |p| p.hosts == 1),
             ("expect", |p| p.expect),
@@ -92,6 +105,11 @@ mod tests {
             ("transfer-encoding", |p| p.codings == 1 && p.rare_hop),
             ("proxy-authenticate", |p| p.rare_hop),
             ("proxy-authorization", |p| p.rare_hop),
+            ("rhumb-replay", |p| p.told),
+            ("x-rhumb-decision", |p| p.told),
+            ("x-rhumb-explain", |p| p.word),
+            ("x-rhumb-force-region", |p| p.word),
+            ("x-rhumb-prefer-region", |p| p.word),
             ("cf-ipcountry", |p| p.may_have(&HeaderName::from_static("cf-ipcountry"))),
         ];
         for (name, read) in fields {

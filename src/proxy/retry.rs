@@ -74,6 +74,26 @@ pub(super) fn next_target(
         .or_else(|| regions().find_map(|position| pick(position, u32::MAX)))
 }
 
+/// The same, among the regions that the request may be sent to: `permits` is asked right before, and
+/// a region that it refuses is taken out of the decision for good. The decision has seen to that
+/// already; this does not rely on it.
+pub(super) fn next_permitted(
+    table: &Table,
+    decision: &mut Decision,
+    tried: &Tried,
+    entropy: u64,
+    load: impl Fn(EndpointId) -> u32,
+    mut permits: impl FnMut(RegionPosition) -> bool,
+) -> Option<(RegionPosition, usize)> {
+    loop {
+        let target = next_target(table, decision, tried, entropy, &load)?;
+        if permits(target.0) {
+            return Some(target);
+        }
+        decision.order.retain(|position| *position != target.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +134,42 @@ mod tests {
             &mut ids,
         );
         Table::healthy(1, std::sync::Arc::new(plan))
+    }
+
+    #[test]
+    fn a_region_that_may_not_see_the_request_is_passed_over_whatever_was_decided() {
+        let table = table();
+        let decided = Decision {
+            deployment: crate::routing::DeploymentIndex(0),
+            order: [RegionPosition(0), RegionPosition(1)].into_iter().collect(),
+            reason: crate::routing::Reason::Failover,
+            rule: None,
+            ignoring_health: true,
+            keeps_token: false,
+        };
+        for forbidden in [&[0][..], &[1], &[0, 1]] {
+            let (mut decision, mut tried, mut refused) = (decided.clone(), Tried::default(), 0);
+            let mut reached = std::collections::BTreeSet::new();
+            while let Some((position, index)) = next_permitted(
+                &table,
+                &mut decision,
+                &tried,
+                7,
+                |_| 0,
+                |position| {
+                    let permitted = !forbidden.contains(&position.0);
+                    refused += usize::from(!permitted);
+                    permitted
+                },
+            ) {
+                let (plan, _) = table.deployment(decision.deployment).unwrap();
+                tried.push(plan.region(position).unwrap().endpoints[index].id);
+                reached.insert(position.0);
+            }
+            let expected = (0..2).filter(|position| !forbidden.contains(position)).collect();
+            assert_eq!(reached, expected, "{forbidden:?}");
+            assert_eq!(refused, forbidden.len(), "each is refused once: {forbidden:?}");
+        }
     }
 
     #[test]

@@ -58,13 +58,17 @@ impl Drop for Ticket {
     }
 }
 
-/// One attempt at a region, counted as in flight for as long as it lives.
+/// One attempt at a region, counted as in flight for as long as it lives: of its deployment for
+/// people, and of all deployments together for the region's limit.
 #[derive(Debug)]
 pub(super) struct InFlight(Series);
 
 impl InFlight {
     pub(super) fn new(series: &Series) -> Self {
         series.started.increment();
+        if let Some(tally) = series.tally() {
+            tally.enter();
+        }
         Self(Rc::clone(series))
     }
 }
@@ -72,5 +76,8 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.ended.increment();
+        if let Some(tally) = self.0.tally() {
+            tally.leave();
+        }
     }
 }

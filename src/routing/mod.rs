@@ -44,7 +44,7 @@ pub use draws::Draws;
 pub use endpoint::{EndpointIds, choose_endpoint};
 pub use explain::{Explanation, explain};
 pub use facts::{Conditions, Facts, Forced, Measured, RegionLoad, Words};
-pub use latency::{LatencyError, LatencyTable};
+pub use latency::{LatencyError, LatencyTable, RowAges};
 pub use outcome::{Reason, Refusal, RefusalReason};
 pub use plan::{
     DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionNumber, RegionPlan, RegionPosition,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::draws::Salt;
 use super::facts::Facts;
 use super::hosts::HostIndex;
-use super::latency::Lookup;
+use super::latency::{Lookup, RowAges};
 use super::regions::RegionSet;
 use super::residency::ResidencyBook;
 use super::rules::RuleBook;
@@ -79,8 +79,8 @@ pub struct Plan {
     pub tenants: Option<Arc<TenantTable>>,
     /// How old the file of tenants may be.
     pub(super) tenants_freshness: Freshness,
-    /// How old measured round trips may be.
-    pub(super) measured: MeasuredLatency,
+    /// What is measured, and how old it may be.
+    pub measured: MeasuredLatency,
     pub(super) latency: Option<Lookup>,
 }
 
@@ -94,6 +94,11 @@ impl Plan {
         let too_old =
             age.zip(self.tenants_freshness.hard).is_some_and(|(age, hard)| age > hard.as_secs());
         (pin.strict || !too_old).then_some(pin)
+    }
+
+    /// How old the rows of the latency table are at `now`, in Unix seconds, if there is one.
+    pub fn latency_ages(&self, now: u64) -> Option<RowAges> {
+        Some(self.latency.as_ref()?.ages(now))
     }
 
     /// The deployment at that index.

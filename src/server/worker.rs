@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, spawn_local};
 
 use super::connection::serve;
 use super::listener::Listeners;
+use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
 use crate::proxy::{Connection, Watch, WorkerContext};
@@ -22,6 +23,8 @@ use crate::snapshot::Live;
 
 /// How often idle upstream connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often what was measured is handed on.
+const TEND_INTERVAL: Duration = limits::NETWORK_LOOK;
 /// How long a worker that cannot accept waits before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,6 +47,8 @@ pub struct WorkersParts {
     pub live: Arc<Live>,
     /// Where things are counted.
     pub registry: Arc<Registry>,
+    /// Times of client networks.
+    pub networks: Arc<Networks>,
     /// Where failures are reported.
     pub signals: mpsc::Sender<EndpointSignal>,
 }
@@ -71,6 +76,7 @@ impl Workers {
                 number,
                 live: Arc::clone(&parts.live),
                 registry: Arc::clone(&parts.registry),
+                networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -107,6 +113,7 @@ struct Worker {
     number: usize,
     live: Arc<Live>,
     registry: Arc<Registry>,
+    networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -126,8 +133,8 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, signals, mut draining, ready } = self;
-        let context = Rc::new(WorkerContext::new(number, live, registry, signals));
+        let Self { number, live, registry, networks, signals, mut draining, ready } = self;
+        let context = Rc::new(WorkerContext::new(number, live, registry, networks, signals));
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();
         for listener in listeners.0 {
@@ -135,6 +142,7 @@ impl Worker {
             accepting.spawn_local(accept(listener, Rc::clone(&context), Rc::clone(&open)));
         }
         spawn_local(reap(Rc::clone(&context)));
+        spawn_local(tend(Rc::clone(&context)));
         // Whoever waits for readiness may have given up.
         let _ = ready.send(()).await;
         drop(ready);
@@ -150,6 +158,14 @@ async fn reap(context: Rc<WorkerContext>) {
     let mut interval = tokio::time::interval(REAP_INTERVAL);
     loop {
         context.reap(interval.tick().await.into_std());
+    }
+}
+
+async fn tend(context: Rc<WorkerContext>) {
+    let mut interval = tokio::time::interval(TEND_INTERVAL);
+    loop {
+        interval.tick().await;
+        context.tend();
     }
 }
 

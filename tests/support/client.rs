@@ -53,6 +53,12 @@ impl Request {
         Self { body: body.into(), ..post }
     }
 
+    /// With this body.
+    #[must_use]
+    pub fn carrying(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
     /// With one more field.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -69,6 +69,14 @@ impl Setup {
         self
     }
 
+    /// More fields of the region that was added last, as in a flow mapping of YAML.
+    #[must_use]
+    pub fn with(mut self, fields: &str) -> Self {
+        let (_, line) = self.regions.last_mut().expect("a region");
+        *line = line.replacen("{ ", &format!("{{ {fields}, "), 1);
+        self
+    }
+
     /// One more deployment: fields of YAML, one a line. `name`, the primary and the replicas are
     /// added when they are missing.
     #[must_use]

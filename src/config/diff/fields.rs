@@ -5,33 +5,34 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use super::steering;
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
-    HealthCheck, HostPattern, LatencySources, Listener, Region, RegionSettings, Retries, Rule,
+    HealthCheck, HostPattern, Listener, Region, RegionSettings, Retries, Rule, SigningKey,
     Timeouts, WhenAllDown,
 };
 
 /// Field paths and their values.
 pub(super) type Fields = BTreeMap<String, String>;
 
-struct Writer(Fields);
+pub(super) struct Writer(Fields);
 
 impl Writer {
     fn new() -> Self {
         Self(Fields::new())
     }
 
-    fn put(&mut self, field: impl Into<String>, value: impl Display) {
+    pub(super) fn put(&mut self, field: impl Into<String>, value: impl Display) {
         self.0.insert(field.into(), value.to_string());
     }
 
-    fn put_some(&mut self, field: &str, value: Option<impl Display>) {
+    pub(super) fn put_some(&mut self, field: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.put(field, value);
         }
     }
 
-    fn seconds(&mut self, field: &str, value: Duration) {
+    pub(super) fn seconds(&mut self, field: &str, value: Duration) {
         self.put(field, value.as_secs_f64());
     }
 }
@@ -58,13 +59,13 @@ pub(super) fn live(config: &Config) -> Fields {
         listeners: _,
         admin: _,
         workers: _,
-        geoip: GeoipFiles { databases, asn_database, freshness: _ },
-        latency: LatencySources { table, freshness: _, measured: _ },
+        geoip: GeoipFiles { databases, asn_database, freshness },
+        latency,
         client: ClientTrust { trusted_proxies, country_headers },
-        tenants: _,
-        signing: _,
-        hops: _,
-        shadow: _,
+        tenants,
+        signing,
+        hops,
+        shadow,
         regions: _,
         deployments: _,
     } = config;
@@ -73,9 +74,21 @@ pub(super) fn live(config: &Config) -> Fields {
         out.put("geoip.database", ids(databases.iter().map(|path| path.display())));
     }
     out.put_some("geoip.asn_database", asn_database.as_ref().map(|path| path.display()));
-    out.put_some("latency.table", table.as_ref().map(|path| path.display()));
+    out.freshness("geoip", freshness);
+    steering::latency(latency, &mut out);
     out.put("client.trusted_proxies", ids(trusted_proxies));
     out.put("client.country_headers", ids(country_headers));
+    if let Some(tenants) = tenants {
+        steering::tenants(tenants, &mut out);
+    }
+    // The secrets are compared elsewhere.
+    if !signing.is_empty() {
+        out.put("signing.keys", ids(signing.iter().map(|SigningKey { id, secret: _ }| id)));
+    }
+    steering::hops(hops, &mut out);
+    if let Some(shadow) = shadow {
+        steering::shadow(shadow, &mut out);
+    }
     out.0
 }
 
@@ -87,9 +100,9 @@ pub(super) fn region(region: &Region) -> Fields {
         coordinates,
         country,
         bias,
-        compliance: _,
-        cost_multiplier: _,
-        max_in_flight: _,
+        compliance,
+        cost_multiplier,
+        max_in_flight,
         endpoints,
     } = region;
     let mut out = Writer::new();
@@ -99,6 +112,9 @@ pub(super) fn region(region: &Region) -> Fields {
     out.put("longitude", coordinates.longitude);
     out.put("country", country);
     out.put("bias", bias);
+    out.put("compliance", ids(compliance));
+    out.put("cost_multiplier", cost_multiplier);
+    out.put_some("max_in_flight", max_in_flight.as_ref());
     out.put("endpoints", self::endpoints(endpoints));
     out.0
 }
@@ -125,6 +141,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         excluded_regions,
         primary_region,
         strategy,
+        // What follows up to the rules is `steering`'s.
         ranking: _,
         tenant: _,
         residency: _,
@@ -171,6 +188,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         WhenAllDown::Refuse => "refuse",
     };
     out.put("when_all_down", when);
+    steering::deployment(deployment, &mut out);
     out.0
 }
 
@@ -208,6 +226,7 @@ pub(super) fn rule(rule: &Rule) -> Fields {
         name,
         priority,
         enabled,
+        // What is not bound here is `steering`'s.
         hosts: _,
         path_prefixes: _,
         methods: _,
@@ -235,8 +254,9 @@ pub(super) fn rule(rule: &Rule) -> Fields {
         out.put("source_countries", ids(source_countries));
     }
     for HeaderMatch { name, value } in header_conditions {
-        out.put(format!("header_conditions.{name}"), value);
+        out.put(format!("header_conditions.{name}"), steering::shown(value));
     }
+    steering::rule(rule, &mut out);
     out.put("target_regions", ids(target_regions));
     for (region, weight) in weights {
         out.put(format!("weights.{region}"), weight);

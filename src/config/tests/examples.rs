@@ -49,9 +49,14 @@ fn every_shipped_file_loads_without_a_warning() {
 fn files_that_the_shipped_ones_name_exist() {
     for path in shipped() {
         let config = load(&path, &|_| None).unwrap().config;
-        let table = config.latency.table;
-        let files =
-            config.geoip.databases.into_iter().chain(config.geoip.asn_database).chain(table);
+        let files = config
+            .geoip
+            .databases
+            .into_iter()
+            .chain(config.geoip.asn_database)
+            .chain(config.latency.table)
+            .chain(config.tenants.map(|tenants| tenants.file))
+            .chain(config.shadow.map(|shadow| shadow.config));
         for file in files {
             assert!(file.is_file(), "{} names {}", path.display(), file.display());
         }
@@ -85,7 +90,21 @@ fn the_schema_refuses_what_the_program_refuses() {
         (8, "    endpoints: []"),
         (8, "    endpoints: [{ url: http://a, weight: 0 }]"),
         (12, "    primary: us"),
-        (12, "    routing_strategy: cost"),
+        (12, "    routing_strategy: costs"),
+        (12, "    tenant: {}"),
+        (12, "    tenant: { header: a, cookie: b }"),
+        (12, "    residency: [{ name: a, allowed_regions: [] }]"),
+        (12, "    affinity: { mode: sticky }"),
+        (12, "    objectives: { cost: -1 }"),
+        (12, "    latency_tolerance_ms: -1"),
+        (12, "    priorities: { classes: { a: 0 } }"),
+        (1, "signing: { keys: [] }\nlisteners:"),
+        (1, "signing: { keys: [{ id: a }] }\nlisteners:"),
+        (1, "hops: { most: 0 }\nlisteners:"),
+        (1, "shadow: { config: a, sample_percent: 101 }\nlisteners:"),
+        (1, "latency: { measured: { min_samples: 0 } }\nlisteners:"),
+        (8, "    cost_multiplier: -0.1"),
+        (8, "    max_in_flight: 0"),
         (13, "    hosts: []"),
         (14, "    health_check: { type: tcp }"),
         (14, "    health_check: { interval_seconds: 0 }"),
@@ -93,6 +112,23 @@ fn the_schema_refuses_what_the_program_refuses() {
         (14, "    routing_rules: [{ id: a }]"),
         (14, "    routing_rules: [{ id: a, target_regions: [us], header_conditions: { a: {} } }]"),
         (14, "    routing_rules: [{ id: a, target_regions: [us], weights: { us: x } }]"),
+        (
+            14,
+            "    routing_rules: [{ id: a, target_regions: [us], header_conditions: { a: { prefix: b, suffix: c } } }]",
+        ),
+        (
+            14,
+            "    routing_rules: [{ id: a, target_regions: [us], query_conditions: { a: { present: false } } }]",
+        ),
+        (
+            14,
+            "    routing_rules: [{ id: a, target_regions: [us], time_windows: [{ days: [monday] }] }]",
+        ),
+        (
+            14,
+            "    routing_rules: [{ id: a, target_regions: [us], time_windows: [{ from: noon }] }]",
+        ),
+        (14, "    routing_rules: [{ id: a, target_regions: [us], percent: 100.5 }]"),
     ] {
         let text = super::with_line(line, replacement);
         let instance = as_json(&text);
@@ -120,7 +156,7 @@ fn every_field_in_the_schema_is_described() {
         }
         fields(name, definition, &mut found);
     }
-    assert!(found > 60, "{found}");
+    assert!(found > 150, "{found}");
 }
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");

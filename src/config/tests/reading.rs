@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Host, HostPattern, Strategy, WhenAllDown, load, parse};
+use super::super::{
+    Affinity, AffinityMode, Freshness, Hints, Hops, Host, HostPattern, OnFailure, RankingSettings,
+    Rule, Strategy, TenantSource, TokenCarrier, WeekdaySet, WhenAllDown, Writes, load, parse,
+};
 use super::{BASE, read, with_deployment, with_line};
-use crate::model::RegionId;
+use crate::model::{Continent, RegionId};
 
 #[test]
 fn defaults_are_those_of_the_documentation() {
@@ -40,6 +43,172 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(deployment.timeouts.first_byte, Duration::from_secs(15));
     assert_eq!(deployment.timeouts.request, Duration::from_secs(60));
     assert_eq!(deployment.retries.attempts, 2);
+}
+
+#[test]
+fn defaults_of_steering_are_those_of_the_documentation() {
+    let config = read(BASE).unwrap().config;
+    let seconds = |soft, hard| Freshness {
+        soft: Some(Duration::from_secs(soft)),
+        hard: Some(Duration::from_secs(hard)),
+    };
+    assert_eq!(config.latency.freshness, seconds(3_600, 86_400));
+    let measured = &config.latency.measured;
+    assert_eq!(measured.half_life, Duration::from_secs(10));
+    assert_eq!(measured.freshness, seconds(60, 600));
+    assert_eq!((measured.by_client_network, measured.min_samples), (false, 20));
+    assert_eq!(measured.max_networks, 65_536);
+    assert_eq!(config.geoip.freshness, Freshness::default());
+    assert!(config.tenants.is_none() && config.signing.is_empty() && config.shadow.is_none());
+    assert_eq!(config.hops, Hops { id: None, most: 8 });
+    let region = &config.regions[0];
+    assert_eq!((region.cost_multiplier, region.max_in_flight), (1.0, None));
+    assert!(region.compliance.is_empty());
+    let deployment = &config.deployments[0];
+    assert_eq!(deployment.ranking, RankingSettings::default());
+    assert!(deployment.tenant.is_none() && deployment.residency.is_empty());
+    assert_eq!(deployment.writes, Writes::default());
+    assert_eq!(deployment.affinity, Affinity::default());
+    assert_eq!(deployment.hints, Hints::default());
+    assert!(deployment.replay_regions.is_empty() && deployment.priorities.is_none());
+    // The same with empty mappings, where those may be empty.
+    let empty = "    writes: {}\n    affinity: {}\n    replica_regions: [eu]";
+    let text = format!("latency: {{}}\n{}", with_line(13, empty));
+    assert_eq!(read(&text).unwrap().config, config);
+    let text = format!("latency: {{ measured: {{}} }}\n{BASE}");
+    assert_eq!(read(&text).unwrap().config, config);
+}
+
+#[test]
+fn one_limit_of_an_age_makes_the_other_give_way() {
+    let age = |fields: &str| {
+        let latency = format!("latency: {{ table: t.csv, {fields} }}\n{BASE}");
+        let Freshness { soft, hard } = read(&latency).unwrap().config.latency.freshness;
+        (soft.unwrap().as_secs(), hard.unwrap().as_secs())
+    };
+    assert_eq!(age("hard_ttl_seconds: 60"), (60, 60));
+    assert_eq!(age("soft_ttl_seconds: 60"), (60, 86_400));
+    assert_eq!(age("soft_ttl_seconds: 7, hard_ttl_seconds: 9e6"), (7, 9_000_000));
+    let text = format!("geoip: {{ soft_ttl_seconds: 5 }}\n{BASE}");
+    let freshness = read(&text).unwrap().config.geoip.freshness;
+    assert_eq!((freshness.soft, freshness.hard), (Some(Duration::from_secs(5)), None));
+}
+
+fn rule_with(fields: &str) -> Rule {
+    let rule = format!("    routing_rules: [{{ id: a, target_regions: [us], {fields} }}]");
+    let text = format!("{}    tenant: {{ header: x-t }}\n", with_deployment(&rule));
+    let config = read(&text).unwrap_or_else(|errors| panic!("{fields}\n{errors}")).config;
+    config.deployments[0].rules[0].clone()
+}
+
+#[test]
+fn conditions_become_what_is_compared() {
+    let rule = rule_with(
+        "source_cidrs: [10.0.0.0/8, 192.0.2.7, '::ffff:203.0.113.0/120', '2001:DB8::/32'], \
+         source_asns: [64500, AS64501, as64502, '64503'], source_continents: [eu, NA], \
+         source_subdivisions: [us-ca], percent: 12.5, hosts: ['*.A.example'], path_prefixes: [/a/]",
+    );
+    let cidrs: Vec<_> = rule.source_cidrs.iter().map(ToString::to_string).collect();
+    assert_eq!(cidrs, ["10.0.0.0/8", "192.0.2.7/32", "203.0.113.0/24", "2001:db8::/32"]);
+    assert_eq!(rule.source_asns, [64_500, 64_501, 64_502, 64_503]);
+    assert_eq!(rule.source_continents, [Continent::Eu, Continent::Na]);
+    let (country, part) = rule.source_subdivisions[0];
+    assert_eq!((country.as_str(), part.as_str()), ("US", "CA"));
+    assert_eq!(rule.percent, Some(1_250));
+    assert_eq!(rule.hosts, [HostPattern::Wildcard("a.example".into())]);
+    assert_eq!(rule.path_prefixes, ["/a"]);
+    for (percent, expected) in [("0.01", 1), ("100", 10_000), ("33.33", 3_333), ("0.29", 29)] {
+        assert_eq!(rule_with(&format!("percent: {percent}")).percent, Some(expected), "{percent}");
+    }
+}
+
+#[test]
+fn texts_are_compared_as_they_are_written() {
+    let matches = |condition: &str, text: &str| {
+        let rule = rule_with(&format!("header_conditions: {{ x: {condition} }}"));
+        rule.header_conditions[0].value.matches(text.as_bytes())
+    };
+    for (condition, yes, no) in [
+        ("abc", "abc", "abcd"),
+        ("''", "", "a"),
+        ("{ prefix: ab }", "abc", "cab"),
+        ("{ suffix: bc }", "abc", "bca"),
+        ("{ regex: 'b+c' }", "abbbcd", "ab"),
+        ("{ regex: '^b+$' }", "bb", "abb"),
+    ] {
+        assert!(matches(condition, yes) && !matches(condition, no), "{condition}");
+    }
+    assert!(matches("{ present: true }", ""));
+}
+
+#[test]
+fn windows_of_time() {
+    let window = |text: &str| rule_with(&format!("time_windows: [{text}]")).time_windows[0].clone();
+    let berlin = window("{ days: [fri], from: '22:00', until: '06:00', timezone: Europe/Berlin }");
+    // Friday, 20 November 2026, 22:00 in Berlin is 21:00 UTC.
+    let friday = 1_795_208_400;
+    assert!(berlin.contains(friday) && !berlin.contains(friday - 1));
+    assert!(berlin.contains(friday + 8 * 3_600 - 1) && !berlin.contains(friday + 8 * 3_600));
+    assert!(!berlin.contains(friday + 24 * 3_600), "not on Saturday night");
+    let always = window("{ from: '00:00' }");
+    assert_eq!((always.days, always.from, always.until), (WeekdaySet::ALL, 0, 1_440));
+    assert_eq!(window("{ until: '00:00' }").until, 1_440);
+    assert_eq!(window("{ days: [sun, mon] }").days, WeekdaySet(0b100_0001));
+    assert_eq!(window("{ days: [mon] }").zone.iana_name(), Some("UTC"));
+}
+
+#[test]
+fn carriers_and_sources() {
+    let deployment = |fields: &str| {
+        let keys = "signing: { keys: [{ id: k, secret: 0123456789abcdef0123456789abcdef }] }";
+        let text = format!("{keys}\n{}", with_deployment(&format!("    {fields}")));
+        let config = read(&text).unwrap_or_else(|errors| panic!("{fields}\n{errors}")).config;
+        config.deployments[0].clone()
+    };
+    let d = deployment("writes: { sticky_seconds: 5, header: X-Written }");
+    assert_eq!(d.writes.carrier, TokenCarrier::Header("x-written".parse().unwrap()));
+    let d = deployment("affinity: { mode: cookie }");
+    let cookie = TokenCarrier::Cookie("rhumb-region".into());
+    assert_eq!(d.affinity.mode, AffinityMode::Token(cookie));
+    let d = deployment("affinity: { mode: header, ttl_seconds: 60, on_failure: none }");
+    let header = TokenCarrier::Header("rhumb-region".parse().unwrap());
+    assert_eq!(d.affinity.mode, AffinityMode::Token(header));
+    assert_eq!(d.affinity.on_failure, OnFailure::None);
+    let d = deployment("tenant: { jwt: { claim: org, jwks: keys.json } }");
+    let Some(TenantSource::Jwt(jwt)) = &d.tenant else { panic!("a token") };
+    assert_eq!((jwt.header.as_str(), &*jwt.claim), ("authorization", "org"));
+    assert_eq!(jwt.jwks, Path::new("/etc/rhumb/keys.json"));
+    for (fields, expected) in [
+        ("tenant: { host_label: 0 }", TenantSource::HostLabel(0)),
+        ("tenant: { path_segment: 2 }", TenantSource::PathSegment(2)),
+        ("tenant: { cookie: t }", TenantSource::Cookie("t".into())),
+        ("tenant: { header: X-T }", TenantSource::Header("x-t".parse().unwrap())),
+    ] {
+        assert_eq!(deployment(fields).tenant, Some(expected), "{fields}");
+    }
+}
+
+#[test]
+fn every_strategy_has_its_word() {
+    for strategy in Strategy::ALL {
+        let word = strategy.as_str();
+        let text = with_deployment(&format!(
+            "    routing_strategy: {word}\n    objectives: {{ load: 1 }}\n    residency: [{{ name: a, allowed_regions: [us, eu] }}]"
+        ));
+        assert_eq!(read(&text).unwrap().config.deployments[0].strategy, strategy, "{word}");
+        let rule = format!(
+            "    objectives: {{ load: 1 }}\n    residency: [{{ name: a, allowed_regions: [us, eu] }}]\n    \
+             routing_rules: [{{ id: a, target_regions: [us], routing_strategy: {word} }}]"
+        );
+        let config = read(&with_deployment(&rule)).unwrap().config;
+        assert_eq!(config.deployments[0].rules[0].strategy, Some(strategy), "{word}");
+    }
+}
+
+#[test]
+fn mapped_proxies_are_those_of_ipv4() {
+    let text = format!("{BASE}client: {{ trusted_proxies: ['::ffff:10.0.0.0/104'] }}\n");
+    assert!(read(&text).unwrap().config.client.trusts("10.1.2.3".parse().unwrap()));
 }
 
 #[test]

@@ -104,6 +104,8 @@ fn allowed<'f>(
         _ => {}
     }
     let (ids, complete) = ids(field, known, cx);
+    // One that is listed twice has been reported and is not among them.
+    let complete = complete && field.value().is_some_and(|list| list.len() == ids.len());
     complete.then(|| Some(ids.into_iter().map(|(_, id)| id.into()).collect()))
 }
 

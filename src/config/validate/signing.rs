@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Context;
-use super::values::{Seen, count, name, only_one, path};
+use super::values::{Seen, count, is_name, name, only_one, path};
 use crate::config::document::NodeId;
 use crate::config::field::{Field, State};
 use crate::config::raw;
@@ -35,12 +35,23 @@ pub(super) fn signing(field: &Field<raw::Signing>, cx: Context<'_>) -> Option<Ve
     let mut keys = Vec::with_capacity(list.len());
     for element in list {
         let Some(raw) = element.value() else { continue };
-        let id = name(&raw.id, element.at, "id", cx.report);
+        let id = key_id(&raw.id, element.at, cx);
         let id = id.filter(|id| seen.first((*id).to_owned(), id, raw.id.at, cx.report));
         let secret = secret(raw, element.at, cx);
         keys.extend(id.zip(secret).map(|(id, secret)| SigningKey { id: id.into(), secret }));
     }
     (keys.len() == list.len()).then_some(keys)
+}
+
+/// The id of a key; not repeated when it cannot be one, because it may be the secret.
+fn key_id<'f>(field: &'f Field<String>, parent: NodeId, cx: Context<'_>) -> Option<&'f str> {
+    let id = cx.report.required(field, parent, "id", "name the key, such as `k1`")?;
+    if !is_name(id) {
+        let help = "letters, digits, `-`, `_` and `.`, such as `k1`";
+        cx.report.error(field.at, "this cannot be the id of a key", help);
+        return None;
+    }
+    Some(id)
 }
 
 fn secret(raw: &raw::SigningKey, at: NodeId, cx: Context<'_>) -> Option<Arc<[u8]>> {
@@ -53,7 +64,7 @@ fn secret(raw: &raw::SigningKey, at: NodeId, cx: Context<'_>) -> Option<Arc<[u8]
             let path = path(at, raw.secret_file.value()?, cx)?;
             cx.files.borrow_mut().push(path.clone());
             let read = read(&path).map_err(|error| {
-                let message = format!("cannot read {}: {error}", path.display());
+                let message = format!("cannot read the file of the secret: {error}");
                 let help = "the user that runs rhumb must be able to read it";
                 cx.report.error(at, message, help);
             });

@@ -7,6 +7,7 @@
 //! Reading the text is `parse`, the keys are `key`, address ranges are `routing::networks`. Where the file
 //! is and when it is read again is not known here, nor what is done without a row.
 
+mod ages;
 mod key;
 mod parse;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
+pub use ages::RowAges;
 pub(super) use key::ClientKey;
 pub use parse::LatencyError;
 

@@ -52,10 +52,72 @@ country:fr,us,2
 
 #[test]
 fn the_first_line_must_name_the_columns() {
-    for text in ["", "\n\n", "DE,us,1", "client,region", "client,region,rtt_ms,more"] {
+    let more = "client,region,rtt_ms,updated,more";
+    for text in ["", "\n\n", "DE,us,1", "client,region", "client,region,rtt_ms,more", more] {
         assert_eq!(parse(text).unwrap_err().len(), 1, "{text:?}");
     }
     assert_eq!(parse("# one\n\nDE,us,1\n").unwrap_err()[0].0, 3);
+}
+
+#[test]
+fn a_row_may_say_when_it_was_measured() {
+    let table = parse(
+        "client,region,rtt_ms,updated\nDE,us,1,\nDE,eu,1,0\nFR,us,1,1700000000\n\
+         FR,eu,1,2026-01-31T08:00:00Z\n*,us,1,\"2026-01-31T09:00:00.5+01:00\"\n*,eu,1,4294967294\n",
+    );
+    let times: Vec<_> = table.unwrap().0.entries.iter().map(|e| e.updated.seconds()).collect();
+    let expected = [None, Some(0), Some(1_700_000_000), Some(1_769_846_400)];
+    for time in expected {
+        assert!(times.contains(&time), "{time:?} in {times:?}");
+    }
+    assert_eq!(times.iter().filter(|time| **time == Some(1_769_846_400)).count(), 2);
+    assert!(times.contains(&Some(4_294_967_294)));
+}
+
+#[test]
+fn a_time_that_is_none_is_an_error_with_its_line() {
+    let bad = [
+        ("yesterday", "RFC 3339"),
+        ("2026-01-31", "RFC 3339"),
+        ("2026-01-31T08:00:00", "RFC 3339"),
+        ("2026-02-30T08:00:00Z", "RFC 3339"),
+        ("1700000000.5", "RFC 3339"),
+        ("NaN", "RFC 3339"),
+        ("-1", "from 1970 to 2106"),
+        ("1969-12-31T23:59:59Z", "from 1970 to 2106"),
+        ("1700000000000", "not milliseconds"),
+        ("4294967295", "from 1970 to 2106"),
+        ("99999999999999999999", "RFC 3339"),
+    ];
+    let mut text = "client,region,rtt_ms,updated\n".to_owned();
+    for (n, (time, _)) in bad.iter().enumerate() {
+        text += &format!("10.0.0.{n},us,1,{time}\n");
+    }
+    text += "DE,us,1\nDE,us,1,2,3\n";
+    let errors = parse(&text).unwrap_err();
+    for ((line, message), (time, expected)) in errors.iter().zip(bad) {
+        assert!(message.contains(&format!("`{time}`")) && message.contains(expected), "{message}");
+        assert!(*line >= 2);
+    }
+    let lines: Vec<usize> = errors.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, (2..=14).collect::<Vec<_>>());
+    assert!(errors[12].1.contains("expected four fields"), "{errors:?}");
+    let undated = parse("client,region,rtt_ms\nDE,us,1,1700000000\n").unwrap_err();
+    assert!(undated[0].1.contains("expected three fields"));
+}
+
+#[test]
+fn overlapping_networks_are_no_error_and_the_same_network_twice_is() {
+    let nested = "10.0.0.0/8,us,1\n10.0.0.0/9,us,1\n10.0.0.0/9,eu,1\n10.0.0.1,us,1\n";
+    assert_eq!(parse(&format!("client,region,rtt_ms\n{nested}")).unwrap().len(), 4);
+    let twice = parse("client,region,rtt_ms\n10.0.0.0/8,us,1\n::ffff:10.0.0.0/104,us,2\n");
+    assert_eq!(twice.unwrap_err()[0].0, 3);
+}
+
+#[test]
+fn minus_nothing_is_nothing() {
+    let table = parse("client,region,rtt_ms\nDE,us,-0\n").unwrap();
+    assert!(table.0.entries[0].rtt_ms.is_sign_positive());
 }
 
 #[test]
@@ -95,7 +157,7 @@ fn keys_are_read_as_documented() {
 
 proptest! {
     #[test]
-    fn no_text_can_crash_the_reader(text in "(client,region,rtt_ms\n)?([^,]{0,8},(us|eu),[0-9.eE+-]{0,9}\n|\\PC{0,20}\n){0,9}") {
+    fn no_text_can_crash_the_reader(text in "(client,region,rtt_ms(,updated)?\n)?([^,]{0,8},(us|eu),[0-9.eE+-]{0,9}(,[0-9TZ:+.-]{0,25})?\n|\\PC{0,20}\n){0,9}") {
         let _ = parse(&text);
     }
 

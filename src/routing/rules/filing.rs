@@ -20,7 +20,7 @@ use crate::model::limits::{RULE_FILING_COPIES, RULE_FILING_DEPTH, RULES_SCANNED}
 #[derive(Debug, Default)]
 pub(super) struct Files {
     files: Vec<File>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// By file and clue: the file inside it.
     inside: HashMap<(FileIndex, Clue), FileIndex, FixedState>,
 }

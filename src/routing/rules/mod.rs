@@ -24,6 +24,9 @@ mod terms;
 mod text;
 pub(super) mod told;
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 
 use self::checks::Checks;

@@ -5,12 +5,14 @@ use crate::{config, model, routing};
 mod draws;
 mod endpoints;
 pub(in crate::routing) mod fixture;
+mod homes;
 mod hosts;
 mod precedence;
 mod reference;
 mod residency;
 mod rules;
 mod steps;
+mod strategies;
 mod tenants;
 mod told;
 

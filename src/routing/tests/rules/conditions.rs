@@ -149,6 +149,8 @@ fn networks_may_overlap_and_mapped_ones_are_ipv4() {
     check(&rule(&["::ffff:10.1.0.0/112"]), &[("10.1.9.9", true), ("10.2.0.0", false)], at);
     // Bits behind the prefix say nothing.
     check(&rule(&["10.1.2.3/8"]), &[("10.9.9.9", true), ("11.1.2.3", false)], at);
+    check(&rule(&["2001:db8::5/32"]), &[("2001:db8::1", true), ("2001:db9::5", false)], at);
+    check(&rule(&["::ffff:10.1.2.3/112"]), &[("10.1.0.0", true), ("10.2.2.3", false)], at);
     let all_of_four = [("0.0.0.0", true), ("255.255.255.255", true), ("::1", false)];
     check(&rule(&["0.0.0.0/0"]), &all_of_four, at);
     check(&rule(&["::/0"]), &[("::1", true), ("192.0.2.1", false)], at);

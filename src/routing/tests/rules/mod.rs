@@ -1,14 +1,12 @@
 //! Rules: each condition by its edges, and the index against a scan of all rules.
 
 mod conditions;
-mod filing;
 mod scan;
 
-use super::{decided, fixture, routing};
+use super::fixture::{Request, deployment, table, three_regions};
+use super::{decided, fixture};
 use crate::config::{Deployment, HeaderMatch, NamedMatch, Pattern, Rule, Strategy, TextMatch};
 use crate::routing::Draws;
-
-use self::fixture::{Request, deployment, table, three_regions};
 
 /// A deployment with these rules.
 fn with_rules(rules: Vec<Rule>) -> Deployment {
