@@ -67,7 +67,11 @@ const ASKED_BYTES: usize = 150;
 
 /// A world, and what is asked of it.
 pub(super) fn case(most: usize) -> impl Strategy<Value = (World, Vec<Asked>)> {
-    let bytes = |length| prop::collection::vec(any::<u8>(), length);
+    // Four at a time: an element costs as much as what is made of it.
+    let bytes = |length: usize| {
+        let words = prop::collection::vec(any::<u32>(), length.div_ceil(4));
+        words.prop_map(|words| words.into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>())
+    };
     let asked = prop::collection::vec(bytes(ASKED_BYTES), 1..=most);
     (bytes(WORLD_BYTES), asked).prop_map(|(bytes, asked)| {
         let world = world(&mut Dice::new(&bytes));
