@@ -7,6 +7,7 @@
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::Order;
+use crate::model::limits::REGIONS_PER_DEPLOYMENT;
 
 /// Keeps a floor below its key in spite of rounding.
 pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
@@ -30,6 +31,7 @@ pub(super) fn select<const N: usize>(
     let room = out.remaining_capacity();
     let mut best = [u64::MAX; N];
     let mut count = 0;
+    let mut left_out = u64::MAX;
     let Some(last) = room.checked_sub(1) else {
         return;
     };
@@ -37,6 +39,7 @@ pub(super) fn select<const N: usize>(
         let mut carried = key(position).to_bits() & !POSITION | u64::from(position.0) & POSITION;
         // Nothing is above what is there while there is room.
         if carried >= best[last] {
+            left_out = left_out.min(carried);
             continue;
         }
         count = (count + 1).min(room);
@@ -45,6 +48,14 @@ pub(super) fn select<const N: usize>(
             carried = carried.max(*slot);
             *slot = lower;
         }
+        left_out = left_out.min(carried);
+    }
+    if left_out != u64::MAX && is_tie(best[last], left_out, tolerance) {
+        // Which of them is left out is for listed order to say: with room for all of them, it does.
+        let mut all = Order::<REGIONS_PER_DEPLOYMENT>::new();
+        select(members, &mut all, tolerance, key);
+        out.extend(all.into_iter().take(room));
+        return;
     }
     settle_ties(&mut best[..count], tolerance);
     out.extend(best[..count].iter().map(|packed| RegionPosition((packed & POSITION) as u8)));
@@ -99,13 +110,16 @@ fn settle_ties(sorted: &mut [u64], tolerance: f64) {
     for end in 1..sorted.len() {
         for place in (1..=end).rev() {
             let (before, here) = (sorted[place - 1], sorted[place]);
-            let tie = key_of(here) - key_of(before) <= tolerance + key_of(before) * STEP;
-            if !tie || before & POSITION < here & POSITION {
+            if !is_tie(before, here, tolerance) || before & POSITION < here & POSITION {
                 break;
             }
             sorted.swap(place - 1, place);
         }
     }
+}
+
+fn is_tie(lower: u64, higher: u64, tolerance: f64) -> bool {
+    key_of(higher) - key_of(lower) <= tolerance + key_of(lower) * STEP
 }
 
 fn key_of(packed: u64) -> f64 {
