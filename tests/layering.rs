@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("routing", &["model", "config"]),
     ("health", &["model", "config", "metrics"]),
     ("upstream", &["model", "config", "metrics"]),
+    ("simulate", &["model", "config", "geo", "routing"]),
     ("snapshot", &["model", "config", "geo", "routing"]),
     ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot"]),
     ("proxy", &["model", "config", "routing", "upstream", "geo", "metrics", "snapshot"]),

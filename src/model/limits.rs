@@ -168,3 +168,18 @@ pub const RESIDENCY_POLICIES: usize = 64;
 pub const STICKY_MAX: Duration = Duration::from_secs(86_400);
 /// A full region takes new requests again below this percentage of its capacity.
 pub const UNSPILL_PERCENT: u32 = 85;
+
+/// Bytes of a line of an access log that is simulated.
+pub const SIMULATED_LINE_BYTES: usize = 1 << 20;
+/// Bad lines of an access log that are shown.
+pub const SHOWN_LINES: usize = 20;
+/// Longest that a simulated request takes.
+pub const SIMULATED_DURATION: Duration = Duration::from_secs(3_600);
+/// Simulated requests in flight at once; beyond that the one that ends first has ended.
+pub const SIMULATED_IN_FLIGHT: usize = 1 << 20;
+/// Spans of time that a simulation tells apart.
+pub const SIMULATED_SPANS: usize = 1_024;
+/// Tenants that made-up requests come from.
+pub const SIMULATED_TENANTS: usize = 100_000;
+/// Tenants whose moves a simulation counts one by one.
+pub const SIMULATED_TENANTS_MOVED: usize = 1 << 17;

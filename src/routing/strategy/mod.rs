@@ -5,6 +5,7 @@
 //! is not known here.
 
 mod distance;
+mod estimate;
 mod expected;
 mod note;
 mod select;
@@ -13,6 +14,7 @@ mod shares;
 use arrayvec::ArrayVec;
 
 pub(super) use distance::{ClientPoint, Sites};
+pub use estimate::expected_ms;
 pub(super) use expected::Expected;
 pub(super) use note::note;
 use select::{select, select_above_floor};
