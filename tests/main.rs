@@ -25,4 +25,5 @@ mod limits;
 mod malformed;
 mod reload;
 mod routing;
+mod simulate;
 mod support;

@@ -239,7 +239,7 @@ impl SimulateArgs {
             return self.replay(simulation, Path::new(path));
         }
         let count = self.synthetic.unwrap_or(0);
-        let space = AddressSpace::of(&live.bundle.geo);
+        let space = Arc::new(AddressSpace::of(&live.bundle.geo));
         let population = Population::new(space, self.targets(config), self.seed)?
             .with_tenants(self.tenants(config)?)
             .with_writes(hundredths(self.writes));

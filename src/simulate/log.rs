@@ -416,6 +416,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         #[test]
         fn pieces_are_the_file_in_whole_lines(lengths in prop::collection::vec(0_usize..400_000, 0..20), ended: bool) {
             let mut input: Vec<u8> =

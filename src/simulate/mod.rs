@@ -21,6 +21,8 @@ mod scenario;
 mod spread;
 mod tally;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 pub use case::{Case, Pace};

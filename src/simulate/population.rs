@@ -3,11 +3,13 @@
 //!
 //! Every request follows from the seed and its number alone, so that any thread can make any.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 
 use super::case::{Case, Pace, mixed};
 use super::tenants::TenantNames;
-use crate::config::{Config, HostPattern};
+use crate::config::{Config, Deployment, HostPattern};
 use crate::geo::AddressSpace;
 
 /// What stands for the labels of a wildcard.
@@ -39,7 +41,7 @@ pub enum PopulationError {
 /// Clients and what they ask for.
 #[derive(Debug)]
 pub struct Population {
-    space: AddressSpace,
+    space: Arc<AddressSpace>,
     /// By deployment, so that each gets as many requests whatever its hosts.
     targets: Vec<Vec<Target>>,
     tenants: TenantNames,
@@ -56,7 +58,7 @@ impl Population {
     ///
     /// When there is nobody to ask or nothing to ask for.
     pub fn new(
-        space: AddressSpace,
+        space: Arc<AddressSpace>,
         mut targets: Vec<Vec<Target>>,
         seed: u64,
     ) -> Result<Self, PopulationError> {
@@ -123,7 +125,7 @@ fn drawn<'a, T>(from: &'a [T], draws: &mut fastrand::Rng) -> Option<&'a T> {
 impl Target {
     /// What the deployments of a configuration answer: each of their hosts, at their prefix.
     pub fn of(config: &Config) -> Vec<Vec<Self>> {
-        let of_one = |deployment: &std::sync::Arc<crate::config::Deployment>| {
+        let of_one = |deployment: &Arc<Deployment>| {
             let path = deployment.path_prefix.clone();
             if deployment.hosts.is_empty() {
                 return vec![Self { host: String::new(), path }];

@@ -43,17 +43,17 @@ impl Timeline {
         }
         let mut from = at_us;
         while from < end {
-            let span = from >> self.power;
-            let until = end.min(((span + 1) << self.power).max(from + 1));
-            self.busy(span, region, until - from);
+            let until = end.min(((from >> self.power) + 1) << self.power);
+            self.busy(from, region, until - from);
             from = until;
         }
     }
 
-    fn busy(&mut self, span: u64, region: usize, us: u64) {
-        if span != self.hot.0 {
+    fn busy(&mut self, at_us: u64, region: usize, us: u64) {
+        if at_us >> self.power != self.hot.0 {
             self.cool();
-            self.hot.0 = span;
+            // Cooling may have made spans longer.
+            self.hot.0 = at_us >> self.power;
         }
         if let Some(busy) = self.hot.1.get_mut(region) {
             *busy += us;
