@@ -20,6 +20,7 @@
 //! | [`health`] | is an endpoint healthy |
 //! | [`failover`] | the one writer of the table |
 //! | [`upstream`] | connections to endpoints |
+//! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
 //! | [`snapshot`] | what workers read |
 //! | [`proxy`] | a request's way through a worker |
@@ -43,6 +44,7 @@ pub mod model;
 pub mod proxy;
 pub mod routing;
 pub mod server;
+pub mod shadow;
 pub mod simulate;
 pub mod snapshot;
 pub mod upstream;

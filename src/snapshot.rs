@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::config::ClientTrust;
 use crate::geo::Databases;
 use crate::routing::Table;
+use crate::shadow::Shadow;
 
 /// Everything a decision depends on, apart from the request.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub geo: Arc<Databases>,
     /// Whose headers are believed.
     pub trust: Arc<ClientTrust>,
+    /// A candidate that is tried beside the table.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// The place where the current snapshot is.

@@ -14,12 +14,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("health", &["model", "config", "metrics"]),
     ("upstream", &["model", "config", "metrics"]),
     ("simulate", &["model", "config", "geo", "routing"]),
-    ("snapshot", &["model", "config", "geo", "routing"]),
-    ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot"]),
-    ("proxy", &["model", "config", "routing", "upstream", "geo", "metrics", "snapshot"]),
+    ("shadow", &["model", "metrics", "routing"]),
+    ("snapshot", &["model", "config", "geo", "routing", "shadow"]),
+    ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot", "shadow"]),
+    ("proxy", &["model", "config", "routing", "upstream", "geo", "metrics", "snapshot", "shadow"]),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "snapshot"]),
     ("server", &["model", "config", "proxy", "metrics", "snapshot"]),
-    ("admin", &["model", "config", "routing", "failover", "metrics", "snapshot", "inquiry"]),
+    (
+        "admin",
+        &["model", "config", "routing", "failover", "metrics", "snapshot", "inquiry", "shadow"],
+    ),
 ];
 const SEE_EVERYTHING: &[&str] = &["app", "cli", "lib", "main", "demo", "origin"];
 

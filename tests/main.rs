@@ -25,5 +25,6 @@ mod limits;
 mod malformed;
 mod reload;
 mod routing;
+mod shadow;
 mod simulate;
 mod support;

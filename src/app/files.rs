@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::shadow::ShadowReader;
 use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded};
 use crate::failover::Command;
 use crate::geo::{self, Databases, GeoError};
@@ -173,6 +174,7 @@ impl FileThread {
         commands: mpsc::Sender<Command>,
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
+        let mut shadow = ShadowReader::new(commands.clone());
         let mut reader =
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
@@ -188,6 +190,7 @@ impl FileThread {
                         reader.pending.extend(changed);
                         reader.reload(&mut watch);
                     }
+                    shadow.look(reader.bundle.config.shadow.as_ref(), forced);
                 }
             })?;
         Ok(Self { requests, thread })

@@ -9,6 +9,7 @@
 
 mod control;
 mod files;
+mod shadow;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -94,6 +95,7 @@ impl App {
             table: Arc::clone(policy.table()),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(config.client.clone()),
+            shadow: None,
         }));
         let registry = Arc::new(Registry::default());
         let (controller, handle) = Controller::new(ControllerParts {

@@ -89,6 +89,7 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
         geo: bundle.geo,
         trust: Arc::new(bundle.config.client.clone()),
+        shadow: None,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
 use crate::routing::{Table, Tables};
+use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
 
 use super::event::{Event, EventLog};
@@ -39,6 +40,8 @@ pub enum Command {
         /// What is wrong, for people.
         report: String,
     },
+    /// A candidate to try beside the live configuration was read or refused, or there is to be none.
+    Shadow(Option<Result<Arc<Candidate>, String>>),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<Status>),
 }
@@ -122,6 +125,7 @@ pub struct ControllerParts {
 pub struct Controller {
     policy: Policy,
     geo: Arc<Databases>,
+    shadow: Seat,
     live: Arc<Live>,
     registry: Arc<Registry>,
     epoch: Instant,
@@ -144,6 +148,7 @@ impl Controller {
         let controller = Self {
             policy,
             geo,
+            shadow: Seat::default(),
             live,
             monitor: Monitor::new(reports_in, Arc::clone(&registry)),
             registry,
@@ -192,7 +197,27 @@ impl Controller {
 
     fn publish(&mut self, table: Arc<Table>) {
         let trust = Arc::new(self.policy.config().client.clone());
-        self.live.store(Snapshot { table, geo: Arc::clone(&self.geo), trust });
+        let shadow = self.shadow.beside(&table);
+        self.live.store(Snapshot { table, geo: Arc::clone(&self.geo), trust, shadow });
+    }
+
+    /// Tries another candidate, or none. The live table stays what it is.
+    fn shadow(&mut self, read: Option<Result<Arc<Candidate>, String>>) {
+        let table = Arc::clone(self.policy.table());
+        match read {
+            Some(read) => {
+                self.registry.control.reload("shadow", read.is_ok(), unix_seconds());
+                match &read {
+                    Ok(candidate) => {
+                        tracing::info!(file = %candidate.config.display(), "candidate is tried");
+                    }
+                    Err(report) => tracing::error!("candidate refused:\n{report}"),
+                }
+                self.shadow.take(read, &table);
+            }
+            None => self.shadow.leave(),
+        }
+        self.publish(table);
     }
 
     fn command(&mut self, command: Command) -> Option<Input> {
@@ -208,6 +233,10 @@ impl Controller {
                     generation = self.policy.table().generation,
                     "reload refused, the last good table stays in use:\n{report}"
                 );
+                None
+            }
+            Command::Shadow(read) => {
+                self.shadow(read);
                 None
             }
             Command::Status(reply) => {

@@ -183,3 +183,14 @@ pub const SIMULATED_SPANS: usize = 1_024;
 pub const SIMULATED_TENANTS: usize = 100_000;
 /// Tenants whose moves a simulation counts one by one.
 pub const SIMULATED_TENANTS_MOVED: usize = 1 << 17;
+
+/// Pairs of rules whose differences one worker counts one by one while a candidate is tried.
+pub const SHADOW_RULES: usize = 128;
+/// Examples of differences that one worker keeps.
+pub const SHADOW_EXAMPLES: usize = 16;
+/// Examples that show the same.
+pub const SHADOW_EXAMPLES_ALIKE: usize = 2;
+/// Characters of a host or path that an example shows.
+pub const SHADOW_EXAMPLE_CHARS: usize = 64;
+/// Countries, pairs of rules and examples that are shown.
+pub const SHADOW_SHOWN: usize = 50;

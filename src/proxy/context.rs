@@ -21,6 +21,7 @@ use super::watch::Watch;
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
 use crate::model::{DeploymentName, EndpointId, EndpointSignal, Location};
 use crate::routing::{DeploymentIndex, RegionPosition};
+use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Endpoint;
 
@@ -73,6 +74,8 @@ pub(super) struct View {
     endpoints: Vec<Option<Rc<Upstream>>>,
     deployments: Vec<DeploymentView>,
     places: RefCell<Places>,
+    /// Where a candidate is tried.
+    pub(super) shadow: Option<Desk>,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl WorkerContext {
         signals: mpsc::Sender<EndpointSignal>,
     ) -> Self {
         let version = live.version();
-        let view = View::new(&live.load(), version, None);
+        let view = View::new(&live.load(), version, number, None);
         Self {
             series: registry.worker(),
             unrouted: Rc::new(registry.pair(number, &PairKey::NONE)),
@@ -110,7 +113,7 @@ impl WorkerContext {
         let mut view = self.view.borrow_mut();
         let version = self.live.version();
         if version != view.version {
-            *view = Rc::new(View::new(&self.live.load(), version, Some(&view)));
+            *view = Rc::new(View::new(&self.live.load(), version, self.number, Some(&view)));
         }
         Rc::clone(&view)
     }
@@ -142,7 +145,7 @@ impl WorkerContext {
 }
 
 impl View {
-    fn new(snapshot: &Arc<Snapshot>, version: u64, before: Option<&Self>) -> Self {
+    fn new(snapshot: &Arc<Snapshot>, version: u64, worker: usize, before: Option<&Self>) -> Self {
         let plan = &snapshot.table.plan;
         let mut endpoints: Vec<Option<Rc<Upstream>>> = Vec::new();
         for endpoint in plan.endpoints() {
@@ -180,6 +183,7 @@ impl View {
             endpoints,
             version,
             places: RefCell::new(places),
+            shadow: trial(snapshot).map(|trial| Desk::new(trial, worker)),
             snapshot: Arc::clone(snapshot),
         }
     }
@@ -229,4 +233,9 @@ impl View {
             Rc::new(worker.registry.pair(worker.number, &key))
         })
     }
+}
+
+/// The candidate that is to be tried.
+fn trial(snapshot: &Snapshot) -> Option<&Trial> {
+    snapshot.shadow.as_ref()?.trial.as_ref()
 }

@@ -132,10 +132,15 @@ impl Identity {
 /// Decides with the worker's next turn in that deployment.
 fn decide(view: &View, facts: &Facts<'_>, draws: Draws) -> Result<(Decision, Draws), Refusal> {
     let table = &view.snapshot.table;
-    let index = routing::deployment(table, facts.host, facts.path).ok_or(Refusal::NO_DEPLOYMENT)?;
+    let Some(index) = routing::deployment(table, facts.host, facts.path) else {
+        let refusal = Refusal::NO_DEPLOYMENT;
+        view.try_candidate(facts, &Conditions::NONE, draws, Err(&refusal));
+        return Err(refusal);
+    };
     let draws = Draws { turn: view.turn(index), ..draws };
-    let decision = routing::decide_in(table, index, facts, &Conditions::NONE, draws, &mut NoTrace)?;
-    Ok((decision, draws))
+    let decided = routing::decide_in(table, index, facts, &Conditions::NONE, draws, &mut NoTrace);
+    view.try_candidate(facts, &Conditions::NONE, draws, decided.as_ref());
+    Ok((decided?, draws))
 }
 
 fn reason(refusal: Refusal) -> ErrorReason {

@@ -20,6 +20,7 @@ mod refusal;
 mod retry;
 mod saved;
 pub mod screen;
+mod shadow;
 mod ticket;
 mod watch;
 
