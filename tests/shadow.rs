@@ -29,11 +29,16 @@ impl Stage {
         self.setup().deployment(fields).yaml()
     }
 
+    /// The live configuration.
+    fn live(&self) -> Setup {
+        self.setup().deployment("routing_strategy: failover")
+    }
+
     /// The live configuration with this candidate beside it.
     fn start(&self, candidate: &str) -> Proxy {
         let dir = tempfile::TempDir::new().unwrap();
         std::fs::write(dir.path().join("candidate.yaml"), candidate).unwrap();
-        std::fs::write(dir.path().join("rhumb.yaml"), self.setup().top(SHADOW).yaml()).unwrap();
+        std::fs::write(dir.path().join("rhumb.yaml"), self.live().top(SHADOW).yaml()).unwrap();
         Proxy::start_in(std::sync::Arc::new(dir))
     }
 }
@@ -48,7 +53,7 @@ fn until_read(proxy: &Proxy) {
 
 /// Requests of a German client.
 fn ask(proxy: &Proxy, count: usize) {
-    let request = Request::get("/things").header("X-Forwarded-For", "193.99.144.80");
+    let request = Request::get("/things").from("193.99.144.80");
     for _ in 0..count {
         assert_eq!(proxy.ask(&request).status(), 200);
     }
@@ -79,7 +84,7 @@ fn a_candidate_is_compared_with_live_traffic_and_changes_nothing() {
 #[test]
 fn a_candidate_that_is_the_live_configuration_never_differs() {
     let stage = Stage::new();
-    let proxy = stage.start(&stage.setup().yaml());
+    let proxy = stage.start(&stage.live().yaml());
     until_read(&proxy);
     ask(&proxy, 20);
     let found = shadow(&proxy);
@@ -113,16 +118,16 @@ fn a_broken_candidate_is_told_and_touches_nothing() {
 #[test]
 fn without_a_candidate_there_is_nothing_and_one_can_come_and_go() {
     let stage = Stage::new();
-    let proxy = stage.setup().start();
+    let proxy = stage.live().start();
     assert!(shadow(&proxy).is_null());
     assert!(!proxy.metrics().contains("rhumb_shadow_decisions_total{"));
     let candidate = stage.yaml("routing_strategy: geolocation");
     std::fs::write(proxy.dir().join("candidate.yaml"), candidate).unwrap();
-    proxy.reload(&stage.setup().top(SHADOW).yaml());
+    proxy.reload(&stage.live().top(SHADOW).yaml());
     until_read(&proxy);
     ask(&proxy, 1);
     assert_eq!(shadow(&proxy)["differing"], 1);
-    proxy.reload(&stage.setup().yaml());
+    proxy.reload(&stage.live().yaml());
     until("the candidate to go", || shadow(&proxy).is_null());
     ask(&proxy, 1);
 }
