@@ -8,6 +8,7 @@ use super::source::Admin;
 use crate::failover::Status;
 use crate::inquiry::Inquiry;
 use crate::model::RegionState;
+use crate::shadow::ShadowReport;
 
 /// `GET /api/v1/regions`: every region, with its state in each deployment that uses it.
 pub(super) async fn regions(admin: &Admin) -> Answer {
@@ -98,6 +99,12 @@ pub(super) async fn events(admin: &Admin) -> Answer {
         "total": status.events.len(),
         "events": status.events,
     }))
+}
+
+/// `GET /api/v1/shadow`: what a candidate would have done with live requests.
+pub(super) fn shadow(admin: &Admin) -> Answer {
+    let report = admin.live.load().shadow.as_deref().map(ShadowReport::of);
+    answer_json(&json!({ "shadow": report }))
 }
 
 /// `POST /api/v1/route`: where a described request would go, and why.

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 use super::retired::Retired;
+use super::shadow::ShadowReader;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded, Severity};
 use crate::failover::Command;
@@ -251,6 +252,7 @@ impl FileThread {
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
+        let mut shadow = ShadowReader::new(commands.clone());
         let mut reader =
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
@@ -268,6 +270,7 @@ impl FileThread {
                     }
                     reader.age(SystemTime::now());
                     retired.sweep();
+                    shadow.look(reader.bundle.config.shadow.as_ref(), forced);
                 }
             })?;
         Ok(Self { requests, thread })

@@ -109,6 +109,7 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
         trust: Arc::new(bundle.config.client.clone()),
         keys: bundle.keys,
         hops: bundle.config.hops.clone(),
+        shadow: None,
     })
 }
 
