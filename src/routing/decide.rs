@@ -135,7 +135,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             allowed,
             bound: false,
             ranking: Ranking::by_strategy(allowed, scene.deployment.settings.strategy),
-            home: None,
+            home: scene.deployment.primary,
             rule: None,
             followed: false,
             writer: None,
@@ -193,12 +193,13 @@ impl<'a, T: Trace> Walk<'a, T> {
     /// The one region that will do, if there is one.
     fn hint(&mut self) -> Result<(), Refusal> {
         let Some(forced) = self.scene.facts.words.force else { return Ok(()) };
+        let before = self.ranking.regions();
         let position = self.scene.deployment.position(forced.region);
         let reason = if forced.replay { Reason::Replay } else { Reason::Forced };
         let found = position.is_some_and(|position| self.ranking.first(position, reason));
         self.forced = true;
         self.narrow(position.filter(|_| found).into_iter().collect());
-        self.trace.record(|| story::hint(&self.scene, &self.ranking, forced));
+        self.trace.record(|| story::hint(&self.scene, before, &self.ranking, forced));
         if found { Ok(()) } else { Err(self.refuse(RefusalReason::RegionUnavailable)) }
     }
 
@@ -206,11 +207,12 @@ impl<'a, T: Trace> Walk<'a, T> {
     fn pin(&mut self) -> Result<(), Refusal> {
         let Some((pin, home)) = self.pinned() else { return Ok(()) };
         self.home = home;
+        let before = self.ranking.regions();
         let found = home.is_some_and(|home| self.ranking.first(home, Reason::Pin));
         if pin.strict {
             self.narrow(home.filter(|_| found).into_iter().collect());
         }
-        self.trace.record(|| story::pin(&self.scene, &self.ranking, pin, found));
+        self.trace.record(|| story::pin(&self.scene, before, &self.ranking, pin, found));
         if pin.strict && !found && !self.forced {
             return Err(self.refuse(RefusalReason::HomeUnavailable));
         }
@@ -257,8 +259,9 @@ impl<'a, T: Trace> Walk<'a, T> {
         let writer = match writes.mode {
             WriteMode::Nearest => return Ok(()),
             WriteMode::Primary => deployment.primary,
-            WriteMode::Home => self.home.or(deployment.primary),
+            WriteMode::Home => self.home,
         };
+        let before = self.ranking.regions();
         let placed = writer.filter(|writer| self.ranking.first(*writer, Reason::Write));
         let up = placed.is_some_and(|writer| health.up().contains(writer));
         let refused = !up && writes.when_down == WhenDown::ReadOnly;
@@ -267,7 +270,8 @@ impl<'a, T: Trace> Walk<'a, T> {
             // Not even a retry may take a write elsewhere.
             self.narrow(placed.into_iter().collect());
         }
-        self.trace.record(|| story::write(&self.scene, &self.ranking, writer, placed, refused));
+        self.trace
+            .record(|| story::write(&self.scene, before, &self.ranking, writer, placed, refused));
         if refused {
             return Err(self.refuse(RefusalReason::ReadOnly));
         }
@@ -299,7 +303,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             }
         }
         let writes = self.writer.is_some();
-        self.trace.record(|| story::affinity(&self.scene, &self.ranking, region, writes));
+        self.trace.record(|| story::affinity(&self.scene, listed, &self.ranking, region, writes));
         if moved.is_some() && !up && affinity.on_failure == OnFailure::None {
             return Err(self.refuse(RefusalReason::NoHealthyRegion));
         }

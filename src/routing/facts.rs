@@ -40,7 +40,7 @@ pub struct Facts<'a> {
 }
 
 /// What a request says of its region, as far as whoever said it is believed. Regions by id; an id
-/// that no region has is no word.
+/// that no region has is no word, but for `force`: then no region will do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Words<'a> {
     /// Only this region.

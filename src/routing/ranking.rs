@@ -114,9 +114,17 @@ impl<'a> Ranking<'a> {
         if self.regions().and(group.regions).is_empty() {
             return false;
         }
+        if self.is_settled() {
+            return true;
+        }
         self.take(group.regions);
         self.put_first(group);
         true
+    }
+
+    /// Whether a step has left only one region and put it there: no other can be the reason.
+    fn is_settled(&self) -> bool {
+        matches!(&*self.groups, [Group { order: By::Alone, .. }])
     }
 
     fn take(&mut self, regions: RegionSet) {
@@ -147,6 +155,9 @@ impl<'a> Ranking<'a> {
         let fallbacks = rule.fallbacks.iter().copied().collect::<RegionSet>().and(listed);
         if targets.or(fallbacks).is_empty() {
             return false;
+        }
+        if self.is_settled() {
+            return true;
         }
         let strategy = By::Strategy(rule.strategy.unwrap_or(strategy));
         let order = rule.shares.as_ref().map_or(strategy, By::Weights);

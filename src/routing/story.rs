@@ -74,17 +74,29 @@ pub(super) fn overrides(
     record(Step::Override, listed(scene, ranking), dropped, note)
 }
 
-pub(super) fn hint(scene: &Scene<'_>, ranking: &Ranking<'_>, forced: Forced<'_>) -> StepRecord {
+pub(super) fn hint(
+    scene: &Scene<'_>,
+    before: RegionSet,
+    ranking: &Ranking<'_>,
+    forced: Forced<'_>,
+) -> StepRecord {
     let who =
         if forced.replay { "an origin asks for a replay in" } else { "the request insists on" };
     let mut note = format!("{who} `{}`", forced.region);
     if ranking.regions().is_empty() {
         note += ", which is not in the list: refused";
     }
-    record(Step::Hint, listed(scene, ranking), Vec::new(), Some(note))
+    let dropped = lost(scene, before, ranking, "only one region will do");
+    record(Step::Hint, listed(scene, ranking), dropped, Some(note))
 }
 
-pub(super) fn pin(scene: &Scene<'_>, ranking: &Ranking<'_>, pin: Pin, found: bool) -> StepRecord {
+pub(super) fn pin(
+    scene: &Scene<'_>,
+    before: RegionSet,
+    ranking: &Ranking<'_>,
+    pin: Pin,
+    found: bool,
+) -> StepRecord {
     let table = scene.plan.tenants.as_ref();
     let home = table.and_then(|table| table.regions().get(usize::from(pin.region)));
     let home = home.map_or("?", RegionId::as_str);
@@ -94,7 +106,8 @@ pub(super) fn pin(scene: &Scene<'_>, ranking: &Ranking<'_>, pin: Pin, found: boo
     if !found {
         note += if pin.strict { "; that is not in the list: refused" } else { "; not in the list" };
     }
-    record(Step::Pin, listed(scene, ranking), Vec::new(), Some(note))
+    let dropped = lost(scene, before, ranking, "the tenant may go nowhere but to its home");
+    record(Step::Pin, listed(scene, ranking), dropped, Some(note))
 }
 
 pub(super) fn rule(
@@ -136,6 +149,7 @@ pub(super) fn read(
 
 pub(super) fn write(
     scene: &Scene<'_>,
+    before: RegionSet,
     ranking: &Ranking<'_>,
     writer: Option<RegionPosition>,
     placed: Option<RegionPosition>,
@@ -149,11 +163,13 @@ pub(super) fn write(
     if refused {
         note += "; it cannot be used, and nobody else may: refused";
     }
-    record(Step::Writes, listed(scene, ranking), Vec::new(), Some(note))
+    let dropped = lost(scene, before, ranking, "it does not take writes");
+    record(Step::Writes, listed(scene, ranking), dropped, Some(note))
 }
 
 pub(super) fn affinity(
     scene: &Scene<'_>,
+    before: RegionSet,
     ranking: &Ranking<'_>,
     region: Option<RegionPosition>,
     writes: bool,
@@ -166,7 +182,8 @@ pub(super) fn affinity(
         Some(_) => format!("the client belongs to {}", name(scene, region)),
         None => "the client belongs nowhere yet".to_owned(),
     };
-    record(Step::Affinity, listed(scene, ranking), Vec::new(), Some(note))
+    let dropped = lost(scene, before, ranking, "the client may go nowhere else");
+    record(Step::Affinity, listed(scene, ranking), dropped, Some(note))
 }
 
 pub(super) fn prefer(
@@ -189,6 +206,12 @@ fn listed(scene: &Scene<'_>, ranking: &Ranking<'_>) -> Vec<RegionId> {
 fn name<'a>(scene: &Scene<'a>, position: Option<RegionPosition>) -> &'a str {
     let region = position.and_then(|position| scene.deployment.region(position));
     region.map_or("a region that is excluded", |region| region.id.as_str())
+}
+
+/// What was in the list and is no longer.
+fn lost(scene: &Scene<'_>, before: RegionSet, ranking: &Ranking<'_>, why: &str) -> Vec<Dropped> {
+    let gone = scene.deployment.ids(before.without(ranking.regions()));
+    gone.map(|id| drop(id, why)).collect()
 }
 
 fn drop(region: &RegionId, why: &str) -> Dropped {
