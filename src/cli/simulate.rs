@@ -18,10 +18,10 @@ use crate::app::{Bundle, continent_of};
 use crate::config::Config;
 use crate::geo::AddressSpace;
 use crate::model::limits;
-use crate::routing::{EndpointIds, Plan, Table};
+use crate::routing::{EndpointIds, Plan, Scenario, ScenarioError, Shift, Table};
 use crate::simulate::{
-    Pace, Population, PopulationError, Report, Scenario, ScenarioError, Shift, Side, Simulation,
-    Tally, Target, TenantNames, sample_tenants,
+    Pace, Population, PopulationError, Report, Side, Simulation, Tally, Target, TenantNames,
+    sample_tenants,
 };
 
 /// What the command ends with when more moves than `--max-moved` allows.
@@ -91,14 +91,14 @@ pub struct SimulateArgs {
     pub json: bool,
 }
 
-fn shift(text: &str) -> Result<Shift, String> {
+pub(super) fn shift(text: &str) -> Result<Shift, String> {
     let (deployment, regions) =
         text.split_once('=').ok_or("expected `deployment=region,region`")?;
     let regions: Vec<_> = regions.split(',').map(|id| id.trim().into()).collect();
     Ok(Shift { deployment: deployment.trim().into(), regions })
 }
 
-fn ramp(text: &str) -> Result<(String, u16), String> {
+pub(super) fn ramp(text: &str) -> Result<(String, u16), String> {
     let (region, share) = text.split_once('=').ok_or("expected `region=percent`")?;
     Ok((region.trim().to_owned(), hundredths(percent(share)?)))
 }

@@ -30,6 +30,7 @@ mod ranking;
 mod regions;
 mod residency;
 mod rules;
+mod scenario;
 mod story;
 mod strategy;
 mod table;
@@ -54,6 +55,7 @@ pub use plan::{
 };
 pub use regions::RegionSet;
 pub use residency::permits;
+pub use scenario::{Scenario, ScenarioError, Shift};
 pub use strategy::expected_ms;
 pub use table::{DeploymentHealth, DeploymentOverrides, RegionHealth, Table};
 pub use tenants::{Pin, TenantError, TenantTable};

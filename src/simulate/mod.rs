@@ -17,7 +17,6 @@ mod log;
 mod population;
 mod report;
 mod run;
-mod scenario;
 mod spread;
 mod tally;
 mod tenants;
@@ -33,6 +32,5 @@ pub use report::{
     Report, Residency, SideReport, TenantMoves,
 };
 pub use run::{Side, Simulation};
-pub use scenario::{Scenario, ScenarioError, Shift};
 pub use tally::Tally;
 pub use tenants::{TenantNames, sample_tenants};

@@ -9,7 +9,7 @@ use super::*;
 use crate::config::{Deployment, Strategy};
 use crate::geo::{AddressSpace, Databases};
 use crate::model::{Client, ClientSource, Country};
-use crate::routing::{self, Conditions, Draws, NoTrace, Table};
+use crate::routing::{self, Conditions, Draws, NoTrace, Scenario, Shift, Table};
 use crate::{config, model};
 
 #[path = "../routing/tests/fixture.rs"]

@@ -1,7 +1,8 @@
 //! What if: regions that fail, are drained, ramp or are preferred, put into a table.
 
+use super::plan::{DeploymentPlan, RegionPosition};
+use super::table::{DeploymentHealth, RegionHealth, Table};
 use crate::model::{DeploymentName, RegionId, RegionState};
-use crate::routing::{DeploymentHealth, DeploymentPlan, RegionHealth, RegionPosition, Table};
 
 /// What is supposed to have happened.
 #[derive(Clone, Debug, Default, PartialEq)]
