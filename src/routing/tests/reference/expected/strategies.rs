@@ -179,7 +179,7 @@ fn by_latency(
             None => Part::Exact(1.0),
         };
         let (near, busy) = match exceeds(trip, best, ranking.latency_tolerance_ms) {
-            _ if ranking.latency_tolerance_ms == 0.0 => (Part::Exact(0.0), 0.0),
+            _ if ranking.latency_tolerance_ms == 0.0 || !best.is_known() => (Part::Exact(0.0), 0.0),
             Some(true) => (Part::Exact(1.0), 0.0),
             Some(false) => (Part::Exact(0.0), moment.utilisation(id)),
             None => (Part::Open, 0.0),
