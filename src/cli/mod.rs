@@ -64,7 +64,7 @@ pub enum Command {
     /// Say where a request would go, and why
     Explain(Box<explain::ExplainArgs>),
     /// Say what would become of many requests, and what a change would move
-    Simulate(simulate::SimulateArgs),
+    Simulate(Box<simulate::SimulateArgs>),
     /// Ask the GeoIP databases
     Geoip(geoip::GeoipArgs),
     /// Show routing and failover on this machine, with real client addresses

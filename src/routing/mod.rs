@@ -38,7 +38,7 @@ mod tenants;
 mod trace;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use compile::{ContinentOf, Sources, Tables};
 pub use decide::{Decision, decide, decide_in, deployment};

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 
-use self::fixture::{Request, deployment, region_settings, rule, three_regions};
 use super::*;
 use crate::config::{Deployment, HostPattern, Strategy, WhenAllDown};
 use crate::model::RegionState;
+use crate::routing::tests::fixture::{
+    self, Request, deployment, region_settings, rule, three_regions,
+};
 use crate::routing::{
     Conditions, Decision, DeploymentHealth, DeploymentIndex, DeploymentOverrides, Draws,
     EndpointIds, NoTrace, Plan, Refusal, RegionHealth, RegionLoad, RegionNumber, RegionPosition,
     Sources, Table,
 };
-use crate::{config, model, routing};
-
-#[path = "../routing/tests/fixture.rs"]
-mod fixture;
 
 const API: DeploymentIndex = DeploymentIndex(0);
 

@@ -4,16 +4,14 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use self::fixture::{deployment, region_settings, rule, table, three_regions};
 use super::*;
 use crate::config::{Deployment, Strategy};
 use crate::geo::{AddressSpace, Databases};
 use crate::model::{Client, ClientSource, Country};
+use crate::routing::tests::fixture::{
+    self, deployment, region_settings, rule, table, three_regions,
+};
 use crate::routing::{self, Conditions, Draws, NoTrace, Scenario, Shift, Table};
-use crate::{config, model};
-
-#[path = "../routing/tests/fixture.rs"]
-mod fixture;
 
 static DATABASES: LazyLock<Databases> = LazyLock::new(|| Databases::embedded().unwrap());
 static SPACE: LazyLock<Arc<AddressSpace>> =
