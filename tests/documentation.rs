@@ -254,7 +254,7 @@ fn words(call: &str) -> Vec<String> {
     let (mut word, mut quoted, mut spaces) = (String::new(), false, 0);
     for c in call.chars().chain([' ']) {
         match c {
-            '\'' => quoted = !quoted,
+            '\'' | '"' => quoted = !quoted,
             '&' | '|' | '>' | ';' if !quoted => break,
             ' ' if !quoted => {
                 spaces += 1;

@@ -101,7 +101,7 @@ fn the_limit_of_moves_is_told_by_the_exit_code() {
         (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
     };
     let (code, told, _) = run(&["--fail", "eu", "--max-moved", "5%"]);
-    assert_eq!(code, Some(2));
+    assert_eq!(code, Some(3));
     assert!(told.contains("TOO MUCH MOVED") && told.contains("eu -> us"), "{told}");
     let (code, told, _) = run(&["--fail", "eu", "--max-moved", "60"]);
     assert_eq!(code, Some(0));

@@ -25,7 +25,7 @@ use crate::simulate::{
 };
 
 /// What the command ends with when more moves than `--max-moved` allows.
-const TOO_MUCH_MOVED: u8 = 2;
+const TOO_MUCH_MOVED: u8 = 3;
 
 /// Arguments of `rhumb simulate`.
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub struct SimulateArgs {
     /// Compare with this configuration; what is supposed then holds for both
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
-    /// End with exit code 2 if a larger part of the requests moves
+    /// End with exit code 3 if a larger part of the requests moves
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub max_moved: Option<f64>,
     /// What all random draws follow from
@@ -140,7 +140,7 @@ enum SimulateError {
     Write(#[source] io::Error),
 }
 
-/// Simulates. Exit code 0: done; 1: not done, the message says why; 2: done, and more has moved
+/// Simulates. Exit code 0: done; 1: not done, the message says why; 3: done, and more has moved
 /// than `--max-moved` allows.
 pub fn run(args: &SimulateArgs) -> ExitCode {
     match simulate(args) {

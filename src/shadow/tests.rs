@@ -16,6 +16,7 @@ use crate::routing::{
     EndpointIds, NoTrace, Plan, Refusal, RegionHealth, RegionLoad, RegionNumber, RegionPosition,
     Sources, Table,
 };
+use crate::{config, model, routing};
 
 const API: DeploymentIndex = DeploymentIndex(0);
 

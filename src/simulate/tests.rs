@@ -12,6 +12,7 @@ use crate::routing::tests::fixture::{
     self, deployment, region_settings, rule, table, three_regions,
 };
 use crate::routing::{self, Conditions, Draws, NoTrace, Scenario, Shift, Table};
+use crate::{config, model};
 
 static DATABASES: LazyLock<Databases> = LazyLock::new(|| Databases::embedded().unwrap());
 static SPACE: LazyLock<Arc<AddressSpace>> =
