@@ -22,6 +22,8 @@
 //! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
 //! | [`upstream`] | connections to endpoints |
+//! | [`shadow`] | a candidate configuration beside the live one |
+//! | [`simulate`] | requests that are decided but never sent |
 //! | [`snapshot`] | what workers read |
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
@@ -45,6 +47,8 @@ pub mod model;
 pub mod proxy;
 pub mod routing;
 pub mod server;
+pub mod shadow;
+pub mod simulate;
 pub mod snapshot;
 pub mod tokens;
 pub mod upstream;

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let log = cli.log.as_deref().unwrap_or_else(|| cli.command.default_log());
+    let log = cli.log_filter();
     let filter = match EnvFilter::try_new(log) {
         Ok(filter) => filter,
         Err(error) => {

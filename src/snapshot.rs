@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::config::{ClientTrust, Hops};
 use crate::geo::Databases;
 use crate::routing::Table;
+use crate::shadow::Shadow;
 use crate::tokens::Keys;
 
 /// Everything a decision depends on, apart from the request.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub keys: Arc<Keys>,
     /// How this Rhumb is told apart in a chain of them.
     pub hops: Hops,
+    /// A candidate that is tried beside the table.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// The place where the current snapshot is.

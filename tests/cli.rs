@@ -19,7 +19,7 @@ deployments:
   - name: api
     primary_region: eu
     routing_stratgy: latency
-    writes: { mode: primary }
+    hooks: []
 ";
 
 /// Lines and columns of the mistakes above, and what each is about.
@@ -28,7 +28,7 @@ const MISTAKES: [(u64, u64, &str); 5] = [
     (4, 25, "regions[0].latitude"),
     (7, 21, "deployments[0].primary_region"),
     (8, 5, "deployments[0].routing_stratgy"),
-    (9, 5, "deployments[0].writes"),
+    (9, 5, "deployments[0].hooks"),
 ];
 
 struct File {

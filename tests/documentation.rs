@@ -19,7 +19,7 @@ use rhumb::config;
 use rhumb::metrics::names::{self, Kind};
 use rhumb::model::{RegionState, SignalKind, limits};
 use rhumb::proxy::ErrorReason;
-use rhumb::routing::Reason;
+use rhumb::routing::{Reason, RefusalReason, Step};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -254,7 +254,7 @@ fn words(call: &str) -> Vec<String> {
     let (mut word, mut quoted, mut spaces) = (String::new(), false, 0);
     for c in call.chars().chain([' ']) {
         match c {
-            '\'' => quoted = !quoted,
+            '\'' | '"' => quoted = !quoted,
             '&' | '|' | '>' | ';' if !quoted => break,
             ' ' if !quoted => {
                 spaces += 1;
@@ -352,4 +352,102 @@ fn the_map_of_the_architecture_has_every_module() {
         .lines()
         .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()));
     assert_eq!(shown, declared.collect());
+}
+
+/// A command of the page of reasons: its heading, the command, what it prints.
+struct Example {
+    heading: String,
+    command: String,
+    printed: String,
+}
+
+fn examples(text: &str) -> Vec<Example> {
+    let mut examples = Vec::new();
+    for section in text.split("\n### ").skip(1) {
+        let (heading, rest) = section.split_once('\n').expect("a heading");
+        let (_, rest) = rest.split_once("```sh\n").expect("a command");
+        let (command, rest) = rest.split_once("\n```").expect("its end");
+        let (_, rest) = rest.split_once("```text\n").expect("its output");
+        let (printed, _) = rest.split_once("```").expect("its end");
+        let heading = heading.trim_matches('`').to_owned();
+        examples.push(Example {
+            heading,
+            command: command.to_owned(),
+            printed: printed.to_owned(),
+        });
+    }
+    examples
+}
+
+/// What a command line of the page prints.
+fn run(command: &str) -> String {
+    let words = shell_words(command);
+    assert_eq!(words[0], "rhumb");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_rhumb"))
+        .args(&words[1..])
+        .current_dir(root())
+        .env_remove("RHUMB_SECRET")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Words between blanks, or in double quotes.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in command.split('"').enumerate() {
+        match place % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// With `RHUMB_BLESS` set, the page is written anew instead.
+#[test]
+fn every_reason_refusal_and_step_has_an_example_that_is_so() {
+    let text = read("docs/reasons.md");
+    let mut written = text.clone();
+    for Example { command, printed, .. } in examples(&text) {
+        let now = run(&command);
+        if std::env::var_os("RHUMB_BLESS").is_some() {
+            let before = format!("{command}\n```\n\n```text\n{printed}```");
+            let after = format!("{command}\n```\n\n```text\n{}\n```", now.trim_end());
+            written = written.replace(&before, &after);
+        } else {
+            assert_eq!(now.trim_end(), printed.trim_end(), "{command}");
+        }
+    }
+    if written != text {
+        fs::write(root().join("docs/reasons.md"), &written).unwrap();
+    }
+    let (reasons, rest) = written.split_once("\n## Refusals\n").expect("the refusals");
+    let (refusals, steps) = rest.split_once("\n## Steps\n").expect("the steps");
+    let reasons = examples(reasons);
+    assert_eq!(reasons.len(), Reason::ALL.len());
+    for (reason, example) in Reason::ALL.iter().zip(&reasons) {
+        let found = reasons.iter().find(|example| example.heading == reason.as_str());
+        let example = found.unwrap_or(example);
+        let expected = format!(", reason {}", reason.as_str());
+        let first = example.printed.lines().next().unwrap_or_default();
+        assert!(first.contains(&expected), "{}: {first}", reason.as_str());
+    }
+    let refusals = examples(refusals);
+    assert_eq!(refusals.len(), RefusalReason::ALL.len());
+    for refusal in RefusalReason::ALL {
+        let found = refusals.iter().find(|example| example.heading == refusal.as_str());
+        let expected = format!("refused: {} ({})", refusal.as_str(), refusal.status().as_u16());
+        let printed = found.map_or("nothing", |example| example.printed.as_str());
+        assert!(printed.starts_with(&expected), "{}: {printed}", refusal.as_str());
+    }
+    let steps = examples(steps);
+    let shown: Vec<&str> = steps.iter().map(|example| example.heading.as_str()).collect();
+    assert_eq!(shown, Step::ALL.map(Step::as_str));
+    for example in &steps {
+        let line = format!(". {:<12} ", example.heading);
+        assert!(example.printed.contains(line.trim_end()), "{}", example.printed);
+    }
 }

@@ -15,13 +15,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("health", &["model", "config", "metrics"]),
     ("measure", &["model", "config", "metrics", "routing"]),
     ("upstream", &["model", "config", "metrics"]),
-    ("snapshot", &["model", "config", "geo", "routing", "tokens"]),
-    ("failover", &["model", "config", "routing", "geo", "health", "metrics", "snapshot", "tokens"]),
+    ("simulate", &["model", "config", "geo", "routing"]),
+    ("shadow", &["model", "metrics", "routing"]),
+    ("snapshot", &["model", "config", "geo", "routing", "shadow", "tokens"]),
+    (
+        "failover",
+        &["model", "config", "routing", "geo", "health", "metrics", "shadow", "snapshot", "tokens"],
+    ),
     (
         "proxy",
         &[
-            "model", "config", "routing", "upstream", "geo", "metrics", "measure", "snapshot",
-            "tokens",
+            "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
+            "snapshot", "tokens",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -29,8 +34,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "model", "config", "routing", "failover", "geo", "metrics", "measure", "snapshot",
-            "inquiry",
+            "model", "config", "routing", "failover", "geo", "metrics", "measure", "shadow",
+            "snapshot", "inquiry",
         ],
     ),
 ];

@@ -26,5 +26,7 @@ mod limits;
 mod malformed;
 mod reload;
 mod routing;
+mod shadow;
+mod simulate;
 mod steering;
 mod support;

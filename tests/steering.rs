@@ -881,6 +881,35 @@ fn a_retry_obeys_the_law_of_its_own_moment() {
 }
 
 #[test]
+fn a_retry_is_decided_on_what_was_taken_off_the_request_as_well() {
+    let (ap, release) = breaking("ap");
+    let world = World::new();
+    let deployment = |rule: &str| {
+        Setup::over(&[("ap", ap.address), ("us", world.us.address), ("eu", world.eu.address)])
+            .deployment(&format!(
+                "routing_strategy: failover\n\
+                 residency: [{{ name: law, applies_to: {{ headers: {{ x-law: eu }} }}, \
+                 allowed_regions: [ap, eu] }}]\n\
+                 routing_rules: [{{ id: {rule}, header_conditions: {{ x-no: \"1\" }}, \
+                 target_regions: [us] }}]"
+            ))
+            .yaml()
+    };
+    let proxy = Proxy::start(&deployment("one"));
+    let mut client = proxy.client();
+    let bound = Request::get("/").with("X-Law", "eu").with("Connection", "x-law");
+    client.send(bound.bytes());
+    until("the request", || ap.count() == 1);
+    assert_eq!(ap.last().head.all("x-law"), [""; 0]);
+    // Any change makes the retry decide anew.
+    proxy.reload(&deployment("other"));
+    release.send(()).unwrap();
+    let response = client.read("GET");
+    assert_eq!((response.status(), response.region()), (200, "eu"));
+    assert_eq!(world.us.count(), 0, "the law was broken");
+}
+
+#[test]
 fn every_refusal_says_which_it_is() {
     let world = World::new();
     let deployment = "routing_strategy: compliance\n\

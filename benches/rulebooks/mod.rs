@@ -118,7 +118,7 @@ pub fn visitor(request: Request) -> Request {
     request
 }
 
-/// The same from an address that one of the rules of networks names.
+/// The same from an address that the first rule of networks names.
 pub fn member(request: Request) -> Request {
-    visitor(request).with_address("10.0.0.241")
+    visitor(request).with_address("10.0.3.1")
 }

@@ -7,7 +7,10 @@ use super::answer::{Answer, json as answer_json, problem};
 use super::source::Admin;
 use crate::failover::Status;
 use crate::inquiry::Inquiry;
+use crate::measure::Observed;
 use crate::model::RegionState;
+use crate::routing::Plan;
+use crate::shadow::ShadowReport;
 
 /// `GET /api/v1/regions`: every region, with its state in each deployment that uses it.
 pub(super) async fn regions(admin: &Admin) -> Answer {
@@ -100,6 +103,12 @@ pub(super) async fn events(admin: &Admin) -> Answer {
     }))
 }
 
+/// `GET /api/v1/shadow`: what a candidate would have done with live requests.
+pub(super) fn shadow(admin: &Admin) -> Answer {
+    let report = admin.live.load().shadow.as_deref().map(ShadowReport::of);
+    answer_json(&json!({ "shadow": report }))
+}
+
 /// `POST /api/v1/route`: where a described request would go, and why.
 pub(super) fn route(admin: &Admin, body: &[u8]) -> Answer {
     let inquiry: Inquiry = match serde_json::from_slice(body) {
@@ -108,7 +117,10 @@ pub(super) fn route(admin: &Admin, body: &[u8]) -> Answer {
             return problem(StatusCode::BAD_REQUEST, "malformed_request", &error.to_string());
         }
     };
-    match inquiry.explain(&admin.live.load()) {
+    let observe = |plan: &Plan, client, unix| {
+        Observed::now(&admin.registry, &admin.networks, plan, client, unix)
+    };
+    match inquiry.explain(&admin.live.load(), observe) {
         Ok(explanation) => answer_json(&explanation),
         Err(error) => {
             problem(StatusCode::UNPROCESSABLE_ENTITY, "no_such_request", &error.to_string())

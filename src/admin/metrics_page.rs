@@ -11,6 +11,7 @@ use crate::measure::Observed;
 use crate::metrics::{Page, names};
 use crate::model::{RegionState, SignalKind};
 use crate::routing::{DeploymentPlan, Reason, RegionHealth, RegionPlan};
+use crate::shadow::Outcome;
 use crate::snapshot::Snapshot;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,6 +25,7 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     freshness::write(&mut page, &snapshot, SystemTime::now());
     regions(&mut page, &snapshot, admin);
     health(&mut page, &snapshot);
+    shadow(&mut page, &snapshot);
     let reasons = Reason::ALL.map(Reason::as_str);
     page.registry(&admin.registry, &reasons, &SignalKind::ALL.map(SignalKind::as_str));
     match page.encode() {
@@ -62,6 +64,19 @@ fn health(page: &mut Page, snapshot: &Snapshot) {
         let Some((_, health)) = snapshot.table.deployment(index) else { continue };
         for (region, health) in deployment.regions.iter().zip(health.regions()) {
             region_health(page, deployment, region, *health);
+        }
+    }
+}
+
+fn shadow(page: &mut Page, snapshot: &Snapshot) {
+    let Some(trial) = snapshot.shadow.as_ref().and_then(|shadow| shadow.trial.as_ref()) else {
+        return;
+    };
+    let known = snapshot.table.plan.iter().map(|(index, d)| (Some(index), d.name.as_str()));
+    for (index, name) in known.chain([(None, "")]) {
+        for outcome in Outcome::ALL {
+            let count = trial.ledger().decisions(index, outcome);
+            page.sample(names::SHADOW_DECISIONS, &[name, outcome.as_str()], count as f64);
         }
     }
 }

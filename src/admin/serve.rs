@@ -41,7 +41,8 @@ impl Admin {
             | "/readyz"
             | "/api/v1/regions"
             | "/api/v1/deployments"
-            | "/api/v1/events" => &[Method::GET, Method::HEAD],
+            | "/api/v1/events"
+            | "/api/v1/shadow" => &[Method::GET, Method::HEAD],
             "/api/v1/route" => &[Method::POST],
             _ => return problem(StatusCode::NOT_FOUND, "no_such_path", "nothing is at this path"),
         };
@@ -56,6 +57,7 @@ impl Admin {
             "/api/v1/regions" => api::regions(self).await,
             "/api/v1/deployments" => api::deployments(self).await,
             "/api/v1/events" => api::events(self).await,
+            "/api/v1/shadow" => api::shadow(self),
             _ => match read(body).await {
                 Ok(bytes) => api::route(self, &bytes),
                 Err(answer) => answer,

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 use super::retired::Retired;
+use super::shadow::ShadowReader;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded, Severity};
 use crate::failover::Command;
@@ -158,8 +159,8 @@ impl Bundle {
     /// The same, with every file under watch before it is read, so that no change is missed.
     pub(super) fn load_watched(path: &Path, watch: &mut FileWatch) -> Result<Self, LoadError> {
         watch.set_paths([path.to_owned()]);
-        let Loaded { config, warnings, .. } = load_config(path)?;
-        watch.set_paths(paths(&config, path));
+        let Loaded { config, warnings, files, .. } = load_config(path)?;
+        watch.set_paths(paths(&config, path).into_iter().chain(files));
         let geo = open_geoip(&config)?;
         let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
         let keys = Arc::new(load_keys(&config)?);
@@ -251,6 +252,7 @@ impl FileThread {
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
+        let mut shadow = ShadowReader::new(commands.clone());
         let mut reader =
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
@@ -268,6 +270,7 @@ impl FileThread {
                     }
                     reader.age(SystemTime::now());
                     retired.sweep();
+                    shadow.look(reader.bundle.config.shadow.as_ref(), forced);
                 }
             })?;
         Ok(Self { requests, thread })
@@ -317,8 +320,8 @@ impl Reader {
     }
 
     fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
-        let Loaded { config, warnings, .. } = load_config(&self.path)?;
-        watch.set_paths(paths(&config, &self.path));
+        let Loaded { config, warnings, files, .. } = load_config(&self.path)?;
+        watch.set_paths(paths(&config, &self.path).into_iter().chain(files));
         for warning in &warnings {
             if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
                 tracing::warn!("{warning}");
@@ -384,9 +387,16 @@ pub fn inspect(config: &Config) -> Vec<ConfigError> {
         let file = config.latency.table.as_deref();
         problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
     }
-    if let Err(error) = tenants::load(config) {
-        let file = config.tenants.as_ref().map(|tenants| tenants.file.as_path());
-        problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
+    match tenants::load(config) {
+        Ok(table) => {
+            let pins = table.iter().flat_map(|table| table.iter());
+            let pins = pins.map(|(tenant, region, _)| (tenant, region.as_str()));
+            problems.extend(config::pins_outside_policy(config, pins));
+        }
+        Err(error) => {
+            let file = config.tenants.as_ref().map(|tenants| tenants.file.as_path());
+            problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
+        }
     }
     if let Err(error) = load_keys(config) {
         let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;

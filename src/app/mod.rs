@@ -10,6 +10,7 @@
 mod control;
 mod files;
 mod retired;
+mod shadow;
 mod tenants;
 
 use std::net::SocketAddr;
@@ -99,6 +100,7 @@ impl App {
             trust: Arc::new(config.client.clone()),
             keys: Arc::clone(&bundle.keys),
             hops: config.hops.clone(),
+            shadow: None,
         }));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());

@@ -59,6 +59,7 @@ mod tests {
             trust: Arc::new(bundle.config.client.clone()),
             keys: Arc::clone(&bundle.keys),
             hops: bundle.config.hops.clone(),
+            shadow: None,
         }
     }
 

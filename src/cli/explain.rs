@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::{Bundle, continent_of};
-use crate::inquiry::{HeaderValues, Inquiry};
-use crate::routing::{EndpointIds, Plan, Table};
+use crate::inquiry::{HeaderValues, Inquiry, Suppose};
+use crate::measure::Observed;
+use crate::routing::{EndpointIds, Plan, Shift, Table};
 use crate::snapshot::Snapshot;
 
 /// Longest line of a batch.
@@ -42,8 +43,8 @@ pub struct ExplainArgs {
     /// Turn of the round robin
     #[arg(long, default_value_t = 0)]
     pub turn: u64,
-    /// The moment, in Unix seconds [default: now]
-    #[arg(long, value_name = "SECONDS")]
+    /// The moment, as RFC 3339 or in Unix seconds [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub now: Option<u64>,
     /// Whose customer the request is, whatever it says itself
     #[arg(long, value_name = "NAME")]
@@ -54,18 +55,75 @@ pub struct ExplainArgs {
     /// The only region that will do, as a hint that is believed
     #[arg(long, value_name = "REGION")]
     pub force: Option<String>,
+    /// The region that an origin asked for the request to be replayed in
+    #[arg(long, value_name = "REGION")]
+    pub replay: Option<String>,
     /// The region of a valid affinity token
     #[arg(long, value_name = "REGION")]
     pub affinity: Option<String>,
     /// The region of the client's last write
     #[arg(long, value_name = "REGION")]
     pub written: Option<String>,
+    /// What is supposed of regions
+    #[command(flatten)]
+    pub suppose: SupposeArgs,
     /// Explain every line of a JSON Lines file (`-`: standard input), one decision a line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "headers"])]
     pub batch: Option<PathBuf>,
     /// Print JSON; a batch always does
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is supposed of regions.
+#[derive(Debug, Default, clap::Args)]
+pub struct SupposeArgs {
+    /// Suppose that this region is down; may be given several times, as all that follow
+    #[arg(long, value_name = "REGION")]
+    pub fail: Vec<String>,
+    /// Suppose that an operator took this region out
+    #[arg(long, value_name = "REGION")]
+    pub drain: Vec<String>,
+    /// Suppose that an operator shifted a deployment to these regions, in order
+    #[arg(long, value_name = "DEPLOYMENT=R1,R2", value_parser = super::simulate::shift)]
+    pub shift: Vec<Shift>,
+    /// Suppose that this region takes only a share of its clients
+    #[arg(long, value_name = "REGION=PERCENT", value_parser = super::simulate::ramp)]
+    pub ramp: Vec<(String, u16)>,
+    /// Suppose that this region is answering so many requests
+    #[arg(long, value_name = "REGION=N", value_parser = in_flight)]
+    pub in_flight: Vec<(String, u32)>,
+}
+
+impl SupposeArgs {
+    fn suppose(&self) -> Suppose {
+        let ids = |names: &[String]| names.iter().map(|id| id.as_str().into()).collect();
+        let ramp = self.ramp.iter().map(|(id, share)| (id, f64::from(*share) / 100.0));
+        let shift = self.shift.iter().cloned();
+        let in_flight = self.in_flight.iter().map(|(id, n)| (id.as_str().into(), *n));
+        Suppose {
+            fail: ids(&self.fail),
+            drain: ids(&self.drain),
+            ramp: ramp.map(|(id, percent)| (id.as_str().into(), percent)).collect(),
+            shift: shift.map(|shift| (shift.deployment, shift.regions)).collect(),
+            in_flight: in_flight.collect(),
+        }
+    }
+}
+
+fn in_flight(text: &str) -> Result<(String, u32), String> {
+    let wrong = || "expected `region=number`, such as `eu-west-1=500`".to_owned();
+    let (region, number) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((region.to_owned(), number.parse().map_err(|_| wrong())?))
+}
+
+fn moment(text: &str) -> Result<u64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let wrong = "expected a time such as `2026-11-20T08:00:00Z`, or seconds since 1970";
+    let time: jiff::Timestamp = text.parse().map_err(|error| format!("{wrong}: {error}"))?;
+    u64::try_from(time.as_second()).map_err(|_| wrong.to_owned())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -109,6 +167,7 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
         trust: Arc::new(bundle.config.client.clone()),
         keys: bundle.keys,
         hops: bundle.config.hops.clone(),
+        shadow: None,
     })
 }
 
@@ -130,10 +189,12 @@ fn single(snapshot: &Snapshot, args: &ExplainArgs) -> io::Result<bool> {
         tenant: args.tenant.clone(),
         prefer: args.prefer.clone(),
         force: args.force.clone(),
+        replay: args.replay.clone(),
         affinity: args.affinity.clone(),
         written: args.written.clone(),
+        suppose: args.suppose.suppose(),
     };
-    match inquiry.explain(snapshot) {
+    match inquiry.explain(snapshot, unobserved) {
         Ok(explanation) if args.json => {
             let text = serde_json::to_string_pretty(&explanation).map_err(io::Error::other)?;
             writeln!(io::stdout(), "{text}")?;
@@ -148,6 +209,11 @@ fn single(snapshot: &Snapshot, args: &ExplainArgs) -> io::Result<bool> {
             Ok(false)
         }
     }
+}
+
+/// Nothing runs here, so nothing is observed.
+fn unobserved(_: &Plan, _: IpAddr, _: u64) -> Observed {
+    Observed::default()
 }
 
 fn batch(snapshot: &Snapshot, path: &Path) -> io::Result<bool> {
@@ -189,5 +255,5 @@ fn batch(snapshot: &Snapshot, path: &Path) -> io::Result<bool> {
 
 fn explain_line(snapshot: &Snapshot, line: &[u8]) -> Result<crate::routing::Explanation, String> {
     let inquiry: Inquiry = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    inquiry.explain(snapshot).map_err(|error| error.to_string())
+    inquiry.explain(snapshot, unobserved).map_err(|error| error.to_string())
 }

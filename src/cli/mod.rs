@@ -1,7 +1,8 @@
 //! The commands of the program, one file each. Not here: what they command.
 //!
 //! Results go to standard output, errors to standard error. Exit codes: 0 done, 1 not done (the
-//! message says why), 2 the command line itself was wrong.
+//! message says why), 2 the command line itself was wrong; `simulate` also ends with 2 when more moves
+//! than may.
 
 pub mod check;
 pub mod demo;
@@ -11,6 +12,7 @@ pub mod origin;
 pub mod probe;
 pub mod run;
 pub mod schema;
+pub mod simulate;
 pub mod token;
 
 use std::process::ExitCode;
@@ -33,6 +35,14 @@ pub struct Cli {
     pub log_format: LogFormat,
 }
 
+impl Cli {
+    /// What is logged.
+    pub fn log_filter(&self) -> &str {
+        let own = self.log.as_deref().filter(|_| !self.command.has_own_log());
+        own.unwrap_or_else(|| self.command.default_log())
+    }
+}
+
 /// How to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -53,6 +63,8 @@ pub enum Command {
     Schema(schema::SchemaArgs),
     /// Say where a request would go, and why
     Explain(Box<explain::ExplainArgs>),
+    /// Say what would become of many requests, and what a change would move
+    Simulate(Box<simulate::SimulateArgs>),
     /// Ask the GeoIP databases
     Geoip(geoip::GeoipArgs),
     /// Show routing and failover on this machine, with real client addresses
@@ -66,6 +78,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether its `--log` is something else than that of the other commands.
+    fn has_own_log(&self) -> bool {
+        matches!(self, Self::Simulate(_))
+    }
+
     /// Carries the command out.
     pub fn run(&self) -> ExitCode {
         match self {
@@ -73,6 +90,7 @@ impl Command {
             Self::Check(args) => check::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Explain(args) => explain::run(args),
+            Self::Simulate(args) => simulate::run(args),
             Self::Geoip(args) => geoip::run(args),
             Self::Demo(args) => demo::run(args),
             Self::Origin(args) => origin::run(args),

@@ -15,6 +15,7 @@ use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
 use crate::routing::{Table, Tables};
+use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
 use crate::tokens::Keys;
 
@@ -44,6 +45,8 @@ pub enum Command {
     },
     /// Other databases than before are too old to be asked.
     Age(Arc<Databases>),
+    /// A candidate to try beside the live configuration was read or refused, or there is to be none.
+    Shadow(Option<Result<Arc<Candidate>, String>>),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<Status>),
 }
@@ -130,6 +133,7 @@ pub struct Controller {
     policy: Policy,
     geo: Arc<Databases>,
     keys: Arc<Keys>,
+    shadow: Seat,
     live: Arc<Live>,
     registry: Arc<Registry>,
     epoch: Instant,
@@ -155,6 +159,7 @@ impl Controller {
             policy,
             geo,
             keys,
+            shadow: Seat::default(),
             live,
             monitor,
             registry,
@@ -203,13 +208,34 @@ impl Controller {
 
     fn publish(&mut self, table: Arc<Table>) {
         let config = self.policy.config();
+        let shadow = self.shadow.beside(&table);
         self.live.store(Snapshot {
             table,
             geo: Arc::clone(&self.geo),
             trust: Arc::new(config.client.clone()),
             keys: Arc::clone(&self.keys),
             hops: config.hops.clone(),
+            shadow,
         });
+    }
+
+    /// Tries another candidate, or none. The live table stays what it is.
+    fn shadow(&mut self, read: Option<Result<Arc<Candidate>, String>>) {
+        let table = Arc::clone(self.policy.table());
+        match read {
+            Some(read) => {
+                self.registry.control.reload("shadow", read.is_ok(), unix_seconds());
+                match &read {
+                    Ok(candidate) => {
+                        tracing::info!(file = %candidate.config.display(), "candidate is tried");
+                    }
+                    Err(report) => tracing::error!("candidate refused:\n{report}"),
+                }
+                self.shadow.take(read, &table);
+            }
+            None => self.shadow.leave(),
+        }
+        self.publish(table);
     }
 
     fn command(&mut self, command: Command) -> Option<Input> {
@@ -232,6 +258,10 @@ impl Controller {
             Command::Age(geo) => {
                 self.geo = geo;
                 Some(Input::Refresh)
+            }
+            Command::Shadow(read) => {
+                self.shadow(read);
+                None
             }
             Command::Status(reply) => {
                 // Whoever asked may have gone away.

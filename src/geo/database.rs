@@ -133,6 +133,11 @@ impl<R> Database<R> {
         self.ipv4.len() + self.ipv6.len()
     }
 
+    /// Where ranges of IPv4 addresses start that are told apart, ascending.
+    pub(super) fn ipv4_starts(&self) -> &[u32] {
+        self.ipv4.starts()
+    }
+
     /// Distinct records.
     pub fn records(&self) -> usize {
         self.records.len()

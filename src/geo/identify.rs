@@ -88,18 +88,20 @@ pub fn vouched(
     trust: &ClientTrust,
 ) -> Location {
     let vouched = if peer_trusted { header_country(headers, trust) } else { None };
-    match vouched {
-        None => known,
-        Some(country) if known.country == Some(country) => {
-            Location { source: LocationSource::Header, ..known }
-        }
-        Some(country) => Location {
-            country: Some(country),
-            subdivision: None,
-            coordinates: countries::get(country).map(|facts| facts.centroid),
-            asn: known.asn,
-            source: LocationSource::Header,
-        },
+    vouched.map_or(known, |country| placed(known, country))
+}
+
+/// A place that the databases know, once somebody who is believed has said which country it is in.
+pub fn placed(known: Location, country: Country) -> Location {
+    if known.country == Some(country) {
+        return Location { source: LocationSource::Header, ..known };
+    }
+    Location {
+        country: Some(country),
+        subdivision: None,
+        coordinates: countries::get(country).map(|facts| facts.centroid),
+        asn: known.asn,
+        source: LocationSource::Header,
     }
 }
 

@@ -18,6 +18,7 @@ mod forwarded;
 mod identify;
 mod ranges;
 mod record;
+mod space;
 mod special;
 mod tree;
 
@@ -25,5 +26,6 @@ pub use countries::CountryFacts;
 pub use database::Database;
 pub use databases::{Age, DatabaseInfo, Databases, Found};
 pub use error::{GeoError, TreeProblem};
-pub use identify::{client, locate, vouched};
+pub use identify::{client, locate, placed, vouched};
 pub use record::{Asn, Fields, Place, Record};
+pub use space::AddressSpace;

@@ -74,6 +74,11 @@ impl<K: Key> Ranges<K> {
         self.starts.len()
     }
 
+    /// Where the ranges start, ascending; from each on another number holds.
+    pub(super) fn starts(&self) -> &[K] {
+        &self.starts
+    }
+
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.index) + size_of_val(&*self.starts) + size_of_val(&*self.values)

@@ -7,6 +7,38 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The IPv4 addresses at which special addresses begin or end, ascending.
+pub(super) const IPV4_EDGES: [u32; 24] = [
+    edge(1, 0, 0),
+    edge(10, 0, 0),
+    edge(11, 0, 0),
+    edge(100, 64, 0),
+    edge(100, 128, 0),
+    edge(127, 0, 0),
+    edge(128, 0, 0),
+    edge(169, 254, 0),
+    edge(169, 255, 0),
+    edge(172, 16, 0),
+    edge(172, 32, 0),
+    edge(192, 0, 0),
+    edge(192, 0, 1),
+    edge(192, 0, 2),
+    edge(192, 0, 3),
+    edge(192, 168, 0),
+    edge(192, 169, 0),
+    edge(198, 18, 0),
+    edge(198, 20, 0),
+    edge(198, 51, 100),
+    edge(198, 51, 101),
+    edge(203, 0, 113),
+    edge(203, 0, 114),
+    edge(224, 0, 0),
+];
+
+const fn edge(a: u8, b: u8, c: u8) -> u32 {
+    u32::from_be_bytes([a, b, c, 0])
+}
+
 /// Whether no place can be right for `address`; IPv4-mapped IPv6 must be unmapped before.
 pub(super) fn is_special(address: IpAddr) -> bool {
     match address {
@@ -42,6 +74,13 @@ fn ipv6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_edges_are_where_networks_of_24_bits_change() {
+        let special = |net: u32| ipv4(Ipv4Addr::from_bits(net << 8));
+        let edges = (1..1 << 24).filter(|net| special(*net) != special(net - 1));
+        assert!(edges.map(|net| net << 8).eq(IPV4_EDGES));
+    }
 
     #[test]
     fn blocks_begin_and_end_where_the_registries_say() {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::model::limits::{CLIENT_NETWORK_V4, CLIENT_NETWORK_V6};
+
 /// The /24 of an IPv4 address, or the /48 of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network(u64);
@@ -12,8 +14,10 @@ impl Network {
     /// The network of an address; IPv4-mapped ones count as IPv4.
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
-            IpAddr::V6(address) => Self((address.to_bits() >> 80) as u64 | Self::V6),
+            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> (32 - CLIENT_NETWORK_V4))),
+            IpAddr::V6(address) => {
+                Self((address.to_bits() >> (128 - CLIENT_NETWORK_V6)) as u64 | Self::V6)
+            }
         }
     }
 }

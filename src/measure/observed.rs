@@ -79,6 +79,19 @@ impl Observed {
         }
     }
 
+    /// Takes it that a region is answering so many requests. False if there is no such region.
+    pub fn suppose(&mut self, plan: &Plan, region: &RegionId, in_flight: u32) -> bool {
+        let place = plan.regions.iter().position(|known| known == region);
+        let limit = place.and_then(|place| limits(plan).get(place).copied()).flatten();
+        self.load.resize(plan.regions.len().max(self.load.len()), RegionLoad::default());
+        let slot = place.and_then(|place| self.load.get_mut(place));
+        slot.map(|load| {
+            *load = RegionLoad { in_flight, spilling: false };
+            load.spilling = spills(*load, limit);
+        })
+        .is_some()
+    }
+
     /// The same, for a decision.
     pub fn conditions(&self) -> Conditions<'_> {
         let Self { load, measured, network } = self;

@@ -200,7 +200,7 @@ fn round_trips_of_all_threads_are_one_average() {
     let mut config = config(&["a", "b"], 1);
     change(&mut config, |deployment| deployment.strategy = Strategy::Latency);
     let mut world = World::new(2, &config);
-    let ids = || ["b", "a"].map(|id| id.into());
+    let ids = || ["b", "a"].map(Into::into);
     let checks = Arc::new(RegionShard::new(ids(), None));
     world.registry.publish_regions(CONTROL, Arc::clone(&checks));
     let half_life = world.plan.measured.half_life;

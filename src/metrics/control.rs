@@ -37,15 +37,16 @@ impl ControlSeries {
         counts.check_durations.entry(region.to_owned()).or_default().record(duration);
     }
 
-    /// A file was loaded again: `what` is `config`, `geoip` or `latency`.
+    /// A file was loaded again: `what` is `config`, `geoip`, `latency` or `shadow`.
     pub fn reload(&self, what: &'static str, successful: bool, unix_seconds: f64) {
         let mut counts = self.lock();
         let result = if successful { "success" } else { "failure" };
         *counts.reloads.entry((what, result)).or_default() += 1;
         // A file that is refused holds back whatever was read with it.
-        if !successful {
+        // What a candidate is made of holds back nothing.
+        if !successful && what != "shadow" {
             counts.last_reload_successful = Some(false);
-        } else if what == "config" {
+        } else if successful && what == "config" {
             counts.last_reload_successful = Some(true);
             counts.last_success_unix_seconds = unix_seconds;
         }

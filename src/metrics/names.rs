@@ -103,6 +103,8 @@ names! {
         "Duration of health checks.";
     FAILOVERS = Counter "rhumb_failovers_total" ["deployment", "from", "to", "trigger"]
         "Regions taken out, with the region that takes their place in the listed order.";
+    SHADOW_DECISIONS = Counter "rhumb_shadow_decisions_total" ["deployment", "result"]
+        "Requests that the candidate decided as well, by how that compares.";
     CONFIG_GENERATION = Gauge "rhumb_config_generation" []
         "Generation of the routing table in use.";
     RELOADS = Counter "rhumb_reloads_total" ["file", "result"]

@@ -263,3 +263,29 @@ pub const INCUMBENTS_PER_WORKER: usize = 8_192;
 pub const HOME_LOAD_PERCENT: u32 = 125;
 /// Requests in flight for each region, below which that is not asked.
 pub const HOME_LOAD_MIN: u32 = 8;
+
+/// Bytes of a line of an access log that is simulated.
+pub const SIMULATED_LINE_BYTES: usize = 1 << 20;
+/// Bad lines of an access log that are shown.
+pub const SHOWN_LINES: usize = 20;
+/// Longest that a simulated request takes.
+pub const SIMULATED_DURATION: Duration = Duration::from_secs(3_600);
+/// Simulated requests in flight at once; beyond that the one that ends first has ended.
+pub const SIMULATED_IN_FLIGHT: usize = 1 << 20;
+/// Spans of time that a simulation tells apart.
+pub const SIMULATED_SPANS: usize = 1_024;
+/// Tenants that made-up requests come from.
+pub const SIMULATED_TENANTS: usize = 100_000;
+/// Tenants whose moves a simulation counts one by one.
+pub const SIMULATED_TENANTS_MOVED: usize = 1 << 17;
+
+/// Pairs of rules whose differences one worker counts one by one while a candidate is tried.
+pub const SHADOW_RULES: usize = 128;
+/// Examples of differences that one worker keeps.
+pub const SHADOW_EXAMPLES: usize = 16;
+/// Examples that show the same.
+pub const SHADOW_EXAMPLES_ALIKE: usize = 2;
+/// Characters of a host or path that an example shows.
+pub const SHADOW_EXAMPLE_CHARS: usize = 64;
+/// Countries, pairs of rules and examples that are shown.
+pub const SHADOW_SHOWN: usize = 50;

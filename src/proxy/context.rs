@@ -27,6 +27,7 @@ use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
 use crate::model::{DeploymentName, EndpointId, EndpointSignal};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
+use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
 use crate::upstream::Endpoint;
 
@@ -123,6 +124,8 @@ pub(super) struct View {
     terms: Rc<[Terms]>,
     /// Tokens of others that were verified a moment ago.
     pub(super) claims: RefCell<Claims>,
+    /// Where a candidate is tried.
+    pub(super) shadow: Option<Desk>,
 }
 
 #[derive(Debug)]
@@ -145,7 +148,7 @@ impl WorkerContext {
         signals: mpsc::Sender<EndpointSignal>,
     ) -> Self {
         let version = live.version();
-        let view = View::new(&live.load(), version, None);
+        let view = View::new(&live.load(), version, number, None);
         let plan = &view.snapshot.table.plan;
         Self {
             series: registry.worker(),
@@ -166,7 +169,7 @@ impl WorkerContext {
         let mut view = self.view.borrow_mut();
         let version = self.live.version();
         if version != view.version {
-            *view = Rc::new(View::new(&self.live.load(), version, Some(&view)));
+            *view = Rc::new(View::new(&self.live.load(), version, self.number, Some(&view)));
             self.observer.adopt(&view.snapshot.table.plan);
         }
         Rc::clone(&view)
@@ -209,7 +212,7 @@ impl WorkerContext {
 }
 
 impl View {
-    fn new(snapshot: &Arc<Snapshot>, version: u64, before: Option<&Self>) -> Self {
+    fn new(snapshot: &Arc<Snapshot>, version: u64, worker: usize, before: Option<&Self>) -> Self {
         let plan = &snapshot.table.plan;
         let mut endpoints: Vec<Option<Rc<Upstream>>> = Vec::new();
         for endpoint in plan.endpoints() {
@@ -261,6 +264,7 @@ impl View {
             places: RefCell::new(places),
             terms,
             claims: RefCell::new(claims),
+            shadow: trial(snapshot).map(|trial| Desk::new(trial, worker)),
             snapshot: Arc::clone(snapshot),
         }
     }
@@ -350,4 +354,9 @@ impl View {
             Rc::new(Counted { pair: worker.registry.pair(worker.number, &key), tally })
         })
     }
+}
+
+/// The candidate that is to be tried.
+fn trial(snapshot: &Snapshot) -> Option<&Trial> {
+    snapshot.shadow.as_ref()?.trial.as_ref()
 }

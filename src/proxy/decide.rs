@@ -7,7 +7,9 @@ use std::time::Instant;
 use super::context::{View, WorkerContext};
 use super::identify::{Asked, Identity};
 use super::told;
-use crate::routing::{Decision, DeploymentIndex, Draws, NoTrace, Recorder, Refusal, decide_in};
+use crate::routing::{
+    Conditions, Decision, DeploymentIndex, Draws, NoTrace, Recorder, Refusal, decide_in,
+};
 
 /// What came of a decision.
 #[derive(Debug)]
@@ -17,9 +19,11 @@ pub(super) struct Decided {
     pub(super) told: Option<String>,
 }
 
-impl Decided {
-    /// No deployment answers.
-    pub(super) const NOWHERE: Self = Self { outcome: Err(Refusal::NO_DEPLOYMENT), told: None };
+/// What is said when no deployment answers.
+pub(super) fn nowhere(view: &View, who: &Identity, asked: &Asked<'_>, draws: Draws) -> Decided {
+    let refusal = Refusal::NO_DEPLOYMENT;
+    view.try_candidate(&who.facts(asked), &Conditions::NONE, draws, Err(&refusal));
+    Decided { outcome: Err(refusal), told: None }
 }
 
 /// Decides where a request goes.
@@ -35,13 +39,16 @@ pub(super) fn decide(
     let facts = who.facts(asked);
     let client = facts.client.address;
     let decided = view.conditions(worker, deployment, client, (now, facts.now), |conditions| {
-        if !who.may_see() {
-            let outcome = decide_in(table, deployment, &facts, conditions, draws, &mut NoTrace);
-            return Decided { outcome, told: None };
-        }
-        let mut recorder = Recorder::default();
-        let outcome = decide_in(table, deployment, &facts, conditions, draws, &mut recorder);
-        let told = Some(told::line(table, &outcome, &recorder.steps));
+        let mut told = None;
+        let outcome = if who.may_see() {
+            let mut recorder = Recorder::default();
+            let outcome = decide_in(table, deployment, &facts, conditions, draws, &mut recorder);
+            told = Some(told::line(table, &outcome, &recorder.steps));
+            outcome
+        } else {
+            decide_in(table, deployment, &facts, conditions, draws, &mut NoTrace)
+        };
+        view.try_candidate(&facts, conditions, draws, outcome.as_ref());
         Decided { outcome, told }
     });
     if let Ok(decision) = &decided.outcome {

@@ -140,7 +140,7 @@ fn decide(
     let Heard { present, trusted, now } = *heard;
     let table = &view.snapshot.table;
     let Some(index) = routing::deployment(table, asked.host, asked.path) else {
-        return (Decided::NOWHERE, draws);
+        return (decide::nowhere(view, who, asked, draws), draws);
     };
     if let (Some(terms), Some(deployment)) = (view.terms(index), table.plan.deployment(index)) {
         who.keep(terms, asked.headers, || present.connection && !names_nothing(asked.headers));

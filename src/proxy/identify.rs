@@ -68,6 +68,8 @@ pub struct Given<'a> {
     pub tenant: Option<&'a str>,
     /// Only this region.
     pub force: Option<&'a str>,
+    /// Only this region, because an origin asked for it.
+    pub replay: Option<&'a str>,
     /// Rather this region.
     pub prefer: Option<&'a str>,
     /// The region of the affinity token.
@@ -152,16 +154,17 @@ impl Identity {
 
     /// Takes an operator's word; an id that is longer than any region's is no word.
     pub fn believe(&mut self, given: &Given<'_>) {
-        let Given { tenant, force, prefer, affinity, written } = *given;
+        let Given { tenant, force, replay, prefer, affinity, written } = *given;
         if let Some(tenant) = tenant {
             self.tenant = Tenant::Given(tenant.into());
         }
-        if force.or(prefer).or(affinity).or(written).is_none() {
+        if force.or(replay).or(prefer).or(affinity).or(written).is_none() {
             return;
         }
         let said = self.said.get_or_insert_default();
         let now = self.now;
         said.force = force.and_then(name).or(said.force);
+        said.replay = replay.and_then(name).or(said.replay);
         said.prefer = prefer.and_then(name).or(said.prefer);
         said.affinity = affinity.and_then(|id| Some((name(id)?, now))).or(said.affinity);
         said.written = written.and_then(name).or(said.written);

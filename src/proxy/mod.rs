@@ -32,6 +32,7 @@ mod retry;
 mod said;
 mod saved;
 pub mod screen;
+mod shadow;
 mod tenant;
 mod terms;
 mod ticket;

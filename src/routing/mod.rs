@@ -18,6 +18,7 @@ mod compile;
 mod decide;
 mod draws;
 mod endpoint;
+mod estimate;
 mod explain;
 mod facts;
 mod hosts;
@@ -29,6 +30,7 @@ mod ranking;
 mod regions;
 mod residency;
 mod rules;
+mod scenario;
 mod story;
 mod strategy;
 mod table;
@@ -36,12 +38,13 @@ mod tenants;
 mod trace;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use compile::{ContinentOf, Sources, Tables};
 pub use decide::{Decision, decide, decide_in, deployment};
 pub use draws::Draws;
 pub use endpoint::{EndpointIds, choose_endpoint};
+pub use estimate::{ResidencyView, residency_view};
 pub use explain::{Explanation, explain};
 pub use facts::{Conditions, Facts, Forced, Measured, RegionLoad, Words};
 pub use latency::{LatencyError, LatencyTable, RowAges};
@@ -52,6 +55,8 @@ pub use plan::{
 };
 pub use regions::RegionSet;
 pub use residency::permits;
+pub use scenario::{Scenario, ScenarioError, Shift};
+pub use strategy::expected_ms;
 pub use table::{DeploymentHealth, DeploymentOverrides, RegionHealth, Table};
 pub use tenants::{Pin, TenantError, TenantTable};
 pub use trace::{Dropped, NoTrace, Recorder, Step, StepRecord, Trace};

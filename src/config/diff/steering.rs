@@ -8,8 +8,8 @@ use super::fields::{Writer, ids};
 use crate::config::settings::{
     Affinity, AffinityMode, Applies, Deployment, Enforcement, Freshness, HeaderMatch, HintSource,
     Hints, Hops, JwtSource, LatencySources, MeasuredLatency, NamedMatch, Objectives, OnFailure,
-    Priorities, RankingSettings, ResidencyPolicy, Rule, Shadow, TenantSource, TenantsFile,
-    TextMatch, TimeWindow, TokenCarrier, Unknown, WhenDown, WriteMode, Writes,
+    Priorities, RankingSettings, ResidencyPolicy, Rule, Shadow, Strategy, TenantSource,
+    TenantsFile, TextMatch, TimeWindow, TokenCarrier, Unknown, WhenDown, WriteMode, Writes,
 };
 
 /// Elements of a list that are shown.
@@ -231,7 +231,7 @@ pub(super) fn rule(rule: &Rule, out: &mut Writer) {
     }
     out.put_some("percent", rule.percent.map(percent));
     out.put_list("time_windows", rule.time_windows.iter().map(window));
-    out.put_some("routing_strategy", rule.strategy.map(|strategy| strategy.as_str()));
+    out.put_some("routing_strategy", rule.strategy.map(Strategy::as_str));
 }
 
 /// What a text must be; unlike the text alone, it differs for everything that differs.

@@ -78,7 +78,7 @@ impl<'a> Expected<'a> {
 
     /// The square of the milliseconds; infinite where nothing is known.
     #[inline]
-    fn ms_squared(&self, position: RegionPosition) -> f64 {
+    pub(super) fn ms_squared(&self, position: RegionPosition) -> f64 {
         match &self.client {
             Some(client) if self.by_distance.contains(position) => {
                 self.sites.angle_squared(position, client) * (MS_PER_RADIAN * MS_PER_RADIAN)

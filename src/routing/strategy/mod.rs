@@ -20,6 +20,7 @@
 //! scales, the best of all) depends on those of the group that are up, asked for or not.
 
 mod distance;
+mod estimate;
 mod expected;
 mod figures;
 mod known;
@@ -33,6 +34,7 @@ mod told;
 use arrayvec::ArrayVec;
 
 pub(super) use distance::{ClientPoint, Sites};
+pub use estimate::expected_ms;
 use expected::Expected;
 pub(super) use figures::Figures;
 use figures::Loads;

@@ -4,7 +4,7 @@ use crate::{config, model, routing};
 
 mod draws;
 mod endpoints;
-pub(in crate::routing) mod fixture;
+pub(crate) mod fixture;
 mod homes;
 mod hosts;
 mod precedence;

@@ -7,10 +7,12 @@ use proptest::prelude::*;
 
 use super::expected::{Answer, Ranked, Routed, before};
 use super::world::{Asked, World};
+use crate::model::RegionId;
 use crate::model::limits::REGIONS_PER_DECISION;
 use crate::routing::tests::ids;
 use crate::routing::{
-    Decision, Explanation, NoTrace, Refusal, RegionPosition, Step, Table, decide, explain, permits,
+    Decision, DeploymentIndex, Explanation, NoTrace, Refusal, RegionPosition, Step, Table, decide,
+    explain, permits,
 };
 
 /// Checks one request.
@@ -24,7 +26,7 @@ pub(super) fn agree(
     match (&answer.outcome, &outcome) {
         (Err(word), Err(refusal)) => {
             prop_assert_eq!(refusal.reason(), *word);
-            let index = refusal.deployment.map(|deployment| deployment.index());
+            let index = refusal.deployment.map(DeploymentIndex::index);
             prop_assert_eq!(index, answer.deployment);
         }
         (Ok(routed), Ok(decision)) => same_way(world, table, answer, routed, decision)?,
@@ -162,7 +164,7 @@ fn stepwise(told: &Explanation, answer: &Answer) -> Result<(), TestCaseError> {
         let last = answer.steps.iter().rev().find(|(step, _)| words.contains(step));
         let Some((_, ids)) = last else { continue };
         let expected: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-        let shown: BTreeSet<&str> = record.regions.iter().map(|id| id.as_str()).collect();
+        let shown: BTreeSet<&str> = record.regions.iter().map(RegionId::as_str).collect();
         prop_assert_eq!(shown, expected, "after {}", word);
     }
     Ok(())

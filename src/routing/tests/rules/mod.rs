@@ -2,6 +2,7 @@
 
 mod conditions;
 mod scan;
+mod told;
 
 use super::fixture::{Request, deployment, table, three_regions};
 use super::{decided, fixture};

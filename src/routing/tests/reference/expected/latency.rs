@@ -6,7 +6,7 @@ use super::super::world::{Asked, Row, World};
 use super::keys::Part;
 use super::matching::within;
 use crate::config::{Freshness, Region};
-use crate::model::{Coordinates, Country};
+use crate::model::{Coordinates, Country, Subdivision};
 use crate::routing::Measured;
 use crate::routing::tests::fixture::continent_of;
 
@@ -98,7 +98,7 @@ fn specificity(key: &str, asked: &Asked) -> Option<u32> {
     }
     let on = |code| location.country.and_then(continent_of).is_some_and(|on| on.code() == code);
     let country = location.country.as_ref().map(Country::as_str);
-    let subdivision = location.subdivision.as_ref().map(|part| part.as_str());
+    let subdivision = location.subdivision.as_ref().map(Subdivision::as_str);
     let (holds, rank) = match key {
         "*" => (true, 1),
         "EU" => (on("EU"), 2),

@@ -76,7 +76,8 @@ fn condition(dice: &mut Dice<'_>, rule: &mut Rule) {
     match dice.below(14) {
         0 => rule.source_countries = dice.some(&COUNTRIES, 1, 2).into_iter().map(country).collect(),
         1 => {
-            rule.source_continents = dice.some(&[Continent::Eu, Continent::Na, Continent::As], 1, 2)
+            rule.source_continents =
+                dice.some(&[Continent::Eu, Continent::Na, Continent::As], 1, 2);
         }
         2 => {
             let there = |from: &str, part| (country(from), Subdivision::new(part).unwrap());

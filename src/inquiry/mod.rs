@@ -3,7 +3,9 @@
 //!
 //! It passes the same screen, the same identification and the same decision as live traffic; only
 //! forwarding is missing. Beside its headers, which are believed as far as live traffic would believe
-//! them, it may say outright whose it is and where it should go.
+//! them, it may say outright whose it is and where it should go, and what is to be supposed of regions.
+
+mod suppose;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,12 +14,15 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
 use serde::Deserialize;
 
 use crate::geo;
+use crate::measure::Observed;
 use crate::proxy::{Asked, ErrorReason, Given, Identity, Present, screen};
-use crate::routing::{self, Conditions, Draws, Explanation, explain};
+use crate::routing::{self, Draws, Explanation, Plan, ScenarioError, explain};
 use crate::snapshot::Snapshot;
 
+pub use suppose::Suppose;
+
 /// A described request, as JSON: `{"method","host","path","headers":{},"peer","entropy","turn",
-/// "now","tenant","prefer","force","affinity","written"}`.
+/// "now","tenant","prefer","force","replay","affinity","written","suppose":{}}`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inquiry {
@@ -44,10 +49,15 @@ pub struct Inquiry {
     pub prefer: Option<String>,
     /// The only region that will do, as a hint that is believed.
     pub force: Option<String>,
+    /// The region that an origin asked for the request to be replayed in.
+    pub replay: Option<String>,
     /// The region of a valid affinity token.
     pub affinity: Option<String>,
     /// The region of the client's last write, as a valid token names it.
     pub written: Option<String>,
+    /// What is supposed of regions.
+    #[serde(default)]
+    pub suppose: Suppose,
 }
 
 /// One line of a header, or several.
@@ -78,15 +88,23 @@ pub enum InquiryError {
     /// Live traffic would refuse it before it was decided.
     #[error("live traffic would refuse this request: {} ({})", .0.title(), .0.as_str())]
     Refused(ErrorReason),
+    /// Something is supposed of what does not exist.
+    #[error(transparent)]
+    Suppose(#[from] ScenarioError),
 }
 
 impl Inquiry {
-    /// Explains what would become of the request.
+    /// Explains what would become of the request. `observe` says what is known of regions when a
+    /// client asks at a moment, in Unix seconds.
     ///
     /// # Errors
     ///
     /// When it is no request, or one that would not be decided at all.
-    pub fn explain(&self, snapshot: &Snapshot) -> Result<Explanation, InquiryError> {
+    pub fn explain(
+        &self,
+        snapshot: &Snapshot,
+        observe: impl FnOnce(&Plan, IpAddr, u64) -> Observed,
+    ) -> Result<Explanation, InquiryError> {
         let parts = self.parts()?;
         let host = screen::screen(&parts, &Present::of(&parts.headers), false)
             .map_err(InquiryError::Refused)?;
@@ -94,10 +112,11 @@ impl Inquiry {
         let trust = &snapshot.trust;
         let client = geo::client(peer, &parts.headers, trust);
         let trusted = trust.trusts(peer);
-        let location = geo::locate(&snapshot.geo, &client, trusted, &parts.headers, trust);
+        let found = snapshot.geo.find(client.address);
+        let location = geo::vouched(found.location, trusted, &parts.headers, trust);
         let asked = Asked::of(&parts, &host);
         let now = self.now.unwrap_or_else(Identity::now);
-        let mut who = Identity::new(client, location, None, now);
+        let mut who = Identity::new(client, location, found.built, now);
         let plan = &snapshot.table.plan;
         let index = routing::deployment(&snapshot.table, asked.host, asked.path);
         if let Some(deployment) = index.and_then(|index| plan.deployment(index)) {
@@ -107,13 +126,20 @@ impl Inquiry {
         let facts = who.facts(&asked);
         let entropy = self.entropy.unwrap_or(0);
         let draws = Draws { entropy, turn: self.turn.unwrap_or(0) };
-        Ok(explain(&snapshot.table, &facts, &Conditions::NONE, draws))
+        let mut observed = observe(plan, client.address, now);
+        self.suppose.load(plan, &mut observed)?;
+        let scenario = self.suppose.scenario();
+        scenario.check(&[&snapshot.table])?;
+        let supposed = (!scenario.is_empty()).then(|| scenario.applied(&snapshot.table));
+        let table = supposed.as_ref().unwrap_or(&snapshot.table);
+        Ok(explain(table, &facts, &observed.conditions(), draws))
     }
 
     fn given(&self) -> Given<'_> {
         Given {
             tenant: self.tenant.as_deref(),
             force: self.force.as_deref(),
+            replay: self.replay.as_deref(),
             prefer: self.prefer.as_deref(),
             affinity: self.affinity.as_deref(),
             written: self.written.as_deref(),

@@ -1,0 +1,348 @@
+//! `rhumb simulate`: what a failure, an operator or another configuration would do to requests, by
+//! the code that decides live traffic.
+//!
+//! Reads files and arguments; the simulation is `simulate`, the layout for people `screen`.
+
+mod progress;
+mod screen;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::progress::Progress;
+use crate::app::{Bundle, continent_of};
+use crate::config::Config;
+use crate::geo::AddressSpace;
+use crate::model::limits;
+use crate::routing::{EndpointIds, Plan, Scenario, ScenarioError, Shift, Table};
+use crate::simulate::{
+    Pace, Population, PopulationError, Report, Side, Simulation, Tally, Target, TenantNames,
+    sample_tenants,
+};
+
+/// What the command ends with when more moves than `--max-moved` allows.
+const TOO_MUCH_MOVED: u8 = 3;
+
+/// Arguments of `rhumb simulate`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("requests").required(true).args(["log", "synthetic"]))]
+pub struct SimulateArgs {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Replay an access log, a JSON object a line (`-`: standard input)
+    // Takes the place of the option of all commands that has the same name.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<String>,
+    /// Make so many requests up, from clients spread as the address space is
+    #[arg(long, value_name = "N")]
+    pub synthetic: Option<u64>,
+    /// Suppose that this region is down; may be given several times, as the next three
+    #[arg(long, value_name = "REGION")]
+    pub fail: Vec<String>,
+    /// Suppose that an operator has taken this region out
+    #[arg(long, value_name = "REGION")]
+    pub drain: Vec<String>,
+    /// Suppose that an operator has shifted a deployment to these regions, first one first
+    #[arg(long, value_name = "DEPLOYMENT=R1,R2", value_parser = shift)]
+    pub shift: Vec<Shift>,
+    /// Suppose that this region takes only a share of its clients
+    #[arg(long, value_name = "REGION=PERCENT", value_parser = ramp)]
+    pub ramp: Vec<(String, u16)>,
+    /// Compare with this configuration; what is supposed then holds for both
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// End with exit code 3 if a larger part of the requests moves
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub max_moved: Option<f64>,
+    /// What all random draws follow from
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub seed: u64,
+    /// Requests a second, evenly spread; without it a log's own times count
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How long a request takes that does not say so itself
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    pub duration_ms: u32,
+    /// The moment of requests that do not say so themselves, RFC 3339; now unless given
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<jiff::Timestamp>,
+    /// Host that made-up requests ask for, in place of those of the deployments
+    #[arg(long, requires = "synthetic")]
+    pub host: Option<String>,
+    /// Path that made-up requests ask for, in place of the deployments' prefixes
+    #[arg(long, requires = "synthetic")]
+    pub path: Option<String>,
+    /// Made-up requests that are writes
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent, requires = "synthetic")]
+    pub writes: f64,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Countries, tenants and moves that are listed
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) fn shift(text: &str) -> Result<Shift, String> {
+    let (deployment, regions) =
+        text.split_once('=').ok_or("expected `deployment=region,region`")?;
+    let regions: Vec<_> = regions.split(',').map(|id| id.trim().into()).collect();
+    Ok(Shift { deployment: deployment.trim().into(), regions })
+}
+
+pub(super) fn ramp(text: &str) -> Result<(String, u16), String> {
+    let (region, share) = text.split_once('=').ok_or("expected `region=percent`")?;
+    Ok((region.trim().to_owned(), hundredths(percent(share)?)))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    let number = number.parse::<f64>().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected a percentage from 0 to 100, such as `5%`".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches("/s").parse::<f64>().ok();
+    let number = number.filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected requests a second, such as `250` or `250/s`".to_owned())
+}
+
+fn hundredths(percent: f64) -> u16 {
+    (percent * 100.0).round() as u16
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum SimulateError {
+    #[error("{0}")]
+    Load(String),
+    #[error("cannot read {}", .path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    #[error(transparent)]
+    Population(#[from] PopulationError),
+    #[error("{} has no line that is a request", .0.display())]
+    NoRequest(PathBuf),
+    #[error(
+        "--max-moved needs something to compare: --against, --fail, --drain, --shift or --ramp"
+    )]
+    NothingToCompare,
+    #[error("cannot write the report")]
+    Write(#[source] io::Error),
+}
+
+/// Simulates. Exit code 0: done; 1: not done, the message says why; 3: done, and more has moved
+/// than `--max-moved` allows.
+pub fn run(args: &SimulateArgs) -> ExitCode {
+    match simulate(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(TOO_MUCH_MOVED),
+        Err(SimulateError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(SimulateError::Load(report)) => {
+            eprintln!("{report}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{}", super::report_error(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether no more moved than may.
+fn simulate(args: &SimulateArgs) -> Result<bool, SimulateError> {
+    let scenario = args.scenario();
+    if args.max_moved.is_some() && scenario.is_empty() && args.against.is_none() {
+        return Err(SimulateError::NothingToCompare);
+    }
+    let live = Loaded::read(&args.config)?;
+    let other = args.against.as_deref().map(Loaded::read).transpose()?;
+    let mut tables = vec![&live.table];
+    tables.extend(other.as_ref().map(|other| &other.table));
+    scenario.check(&tables)?;
+    let (first, second) = match &other {
+        Some(other) => {
+            (scenario.applied(&live.table), Some((scenario.applied(&other.table), other)))
+        }
+        None if scenario.is_empty() => (live.table.clone(), None),
+        None => (live.table.clone(), Some((scenario.applied(&live.table), &live))),
+    };
+    let before = Side { table: &first, geo: &live.bundle.geo };
+    let after = second.as_ref();
+    let after = after.map(|(table, loaded)| Side { table, geo: &loaded.bundle.geo });
+    let simulation =
+        Simulation::new(before, after, args.pace(), args.seed).on_threads(args.threads());
+    let tally = args.tally(&simulation, &live.bundle.config, &live)?;
+    let report = Report::of(&simulation, &tally, args.top);
+    args.print(&report, &scenario).map_err(SimulateError::Write)?;
+    Ok(args.within(&report))
+}
+
+/// A configuration with everything it names, compiled.
+struct Loaded {
+    bundle: Bundle,
+    table: Table,
+}
+
+impl Loaded {
+    fn read(path: &Path) -> Result<Self, SimulateError> {
+        let bundle = Bundle::load(path).map_err(|error| SimulateError::Load(error.report()))?;
+        let sources = bundle.tables.sources(continent_of);
+        let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
+        Ok(Self { table: Table::healthy(1, Arc::new(plan)), bundle })
+    }
+}
+
+impl SimulateArgs {
+    fn scenario(&self) -> Scenario {
+        let ids = |ids: &[String]| ids.iter().map(|id| id.as_str().into()).collect();
+        let ramp = self.ramp.iter().map(|(id, share)| (id.as_str().into(), *share));
+        Scenario {
+            fail: ids(&self.fail),
+            drain: ids(&self.drain),
+            shift: self.shift.clone(),
+            ramp: ramp.collect(),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let at = self.at.map(|at| u64::try_from(at.as_second()).unwrap_or(0));
+        let duration = u64::from(self.duration_ms) * 1_000;
+        let longest = limits::SIMULATED_DURATION.as_micros() as u64;
+        Pace { now: at.unwrap_or(now), rate: self.rate, duration_us: duration.min(longest) }
+    }
+
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        self.threads.unwrap_or(cores).clamp(1, limits::WORKERS_MAX)
+    }
+
+    fn tally(
+        &self,
+        simulation: &Simulation<'_>,
+        config: &Config,
+        live: &Loaded,
+    ) -> Result<Tally, SimulateError> {
+        if let Some(path) = &self.log {
+            return self.replay(simulation, Path::new(path));
+        }
+        let count = self.synthetic.unwrap_or(0);
+        let space = Arc::new(AddressSpace::of(&live.bundle.geo));
+        let population = Population::new(space, self.targets(config), self.seed)?
+            .with_tenants(self.tenants(config)?)
+            .with_writes(hundredths(self.writes));
+        let progress = Progress::of_requests(count);
+        let tally = simulation.population(&population, count, &|more| progress.add(more));
+        progress.end();
+        Ok(tally)
+    }
+
+    fn replay(&self, simulation: &Simulation<'_>, path: &Path) -> Result<Tally, SimulateError> {
+        let failed = |source| SimulateError::Read { path: path.to_owned(), source };
+        let (input, length): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
+            (Box::new(io::stdin()), None)
+        } else {
+            let file = File::open(path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            (Box::new(file), metadata.is_file().then_some(metadata.len()))
+        };
+        let progress = Progress::of_bytes(path, length);
+        let tally = simulation.log(input, &|more| progress.add(more)).map_err(failed)?;
+        progress.end();
+        for bad in &tally.bad_lines().first {
+            eprintln!("{}:{}: error: {}", path.display(), bad.line, bad.error);
+        }
+        let more = tally.bad_lines().count - tally.bad_lines().first.len() as u64;
+        if more > 0 {
+            eprintln!("{}: {more} more lines are no requests", path.display());
+        }
+        if tally.requests() == 0 {
+            return Err(SimulateError::NoRequest(path.to_owned()));
+        }
+        Ok(tally)
+    }
+
+    fn targets(&self, config: &Config) -> Vec<Vec<Target>> {
+        let mut targets = Target::of(config);
+        for target in targets.iter_mut().flatten() {
+            if let Some(host) = &self.host {
+                target.host = host.to_ascii_lowercase();
+            }
+            if let Some(path) = &self.path {
+                target.path.clone_from(path);
+            }
+        }
+        targets
+    }
+
+    fn tenants(&self, config: &Config) -> Result<TenantNames, SimulateError> {
+        let Some(tenants) = &config.tenants else { return Ok(TenantNames::default()) };
+        let failed = |source| SimulateError::Read { path: tenants.file.clone(), source };
+        let mut file = BufReader::new(File::open(&tenants.file).map_err(failed)?);
+        sample_tenants(&mut file, self.seed).map_err(failed)
+    }
+
+    fn print(&self, report: &Report, scenario: &Scenario) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            let mut value = serde_json::to_value(report).map_err(io::Error::other)?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("config".to_owned(), self.config.display().to_string().into());
+                let against = self.against.as_ref().map(|path| path.display().to_string());
+                object.insert("against".to_owned(), against.into());
+                object.insert("supposed".to_owned(), scenario.told().into());
+                object.insert("seed".to_owned(), self.seed.into());
+                object.insert("max_moved_percent".to_owned(), self.max_moved.into());
+                object.insert("within_max_moved".to_owned(), self.within(report).into());
+            }
+            return writeln!(out, "{value:#}");
+        }
+        write!(out, "{}", screen::Screen { report, told: &self.told(scenario) })?;
+        match (self.max_moved, &report.change) {
+            (Some(most), Some(change)) if self.within(report) => {
+                writeln!(out, "\nwithin the limit: {:.2} % of {most} %", change.moved_percent)
+            }
+            (Some(most), Some(change)) => {
+                writeln!(out, "\nTOO MUCH MOVED: {:.2} %, at most {most} %", change.moved_percent)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn told(&self, scenario: &Scenario) -> Vec<String> {
+        let config = self.config.display();
+        let mut told = Vec::new();
+        match &self.against {
+            Some(against) => {
+                told.push(format!("before: {config}"));
+                told.push(format!("after:  {}", against.display()));
+                if !scenario.is_empty() {
+                    told.push(format!("both with {}", scenario.told()));
+                }
+            }
+            None if scenario.is_empty() => told.push(config.to_string()),
+            None => {
+                told.push(format!("before: {config}"));
+                told.push(format!("after:  the same with {}", scenario.told()));
+            }
+        }
+        told
+    }
+
+    fn within(&self, report: &Report) -> bool {
+        let moved = report.change.as_ref().map(|change| change.moved_percent);
+        !self.max_moved.zip(moved).is_some_and(|(most, moved)| moved > most)
+    }
+}
