@@ -72,6 +72,9 @@ pub(super) fn select_above_floor<const N: usize>(
     key: impl Fn(RegionPosition) -> f64,
 ) {
     let mut contenders = members;
+    if out.is_full() {
+        return;
+    }
     if members.len() > N {
         let mut likely = Order::<N>::new();
         select(members, &mut likely, 0.0, &floor);
@@ -90,18 +93,58 @@ pub(super) fn select_then<const N: usize>(
     key: impl Fn(RegionPosition) -> f64,
     then: impl Fn(RegionSet, &mut Order<N>),
 ) {
+    let keys = Keys::of(members, key);
     let mut left = members;
-    if members.len() > N {
-        let mut likely = Order::<N>::new();
-        select(members, &mut likely, 0.0, &key);
-        let limit = likely.iter().map(|position| key(*position)).fold(0.0, f64::max);
-        left = members.iter().filter(|position| key(*position) <= limit).collect();
-    }
+    let mut narrowed = members.len() <= N;
     while !left.is_empty() && !out.is_full() {
-        let lowest = left.iter().map(&key).fold(f64::INFINITY, f64::min);
-        let ties: RegionSet = left.iter().filter(|position| key(*position) <= lowest).collect();
+        let lowest = left.iter().map(|position| keys.get(position)).fold(f64::INFINITY, f64::min);
+        let ties: RegionSet = left.iter().filter(|at| keys.get(*at) <= lowest).collect();
         then(ties, out);
         left = left.without(ties);
+        // Mostly the first keys are those of many, and nothing more is to be done.
+        if !narrowed && !out.is_full() {
+            left = likely::<N>(left, |position| keys.get(position));
+            narrowed = true;
+        }
+    }
+}
+
+/// Those of `members` that may be among the first `N`.
+fn likely<const N: usize>(members: RegionSet, key: impl Fn(RegionPosition) -> f64) -> RegionSet {
+    let mut first = Order::<N>::new();
+    select(members, &mut first, 0.0, &key);
+    let limit = first.iter().map(|position| key(*position)).fold(0.0, f64::max);
+    members.iter().filter(|position| key(*position) <= limit).collect()
+}
+
+/// Keys that are needed more than once, by position.
+#[derive(Debug)]
+pub(super) struct Keys([f64; REGIONS_PER_DEPLOYMENT]);
+
+impl Keys {
+    #[inline]
+    pub(super) fn of(members: RegionSet, key: impl Fn(RegionPosition) -> f64) -> Self {
+        let mut keys = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
+        for position in members {
+            if let Some(slot) = keys.get_mut(position.index()) {
+                *slot = key(position);
+            }
+        }
+        Self(keys)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, position: RegionPosition) -> f64 {
+        self.0.get(position.index()).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// The lowest and the highest of these.
+    #[inline]
+    pub(super) fn range(&self, members: RegionSet) -> (f64, f64) {
+        members.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), position| {
+            let key = self.get(position);
+            (low.min(key), high.max(key))
+        })
     }
 }
 
