@@ -104,14 +104,14 @@ impl Sites {
         angle(self.chord_squared(position, client)).powi(2)
     }
 
-    /// At most [`angle_squared`](Self::angle_squared), close to it, and cheaper.
+    /// At most [`angle_squared`](Self::angle_squared), and cheaper: a chord is shorter than its arc.
     #[inline]
     pub(super) fn angle_squared_floor(
         &self,
         position: RegionPosition,
         client: &ClientPoint,
     ) -> f64 {
-        angle_squared_floor(self.chord_squared(position, client)) * FLOOR_MARGIN
+        self.chord_squared(position, client) * FLOOR_MARGIN
     }
 
     /// The square of what the bias multiplies the region's distance by.
@@ -126,14 +126,8 @@ impl Sites {
     }
 }
 
-/// The start of the series 4 asin²(√x / 2) = 2 Σ xⁿ / (n² (2n over n)), whose terms are all positive.
-#[inline]
-fn angle_squared_floor(x: f64) -> f64 {
-    let rest = 1.0 / 560.0 + x * (1.0 / 3_150.0 + x * (1.0 / 16_632.0));
-    x * (1.0 + x * (1.0 / 12.0 + x * (1.0 / 90.0 + x * rest)))
-}
-
-fn angle(chord_squared: f64) -> f64 {
+/// The angle of a chord, in radians.
+pub(super) fn angle(chord_squared: f64) -> f64 {
     // Near the antipode the arc sine would magnify rounding to decimetres.
     if chord_squared > 4.0 - CHORD_TOLERANCE {
         return std::f64::consts::PI;

@@ -5,9 +5,9 @@
 use super::super::outcome::Reason;
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
-use super::distance::{ClientPoint, Sites};
+use super::distance::{ClientPoint, Sites, angle};
 use super::known::each_known;
-use super::select::{select, select_above_floor};
+use super::select::{FLOOR_MARGIN, select, select_above_floor};
 use super::{Order, Request};
 use crate::model::EARTH_RADIUS_KM;
 use crate::model::limits::REGIONS_PER_DEPLOYMENT;
@@ -106,16 +106,26 @@ impl<'a> Expected<'a> {
 
     /// The lowest and the highest round trip of `members` that are known, in milliseconds.
     pub(super) fn range(&self, members: RegionSet) -> Option<(f64, f64)> {
-        // Among distances, floors ascend as what they are floors of.
         let far = members.and(self.by_distance);
-        let by_distance = self.extremes(far).map(|(low, high)| (self.ms(low), self.ms(high)));
-        let known = self.extremes(members.without(far)).map(|(low, high)| {
-            (self.ms_squared_floor(low).sqrt(), self.ms_squared_floor(high).sqrt())
-        });
-        match (by_distance, known) {
+        // Among distances, floors ascend as what they are floors of.
+        let by_distance = self.floors_of(far).map(|(low, high)| (ms_above(low), ms_above(high)));
+        let known = self.floors_of(members.without(far));
+        match (by_distance, known.map(|(low, high)| (low.sqrt(), high.sqrt()))) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (one, other) => one.or(other),
         }
+    }
+
+    /// The milliseconds, or less but not by much; infinite where nothing is known.
+    #[inline]
+    pub(super) fn ms_floor(&self, position: RegionPosition) -> f64 {
+        let floor = self.ms_squared_floor(position);
+        if !self.by_distance.contains(position) {
+            return floor.sqrt();
+        }
+        // 2 asin(c / 2) is c (1 + c²/24 + 3 c⁴/640 + ...), whose terms are all positive.
+        let x = floor * (1.0 / (MS_PER_RADIAN * MS_PER_RADIAN));
+        floor.sqrt() * (1.0 + x * (1.0 / 24.0 + x * (3.0 / 640.0 + x * (5.0 / 7_168.0))))
     }
 
     /// What two round trips of about so many milliseconds may differ by and be equal but for rounding.
@@ -132,24 +142,20 @@ impl<'a> Expected<'a> {
         members.iter().filter(within).collect()
     }
 
-    /// The members with the lowest and the highest floor of those that have one.
-    fn extremes(&self, members: RegionSet) -> Option<(RegionPosition, RegionPosition)> {
-        let mut found = None;
-        let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
+    /// The lowest and the highest floor of `members`, of those that have one.
+    fn floors_of(&self, members: RegionSet) -> Option<(f64, f64)> {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for position in members {
             let floor = self.ms_squared_floor(position);
-            if floor == f64::INFINITY {
-                continue;
-            }
-            let (mut low, mut high) = found.unwrap_or((position, position));
-            if floor < lowest {
-                (lowest, low) = (floor, position);
-            }
-            if floor > highest {
-                (highest, high) = (floor, position);
-            }
-            found = Some((low, high));
+            low = low.min(floor);
+            high = high.max(if floor == f64::INFINITY { f64::NEG_INFINITY } else { floor });
         }
-        found
+        low.is_finite().then_some((low, high))
     }
+}
+
+/// The milliseconds of a distance whose floor is this.
+fn ms_above(floor: f64) -> f64 {
+    let chord_squared = floor * (1.0 / (MS_PER_RADIAN * MS_PER_RADIAN)) / FLOOR_MARGIN;
+    angle(chord_squared) * MS_PER_RADIAN
 }

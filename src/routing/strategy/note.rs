@@ -162,7 +162,7 @@ impl<'a> View<'a> {
 
     /// The scores of a group, with what they are made of.
     fn scored(&self, score: &Score<'_>, told: &Told<'_>, group: RegionSet) -> String {
-        let (scales, weights) = (score.scales(group, group.and(self.up)), score.weights());
+        let (made_of, weights) = (score.group(group, group.and(self.up)), score.weights());
         self.each(group, &|region, at| {
             let mut parts = Vec::new();
             if weights.latency > 0.0 {
@@ -174,7 +174,7 @@ impl<'a> View<'a> {
             if weights.load > 0.0 {
                 parts.push(score.loads().told(at));
             }
-            format!("{:.3}: {}", score.of(&scales, at), parts.join(", "))
+            format!("{:.3}: {}", score.of(&made_of, at), parts.join(", "))
         })
     }
 }

@@ -17,7 +17,7 @@ use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::expected::Expected;
 use super::figures::{Figures, Loads};
-use super::select::{select, select_above_floor};
+use super::select::{Keys, select, select_above_floor};
 use super::{Order, Request};
 use crate::config::Objectives;
 
@@ -34,36 +34,33 @@ pub(in crate::routing) struct Score<'a> {
     loads: Loads<'a>,
 }
 
-/// How each objective is normalised in one group.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scales {
+/// What one group's scores are computed with.
+#[derive(Debug)]
+pub(super) struct Group {
     /// `None`: of no candidate is anything known.
     latency: Option<Scale>,
-    cost: Scale,
-    load: Scale,
+    /// The part of the score that is not latency, by position.
+    rest: Keys,
 }
 
+/// How an objective is normalised.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     min: f64,
-    /// 0: all candidates are equal.
-    span: f64,
+    /// What makes 1 of the most; 0: all candidates are equal.
+    factor: f64,
 }
 
 impl Scale {
-    const FLAT: Self = Self { min: 0.0, span: 0.0 };
-
-    fn of(range: Option<(f64, f64)>, rounding: f64) -> Self {
-        match range {
-            Some((min, max)) if max - min > rounding => Self { min, span: max - min },
-            _ => Self::FLAT,
-        }
+    fn of((min, max): (f64, f64), rounding: f64) -> Self {
+        let span = max - min;
+        Self { min, factor: if span > rounding && span.is_normal() { 1.0 / span } else { 0.0 } }
     }
 
     /// Where a value lies between the least and the most; what is no candidate may lie beyond.
     #[inline]
     fn part(self, value: f64) -> f64 {
-        if self.span > 0.0 { ((value - self.min) / self.span).clamp(0.0, 1.0) } else { 0.0 }
+        ((value - self.min) * self.factor).clamp(0.0, 1.0)
     }
 }
 
@@ -80,45 +77,39 @@ impl<'a> Score<'a> {
         }
     }
 
-    /// The scales of these regions, of which `up` are up.
-    pub(super) fn scales(&self, members: RegionSet, up: RegionSet) -> Scales {
-        let candidates = if up.is_empty() { members } else { up };
+    /// What the scores of these regions are computed with, of which `up` are up.
+    pub(super) fn group(&self, members: RegionSet, up: RegionSet) -> Group {
         let Self { weights, expected, figures, loads } = self;
-        let range = |value: &dyn Fn(RegionPosition) -> f64| {
-            candidates.iter().map(value).fold(None, |range, value| match range {
-                None => Some((value, value)),
-                Some((min, max)) => Some((value.min(min), value.max(max))),
-            })
-        };
-        let scale = |weight: f64, value: &dyn Fn(RegionPosition) -> f64| match weight > 0.0 {
-            true => Scale::of(range(value), 0.0),
-            false => Scale::FLAT,
-        };
-        let latency = expected.as_ref().and_then(|expected| expected.range(candidates));
-        Scales {
-            latency: latency.map(|range| Scale::of(Some(range), Expected::rounding_at(range.1))),
-            cost: scale(weights.cost, &|position| figures.cost(position)),
-            load: scale(weights.load, &|position| loads.utilisation(position)),
-        }
+        let candidates = if up.is_empty() { members } else { up };
+        let all = members.or(candidates);
+        let range = expected.as_ref().and_then(|expected| expected.range(candidates));
+        let latency = range.map(|range| Scale::of(range, Expected::rounding_at(range.1)));
+        let load = Keys::of(all, |position| loads.utilisation(position));
+        let cost = Keys::of(all, |position| figures.cost(position));
+        let of_load = Scale::of(load.range(candidates), 0.0);
+        let of_cost = Scale::of(cost.range(candidates), 0.0);
+        let rest = Keys::of(members, |position| {
+            weights.cost * of_cost.part(cost.get(position))
+                + weights.load * of_load.part(load.get(position))
+        });
+        Group { latency, rest }
     }
 
     /// The score of a region whose round trip is so many milliseconds.
     #[inline]
-    fn with_latency(&self, scales: &Scales, position: RegionPosition, ms: f64) -> f64 {
-        let latency = match scales.latency {
+    fn with_latency(&self, group: &Group, position: RegionPosition, ms: f64) -> f64 {
+        let latency = match group.latency {
             None => 0.0,
             Some(_) if ms == f64::INFINITY => 1.0,
             Some(scale) => scale.part(ms),
         };
-        self.weights.latency * latency
-            + self.weights.cost * scales.cost.part(self.figures.cost(position))
-            + self.weights.load * scales.load.part(self.loads.utilisation(position))
+        self.weights.latency * latency + group.rest.get(position)
     }
 
-    /// The score of a region.
-    pub(super) fn of(&self, scales: &Scales, position: RegionPosition) -> f64 {
+    /// The score of a region of the group.
+    pub(super) fn of(&self, group: &Group, position: RegionPosition) -> f64 {
         let ms = self.expected.as_ref().map_or(f64::INFINITY, |expected| expected.ms(position));
-        self.with_latency(scales, position, ms)
+        self.with_latency(group, position, ms)
     }
 
     /// Appends the regions of `members` in order, as many as fit. `up` are the candidates.
@@ -128,15 +119,14 @@ impl<'a> Score<'a> {
         up: RegionSet,
         out: &mut Order<N>,
     ) {
-        let scales = self.scales(members, up);
-        let key = |position| self.of(&scales, position);
+        let group = self.group(members, up);
+        let key = |position| self.of(&group, position);
         match &self.expected {
             Some(expected) if !expected.exact() => {
-                let floor = |position| {
-                    let ms = expected.ms_squared_floor(position).sqrt();
-                    self.with_latency(&scales, position, ms)
-                };
-                select_above_floor(members, out, TOLERANCE, floor, key);
+                let floors = Keys::of(members, |position| {
+                    self.with_latency(&group, position, expected.ms_floor(position))
+                });
+                select_above_floor(members, out, TOLERANCE, |at| floors.get(at), key);
             }
             _ => select(members, out, TOLERANCE, key),
         }

@@ -7,6 +7,7 @@
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::Order;
+use crate::model::limits::REGIONS_PER_DEPLOYMENT;
 
 /// Keeps a floor below its key in spite of rounding.
 pub(super) const FLOOR_MARGIN: f64 = 1.0 - 1e-9;
@@ -30,6 +31,7 @@ pub(super) fn select<const N: usize>(
     let room = out.remaining_capacity();
     let mut best = [u64::MAX; N];
     let mut count = 0;
+    let mut left_out = u64::MAX;
     let Some(last) = room.checked_sub(1) else {
         return;
     };
@@ -37,6 +39,7 @@ pub(super) fn select<const N: usize>(
         let mut carried = key(position).to_bits() & !POSITION | u64::from(position.0) & POSITION;
         // Nothing is above what is there while there is room.
         if carried >= best[last] {
+            left_out = left_out.min(carried);
             continue;
         }
         count = (count + 1).min(room);
@@ -45,6 +48,14 @@ pub(super) fn select<const N: usize>(
             carried = carried.max(*slot);
             *slot = lower;
         }
+        left_out = left_out.min(carried);
+    }
+    if left_out != u64::MAX && is_tie(best[last], left_out, tolerance) {
+        // Which of them is left out is for listed order to say: with room for all of them, it does.
+        let mut all = Order::<REGIONS_PER_DEPLOYMENT>::new();
+        select(members, &mut all, tolerance, key);
+        out.extend(all.into_iter().take(room));
+        return;
     }
     settle_ties(&mut best[..count], tolerance);
     out.extend(best[..count].iter().map(|packed| RegionPosition((packed & POSITION) as u8)));
@@ -61,6 +72,9 @@ pub(super) fn select_above_floor<const N: usize>(
     key: impl Fn(RegionPosition) -> f64,
 ) {
     let mut contenders = members;
+    if out.is_full() {
+        return;
+    }
     if members.len() > N {
         let mut likely = Order::<N>::new();
         select(members, &mut likely, 0.0, &floor);
@@ -79,18 +93,58 @@ pub(super) fn select_then<const N: usize>(
     key: impl Fn(RegionPosition) -> f64,
     then: impl Fn(RegionSet, &mut Order<N>),
 ) {
+    let keys = Keys::of(members, key);
     let mut left = members;
-    if members.len() > N {
-        let mut likely = Order::<N>::new();
-        select(members, &mut likely, 0.0, &key);
-        let limit = likely.iter().map(|position| key(*position)).fold(0.0, f64::max);
-        left = members.iter().filter(|position| key(*position) <= limit).collect();
-    }
+    let mut narrowed = members.len() <= N;
     while !left.is_empty() && !out.is_full() {
-        let lowest = left.iter().map(&key).fold(f64::INFINITY, f64::min);
-        let ties: RegionSet = left.iter().filter(|position| key(*position) <= lowest).collect();
+        let lowest = left.iter().map(|position| keys.get(position)).fold(f64::INFINITY, f64::min);
+        let ties: RegionSet = left.iter().filter(|at| keys.get(*at) <= lowest).collect();
         then(ties, out);
         left = left.without(ties);
+        // Mostly the first keys are those of many, and nothing more is to be done.
+        if !narrowed && !out.is_full() {
+            left = likely::<N>(left, |position| keys.get(position));
+            narrowed = true;
+        }
+    }
+}
+
+/// Those of `members` that may be among the first `N`.
+fn likely<const N: usize>(members: RegionSet, key: impl Fn(RegionPosition) -> f64) -> RegionSet {
+    let mut first = Order::<N>::new();
+    select(members, &mut first, 0.0, &key);
+    let limit = first.iter().map(|position| key(*position)).fold(0.0, f64::max);
+    members.iter().filter(|position| key(*position) <= limit).collect()
+}
+
+/// Keys that are needed more than once, by position.
+#[derive(Debug)]
+pub(super) struct Keys([f64; REGIONS_PER_DEPLOYMENT]);
+
+impl Keys {
+    #[inline]
+    pub(super) fn of(members: RegionSet, key: impl Fn(RegionPosition) -> f64) -> Self {
+        let mut keys = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
+        for position in members {
+            if let Some(slot) = keys.get_mut(position.index()) {
+                *slot = key(position);
+            }
+        }
+        Self(keys)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, position: RegionPosition) -> f64 {
+        self.0.get(position.index()).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// The lowest and the highest of these.
+    #[inline]
+    pub(super) fn range(&self, members: RegionSet) -> (f64, f64) {
+        members.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), position| {
+            let key = self.get(position);
+            (low.min(key), high.max(key))
+        })
     }
 }
 
@@ -99,13 +153,16 @@ fn settle_ties(sorted: &mut [u64], tolerance: f64) {
     for end in 1..sorted.len() {
         for place in (1..=end).rev() {
             let (before, here) = (sorted[place - 1], sorted[place]);
-            let tie = key_of(here) - key_of(before) <= tolerance + key_of(before) * STEP;
-            if !tie || before & POSITION < here & POSITION {
+            if !is_tie(before, here, tolerance) || before & POSITION < here & POSITION {
                 break;
             }
             sorted.swap(place - 1, place);
         }
     }
+}
+
+fn is_tie(lower: u64, higher: u64, tolerance: f64) -> bool {
+    key_of(higher) - key_of(lower) <= tolerance + key_of(lower) * STEP
 }
 
 fn key_of(packed: u64) -> f64 {

@@ -170,8 +170,7 @@ fn by_latency(
         behind.collect::<Vec<_>>()
     });
     let keys = ids.iter().zip(trips).map(|(id, trip)| {
-        let is_last =
-            Some(id.as_str()) == last && trip.is_known() && ranking.latency_switch_ms > 0.0;
+        let is_last = Some(id.as_str()) == last && ranking.latency_switch_ms > 0.0;
         let ahead = match stays.as_ref().filter(|_| is_last) {
             Some(behind) if behind.contains(&Some(true)) => Part::Exact(1.0),
             Some(behind) if behind.contains(&None) => Part::Open,

@@ -16,7 +16,8 @@ use crate::routing::tests::fixture::country;
 use crate::routing::tests::reference::world::Standing;
 
 const PREFIXES: [&str; 4] = ["/", "/v1", "/v1/eu", "/v2"];
-const RULE_BYTES: usize = 48;
+const RULE_BYTES: usize = 64;
+const HEALTH_BYTES: usize = 80;
 
 pub(super) fn hosts(dice: &mut Dice<'_>) -> Vec<HostPattern> {
     let exact = |host: &str| HostPattern::Exact(host.to_owned());
@@ -38,16 +39,16 @@ pub(super) fn prefixes(dice: &mut Dice<'_>, least: usize) -> Vec<String> {
 /// A deployment, and the bytes that are left for how it stands.
 pub(super) fn deployment(
     dice: &mut Dice<'_>,
-    number: usize,
+    (number, last): (usize, bool),
     regions: &[Arc<Region>],
 ) -> (Deployment, Vec<u8>) {
     let mut of_rules = dice.cut(4 * RULE_BYTES);
-    let mut of_health = dice.cut(48);
-    let health = (0..48).map(|_| of_health.below(256) as u8).collect();
-    let mut of_regions = dice.cut(30);
+    let mut of_health = dice.cut(HEALTH_BYTES);
+    let health = (0..HEALTH_BYTES).map(|_| of_health.below(256) as u8).collect();
+    let mut of_regions = dice.cut(34);
     let ids: Vec<String> = regions.iter().map(|region| region.id.to_string()).collect();
-    let few = if of_regions.chance(30) { 3 } else { 12 };
-    let listed = of_regions.some(regions, 1, few);
+    let least = if of_regions.chance(70) { regions.len().div_ceil(2) } else { 1 };
+    let listed = of_regions.some(regions, least, regions.len());
     let settings: Vec<_> = listed
         .iter()
         .map(|region| RegionSettings {
@@ -63,17 +64,29 @@ pub(super) fn deployment(
     // The primary is the first, or not among them.
     let excluded = listed.iter().skip(1).any(|region| region.id == primary_region);
     let primary_region = if excluded { listed[0].id.clone() } else { primary_region };
-    let strategy = dice.one(&Strategy::ALL);
-    let rules = (0..dice.below(5)).map(|number| rule(&mut of_rules.cut(RULE_BYTES), number, &ids));
+    // There is most to tell apart in these.
+    let strategies = [&Strategy::ALL[..], &[Strategy::Latency, Strategy::Latency, Strategy::Score]];
+    let strategy = dice.one(&strategies.concat());
+    let rules = (0..dice.one(&[0, 0, 1, 2, 4]))
+        .map(|number| rule(&mut of_rules.cut(RULE_BYTES), number, &ids));
     let rules = rules.collect();
+    // Without a policy, there is not much to see of this strategy.
+    let policies = match strategy {
+        Strategy::Compliance => &[1, 1, 2][..],
+        _ => &[0, 0, 0, 0, 1, 1, 2],
+    };
     let base = fixture::deployment(["api", "web", "old"][number], strategy, settings);
     let deployment = Deployment {
-        hosts: if dice.chance(35) { hosts(dice) } else { Vec::new() },
-        path_prefix: if dice.chance(30) { prefixes(dice, 1).remove(0) } else { "/".to_owned() },
+        // The last one mostly answers what the others do not.
+        hosts: if dice.chance(if last { 5 } else { 60 }) { hosts(dice) } else { Vec::new() },
+        path_prefix: match dice.chance(if last { 5 } else { 50 }) {
+            true => prefixes(dice, 1).remove(0),
+            false => "/".to_owned(),
+        },
         primary_region,
         ranking: ranking(dice),
         tenant: Some(TenantSource::HostLabel(0)),
-        residency: (0..dice.one(&[0, 0, 0, 1, 1, 2])).map(|_| policy(dice, &ids)).collect(),
+        residency: (0..dice.one(policies)).map(|_| policy(dice, &ids)).collect(),
         writes: writes(dice),
         affinity: affinity(dice),
         hints: Hints { prefer: true, force: true, ..Hints::default() },
@@ -103,13 +116,17 @@ fn ranking(dice: &mut Dice<'_>) -> RankingSettings {
 }
 
 fn policy(dice: &mut Dice<'_>, ids: &[String]) -> ResidencyPolicy {
-    let countries = dice.sometimes(40, &COUNTRIES, 2).into_iter().map(country).collect();
-    let tenants = dice.sometimes(30, &TENANTS, 2).into_iter().map(Into::into).collect();
+    let countries = dice.sometimes(50, &COUNTRIES, 2).into_iter().map(country).collect();
+    let tenants = dice.sometimes(35, &TENANTS, 2).into_iter().map(Into::into).collect();
     let headers =
         if dice.chance(25) { vec![header_match(dice), header_match(dice)] } else { vec![] };
     let path_prefixes = if dice.chance(25) { prefixes(dice, 1) } else { Vec::new() };
     let listed = dice.chance(60);
-    let allowed = dice.some(ids, 1, 12).iter().map(|id| RegionId::from(id.as_str())).collect();
+    let allowed = dice
+        .some(ids, ids.len().div_ceil(3), ids.len())
+        .iter()
+        .map(|id| RegionId::from(id.as_str()))
+        .collect();
     ResidencyPolicy {
         name: "policy".into(),
         applies_to: Applies { countries, tenants, headers, path_prefixes },
@@ -121,9 +138,10 @@ fn policy(dice: &mut Dice<'_>, ids: &[String]) -> ResidencyPolicy {
 }
 
 fn writes(dice: &mut Dice<'_>) -> Writes {
+    use WriteMode::{Home, Nearest, Primary};
     Writes {
-        mode: dice.one(&[WriteMode::Nearest, WriteMode::Primary, WriteMode::Home]),
-        when_down: dice.one(&[WhenDown::Failover, WhenDown::ReadOnly]),
+        mode: dice.one(&[Nearest, Nearest, Primary, Home]),
+        when_down: dice.one(&[WhenDown::Failover, WhenDown::Failover, WhenDown::ReadOnly]),
         sticky: Some(std::time::Duration::from_secs(5)),
         ..Writes::default()
     }
@@ -132,9 +150,14 @@ fn writes(dice: &mut Dice<'_>) -> Writes {
 fn affinity(dice: &mut Dice<'_>) -> Affinity {
     let token = AffinityMode::Token(TokenCarrier::default());
     Affinity {
-        mode: dice.one(&[AffinityMode::None, AffinityMode::None, token, AffinityMode::Client]),
+        mode: dice.maybe(40, &[token, AffinityMode::Client]).unwrap_or_default(),
         lifetime: None,
-        on_failure: dice.one(&[OnFailure::Temporary, OnFailure::Sticky, OnFailure::None]),
+        on_failure: dice.one(&[
+            OnFailure::Temporary,
+            OnFailure::Temporary,
+            OnFailure::Sticky,
+            OnFailure::None,
+        ]),
     }
 }
 
@@ -149,12 +172,12 @@ fn priorities(dice: &mut Dice<'_>) -> Priorities {
 
 /// How a deployment stands.
 pub(super) fn standing(dice: &mut Dice<'_>, deployment: &Deployment) -> Standing {
-    let down = dice.one(&[0, 10, 40, 90, 100]);
+    let down = dice.one(&[0, 0, 10, 20, 20, 50, 100]);
     let ramping = dice.one(&[0, 0, 10, 50]);
     let ids: Vec<String> =
         deployment.regions.iter().map(|settings| settings.region.id.to_string()).collect();
-    let drained = dice.sometimes(15, &ids, ids.len());
-    let shift = dice.sometimes(15, &ids, ids.len());
+    let drained = dice.sometimes(12, &ids, ids.len());
+    let shift = dice.sometimes(10, &ids, ids.len());
     let health = ids.iter().map(|_| RegionHealth {
         state: if dice.chance(down) {
             RegionState::Down

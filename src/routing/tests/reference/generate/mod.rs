@@ -62,12 +62,16 @@ const PLACES: [(f64, f64); 12] = [
 ];
 
 const WORLD_BYTES: usize = 160 + 3 * DEPLOYMENT_BYTES;
-const DEPLOYMENT_BYTES: usize = 330;
-const ASKED_BYTES: usize = 150;
+const DEPLOYMENT_BYTES: usize = 480;
+const ASKED_BYTES: usize = 152;
 
 /// A world, and what is asked of it.
 pub(super) fn case(most: usize) -> impl Strategy<Value = (World, Vec<Asked>)> {
-    let bytes = |length| prop::collection::vec(any::<u8>(), length);
+    // Four at a time: an element costs as much as what is made of it.
+    let bytes = |length: usize| {
+        let words = prop::collection::vec(any::<u32>(), length.div_ceil(4));
+        words.prop_map(|words| words.into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>())
+    };
     let asked = prop::collection::vec(bytes(ASKED_BYTES), 1..=most);
     (bytes(WORLD_BYTES), asked).prop_map(|(bytes, asked)| {
         let world = world(&mut Dice::new(&bytes));
@@ -86,8 +90,11 @@ fn world(dice: &mut Dice<'_>) -> World {
     let rows = rows(&mut of_tables, count);
     let homes = homes(&mut of_tables, count);
     let homes_modified = of_tables.maybe(50, &AGES).map(|age| NOW - age);
-    let deployments: Vec<_> = (0..1 + dice.below(3))
-        .map(|number| deployment(&mut dice.cut(DEPLOYMENT_BYTES), number, &regions))
+    let last = dice.below(3);
+    let deployments: Vec<_> = (0..=last)
+        .map(|number| {
+            deployment(&mut dice.cut(DEPLOYMENT_BYTES), (number, number == last), &regions)
+        })
         .collect();
     let standings =
         deployments.iter().map(|(deployment, bytes)| standing(&mut Dice::new(bytes), deployment));
@@ -134,6 +141,7 @@ fn endpoints(id: &str) -> Vec<Endpoint> {
 fn compliance<T: for<'a> From<&'a str> + Ord>(dice: &mut Dice<'_>) -> Vec<T> {
     let words: Vec<&str> = dice.one(&[
         vec!["gdpr"],
+        vec!["gdpr"],
         vec![],
         vec!["gdpr", "soc2"],
         vec!["hipaa"],
@@ -148,7 +156,7 @@ fn rows(dice: &mut Dice<'_>, regions: usize) -> Vec<Row> {
         let client = dice.one(&CLIENTS);
         let region = REGIONS[dice.below(regions)].to_owned();
         let ms = dice.one(&ROW_MS);
-        let updated = dice.maybe(60, &AGES).map(|age| NOW - age);
+        let updated = dice.maybe(70, &AGES).map(|age| NOW - age);
         if !rows.iter().any(|row| row.client == client && row.region == region) {
             rows.push(Row { client, region, ms, updated });
         }
@@ -159,9 +167,9 @@ fn rows(dice: &mut Dice<'_>, regions: usize) -> Vec<Row> {
 fn homes(dice: &mut Dice<'_>, regions: usize) -> Vec<Home> {
     let mut homes = Vec::new();
     for tenant in TENANTS {
-        if dice.chance(60) {
+        if dice.chance(45) {
             let region = REGIONS[dice.below(regions)].to_owned();
-            homes.push(Home { tenant, region, strict: dice.chance(25) });
+            homes.push(Home { tenant, region, strict: dice.chance(15) });
         }
     }
     homes

@@ -68,10 +68,10 @@ pub(super) fn asked(dice: &mut Dice<'_>, world: &World) -> Asked {
         let id = dice.maybe(percent, &REGIONS[..count.max(6)]);
         id.map(str::to_owned)
     };
-    let prefer = word(20);
-    let written = word(20);
+    let prefer = word(10);
+    let written = word(15);
     let token = word(60);
-    let force = word(12);
+    let force = word(6);
     let force = force.map(|region| (region, dice.chance(40)));
     let class = dice.maybe(50, &["batch", "gold", "other"]);
     let incumbent = dice.chance(50).then(|| dice.below(count) as u16);
@@ -133,15 +133,16 @@ fn known(dice: &mut Dice<'_>, count: usize) -> usize {
 }
 
 fn loads(dice: &mut Dice<'_>, count: usize) -> Vec<RegionLoad> {
-    let many: &[u32] = match dice.below(5) {
-        0 => &[0],
-        1 => &[0, 1, 2, 3, 4, 8, 9, 10],
-        2 => &[0, 1, 2, 5, 7, 8, 9, 10, 15, 17, 18, 20, 84, 85, 86, 99, 100],
-        3 => &[8, 10, 12, 30],
+    let many: &[u32] = match dice.below(7) {
+        0 | 1 => &[0, 0, 0, 1, 2],
+        2 => &[0],
+        3 => &[0, 1, 2, 3, 4, 8, 9, 10],
+        4 => &[0, 1, 2, 5, 7, 8, 9, 10, 15, 17, 18, 20, 84, 85, 86, 99, 100],
+        5 => &[8, 10, 12, 30],
         _ => &[100],
     };
     (0..known(dice, count))
-        .map(|_| RegionLoad { in_flight: dice.one(many), spilling: dice.chance(30) })
+        .map(|_| RegionLoad { in_flight: dice.one(many), spilling: dice.chance(20) })
         .collect()
 }
 

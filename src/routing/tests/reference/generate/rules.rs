@@ -45,10 +45,10 @@ fn window(dice: &mut Dice<'_>) -> TimeWindow {
 
 /// A rule with few conditions, so that it often holds.
 pub(super) fn rule(dice: &mut Dice<'_>, number: usize, ids: &[String]) -> Rule {
-    let mut of_regions = dice.cut(18);
+    let mut of_regions = dice.cut(32);
     let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let targets = of_regions.some(&names, 1, 4);
-    let fallbacks = of_regions.sometimes(45, &names, 4);
+    let targets = of_regions.some(&names, 1, 7);
+    let fallbacks = of_regions.sometimes(40, &names, 5);
     let weights = if of_regions.chance(25) {
         let weighted = targets.iter().filter(|_| of_regions.chance(70)).copied();
         let weighted: Vec<_> = weighted.collect();
@@ -66,7 +66,7 @@ pub(super) fn rule(dice: &mut Dice<'_>, number: usize, ids: &[String]) -> Rule {
         strategy,
         ..fixture::rule(["r0", "r1", "r2", "r3"][number], &targets, &fallbacks)
     };
-    for _ in 0..dice.below(3) {
+    for _ in 0..dice.one(&[1, 1, 2, 2, 0]) {
         condition(dice, &mut rule);
     }
     rule
