@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::support::client::{Client, Request, Response};
 use crate::support::origin::Origin;
@@ -290,8 +292,9 @@ fn a_client_cannot_grow_the_set_of_series() {
 fn varied() -> (Vec<Origin>, Proxy) {
     let origins: Vec<_> = ["us", "eu", "ap"].map(Origin::named).into_iter().collect();
     let regions: Vec<_> = origins.iter().map(|o| (o.name.as_str(), o.address)).collect();
-    let proxy = Setup::over(&regions)
-        .top("client: { trusted_proxies: [127.0.0.1/32, 10.0.0.0/8] }")
+    // By rows alone: what is measured here changes from one request to the next.
+    let yaml = Setup::over(&regions)
+        .top("client: { trusted_proxies: [127.0.0.1/32, 10.0.0.0/8] }\nlatency: { table: rtt.csv }")
         .deployment(
             "routing_strategy: geolocation\nhosts: [geo.test, \"*.geo.test\"]\n\
              routing_rules:\n\
@@ -300,8 +303,12 @@ fn varied() -> (Vec<Origin>, Proxy) {
         )
         .deployment("name: fixed\nhosts: [geo.test]\npath_prefix: /fixed\nrouting_strategy: failover")
         .deployment("name: near\npath_prefix: /near\nrouting_strategy: latency")
-        .start();
-    (origins, proxy)
+        .yaml();
+    let dir = Arc::new(TempDir::new().expect("a directory"));
+    std::fs::write(dir.path().join("rhumb.yaml"), yaml).unwrap();
+    let rows = "client,region,rtt_ms\n*,us,50\n*,eu,60\n*,ap,70\nEU,eu,20\nAS13335,ap,5\nJP,ap,9\n";
+    std::fs::write(dir.path().join("rtt.csv"), rows).unwrap();
+    (origins, Proxy::start_in(dir))
 }
 
 struct Asked {

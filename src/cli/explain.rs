@@ -85,10 +85,10 @@ pub struct SupposeArgs {
     #[arg(long, value_name = "REGION")]
     pub drain: Vec<String>,
     /// Suppose that an operator shifted a deployment to these regions, in order
-    #[arg(long, value_name = "DEPLOYMENT=R1,R2", value_parser = super::simulate::shift)]
+    #[arg(long, value_name = "DEPLOYMENT=R1,R2", value_parser = super::simulate::args::shift)]
     pub shift: Vec<Shift>,
     /// Suppose that this region takes only a share of its clients
-    #[arg(long, value_name = "REGION=PERCENT", value_parser = super::simulate::ramp)]
+    #[arg(long, value_name = "REGION=PERCENT", value_parser = super::simulate::args::ramp)]
     pub ramp: Vec<(String, u16)>,
     /// Suppose that this region is answering so many requests
     #[arg(long, value_name = "REGION=N", value_parser = in_flight)]

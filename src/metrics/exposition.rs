@@ -165,6 +165,8 @@ impl PairPage<'_> {
         }
         let retries = self.sum(|series| Some(&series.retries));
         self.page.sample(names::RETRIES, &[deployment, region], retries as f64);
+        let reported = self.sum(|series| Some(&series.residency_reported));
+        self.page.sample(names::RESIDENCY_REPORTED, &[deployment, region], reported as f64);
         let in_flight = self
             .sum(|series| Some(&series.started))
             .saturating_sub(self.sum(|series| Some(&series.ended)));

@@ -87,6 +87,8 @@ names! {
         "Failures seen by requests that the controller was too busy to hear of.";
     TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]
         "Tokens of requests that were not believed.";
+    RESIDENCY_REPORTED = Counter "rhumb_residency_reported_total" ["deployment", "region"]
+        "Decisions for a region that a residency policy which only reports would not have allowed.";
     RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
         "Attempts at a region that may not see the request, stopped before anything was sent.";
     WORKERS = Gauge "rhumb_workers" []

@@ -45,6 +45,8 @@ pub struct PairSeries {
     pub decisions: [Counter; REASONS],
     /// Attempts after the first.
     pub retries: Counter,
+    /// Decisions for a region that a policy which only reports would not have allowed.
+    pub residency_reported: Counter,
     /// Failures that attempts met, by kind.
     pub signals: [Counter; SIGNALS],
     /// Attempts begun.

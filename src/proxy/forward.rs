@@ -171,6 +171,9 @@ impl Forward {
         if let Some(counter) = series.decisions.get(decision.reason as usize) {
             counter.increment();
         }
+        if decision.reported {
+            series.residency_reported.increment();
+        }
     }
 
     /// The next endpoint, marked as tried. `last` is what there is to say if there is none.

@@ -195,6 +195,7 @@ mod tests {
             rule: None,
             ignoring_health: false,
             keeps_token,
+            reported: false,
         }
     }
 

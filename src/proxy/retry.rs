@@ -146,6 +146,7 @@ mod tests {
             rule: None,
             ignoring_health: true,
             keeps_token: false,
+            reported: false,
         };
         for forbidden in [&[0][..], &[1], &[0, 1]] {
             let (mut decision, mut tried, mut refused) = (decided.clone(), Tried::default(), 0);
@@ -182,6 +183,7 @@ mod tests {
             rule: None,
             ignoring_health: false,
             keeps_token: false,
+            reported: false,
         };
         for entropy in 0..200 {
             let mut tried = Tried::default();

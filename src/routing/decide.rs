@@ -37,6 +37,8 @@ pub struct Decision {
     pub ignoring_health: bool,
     /// Whether the client's affinity token still says the right thing.
     pub keeps_token: bool,
+    /// Whether a policy that only reports would not have allowed the region.
+    pub reported: bool,
 }
 
 /// The deployment that answers a host (lower case, no port) and a path.
@@ -108,6 +110,8 @@ struct Walk<'a, T> {
     allowed: RegionSet,
     /// Whether a binding residency policy applies.
     bound: bool,
+    /// Regions that policies which only report would have taken out.
+    reported: RegionSet,
     ranking: Ranking<'a>,
     home: Option<RegionPosition>,
     rule: Option<&'a CompiledRule>,
@@ -134,6 +138,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             trace,
             allowed,
             bound: false,
+            reported: RegionSet::EMPTY,
             ranking: Ranking::by_strategy(allowed, scene.deployment.settings.strategy),
             home: scene.deployment.primary,
             rule: None,
@@ -161,6 +166,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             let before = self.allowed;
             let verdict = deployment.residency.verdict(facts, before);
             self.bound = verdict.bound;
+            self.reported = verdict.reported;
             self.narrow(verdict.allowed);
             let left = self.allowed;
             self.trace.record(|| story::residency(&self.scene, before, left, &verdict));
@@ -441,6 +447,7 @@ impl<'a, T: Trace> Walk<'a, T> {
     ) -> Decision {
         Decision {
             deployment: self.index,
+            reported: order.first().is_some_and(|first| self.reported.contains(*first)),
             order,
             reason,
             rule: self.rule.map(|rule| rule.index),

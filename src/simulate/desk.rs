@@ -151,7 +151,8 @@ impl<'a> Desk<'a> {
         let second = after.take(&sitting, counts);
         if first != second {
             let key = MoveKey { country: country as u16, from: first, to: second };
-            tally.moves(key, case.tenant);
+            let tenant = before.tenant(case).or_else(|| after.tenant(case));
+            tally.moves(key, tenant);
         }
     }
 }
@@ -174,10 +175,20 @@ impl DeskSide<'_> {
         case.country.map_or(known, |country| geo::placed(known, country))
     }
 
+    /// The tenant, if the deployment that answers the request asks for one.
+    fn tenant<'c>(&self, case: &Case<'c>) -> Option<&'c str> {
+        let tenant = case.tenant?;
+        let table = self.side.table;
+        let index = routing::deployment(table, case.host, case.path)?;
+        let settings = &table.plan.deployment(index)?.settings;
+        settings.tenant.is_some().then_some(tenant)
+    }
+
     /// Where the request goes.
     fn take(&mut self, sitting: &Sitting<'_>, counts: &mut SideTally) -> Place {
         let Sitting { names, case, country, .. } = *sitting;
-        let facts = case.facts(sitting.location);
+        let mut facts = case.facts(sitting.location);
+        facts.tenant = self.tenant(case);
         if let (Some(flow), Some(at)) = (&mut self.flow, case.at_us) {
             flow.advance(at);
         }

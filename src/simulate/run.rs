@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::case::Pace;
 use super::desk::{Desk, Names, remembers};
-use super::log::{Entry, Piece, Pieces};
+use super::log::Entry;
+use super::pieces::{Piece, Pieces};
 use super::population::Population;
 use super::tally::Tally;
 use crate::geo::Databases;

@@ -343,3 +343,26 @@ fn expected_round_trips_are_those_of_the_distance() {
     assert!((latency.mean_ms.unwrap() - expected).abs() < 0.01, "{latency:?} {expected}");
     assert!((latency.p95_ms.unwrap() / expected - 1.0).abs() < 0.02, "{latency:?} {expected}");
 }
+
+#[test]
+fn a_pin_counts_only_where_the_deployment_asks_for_tenants() {
+    use crate::config::TenantSource;
+    use crate::routing::tests::fixture::{config, continent_of, tenants};
+    use crate::routing::{EndpointIds, Plan, Sources};
+    let api = deployment("api", Strategy::Failover, three_regions());
+    let asks = Deployment { tenant: Some(TenantSource::PathSegment(0)), ..api.clone() };
+    let homes = tenants("acme,ap,\n");
+    let counts = |api: Deployment| {
+        let sources = Sources { tenants: Some(&homes), ..Sources::none(continent_of) };
+        let plan = Plan::compile(&config(vec![api]), sources, &mut EndpointIds::default());
+        let table = Table::healthy(1, Arc::new(plan));
+        let names: TenantNames = ["acme"].map(String::from).into_iter().collect();
+        let tally = Simulation::new(side(&table), None, PACE, 1).population(
+            &population(1).with_tenants(names),
+            100,
+            &|_| {},
+        );
+        tally.before.regions.clone()
+    };
+    assert_ne!(counts(api), counts(asks));
+}

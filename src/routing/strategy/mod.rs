@@ -134,10 +134,13 @@ impl<'a> Ranker<'a> {
                 Some(at) => Self::Nearest { sites: &deployment.sites, client: ClientPoint::at(at) },
                 None => Self::Listed { unknown: Some(Reason::LocationUnknown) },
             },
-            Strategy::Latency => match Expected::new(request) {
-                Ok(expected) => Self::Fastest { expected, steady: Steady::new(request) },
-                Err(why) => Self::Listed { unknown: Some(why) },
-            },
+            Strategy::Latency => {
+                let steady = Steady::new(request);
+                match Expected::new(request) {
+                    Ok(expected) => Self::Fastest { expected, steady },
+                    Err(why) => Self::Listed { unknown: Some(why) },
+                }
+            }
             Strategy::Weighted => Self::Weighted {
                 shares: &deployment.shares,
                 draws: Stream::new(draws.entropy, Purpose::Region),

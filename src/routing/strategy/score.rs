@@ -51,8 +51,23 @@ struct Scale {
     factor: f64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    min: f64,
+    max: f64,
+}
+
+impl Range {
+    const EMPTY: Self = Self { min: f64::INFINITY, max: f64::NEG_INFINITY };
+
+    #[inline]
+    fn add(&mut self, value: f64) {
+        (self.min, self.max) = (self.min.min(value), self.max.max(value));
+    }
+}
+
 impl Scale {
-    fn of((min, max): (f64, f64), rounding: f64) -> Self {
+    fn of(Range { min, max }: Range, rounding: f64) -> Self {
         let span = max - min;
         Self { min, factor: if span > rounding && span.is_normal() { 1.0 / span } else { 0.0 } }
     }
@@ -81,17 +96,25 @@ impl<'a> Score<'a> {
     pub(super) fn group(&self, members: RegionSet, up: RegionSet) -> Group {
         let Self { weights, expected, figures, loads } = self;
         let candidates = if up.is_empty() { members } else { up };
-        let all = members.or(candidates);
-        let range = expected.as_ref().and_then(|expected| expected.range(candidates));
-        let latency = range.map(|range| Scale::of(range, Expected::rounding_at(range.1)));
-        let load = Keys::of(all, |position| loads.utilisation(position));
-        let cost = Keys::of(all, |position| figures.cost(position));
-        let of_load = Scale::of(load.range(candidates), 0.0);
-        let of_cost = Scale::of(cost.range(candidates), 0.0);
-        let rest = Keys::of(members, |position| {
-            weights.cost * of_cost.part(cost.get(position))
-                + weights.load * of_load.part(load.get(position))
+        let (mut cost, mut load) = (Range::EMPTY, Range::EMPTY);
+        let mut rest = Keys::of(candidates, |position| {
+            let utilisation = loads.utilisation(position);
+            cost.add(figures.cost(position));
+            load.add(utilisation);
+            utilisation
         });
+        for position in members.without(candidates) {
+            rest.set(position, loads.utilisation(position));
+        }
+        let (cost, load) = (Scale::of(cost, 0.0), Scale::of(load, 0.0));
+        for position in members {
+            let utilisation = load.part(rest.get(position));
+            let cost = cost.part(figures.cost(position));
+            rest.set(position, weights.cost * cost + weights.load * utilisation);
+        }
+        let range = expected.as_ref().and_then(|expected| expected.range(candidates));
+        let latency =
+            range.map(|(min, max)| Scale::of(Range { min, max }, Expected::rounding_at(max)));
         Group { latency, rest }
     }
 

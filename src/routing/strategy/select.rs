@@ -123,28 +123,24 @@ pub(super) struct Keys([f64; REGIONS_PER_DEPLOYMENT]);
 
 impl Keys {
     #[inline]
-    pub(super) fn of(members: RegionSet, key: impl Fn(RegionPosition) -> f64) -> Self {
-        let mut keys = [f64::INFINITY; REGIONS_PER_DEPLOYMENT];
+    pub(super) fn of(members: RegionSet, mut key: impl FnMut(RegionPosition) -> f64) -> Self {
+        let mut keys = Self([f64::INFINITY; REGIONS_PER_DEPLOYMENT]);
         for position in members {
-            if let Some(slot) = keys.get_mut(position.index()) {
-                *slot = key(position);
-            }
+            keys.set(position, key(position));
         }
-        Self(keys)
+        keys
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, position: RegionPosition, key: f64) {
+        if let Some(slot) = self.0.get_mut(position.index()) {
+            *slot = key;
+        }
     }
 
     #[inline]
     pub(super) fn get(&self, position: RegionPosition) -> f64 {
         self.0.get(position.index()).copied().unwrap_or(f64::INFINITY)
-    }
-
-    /// The lowest and the highest of these.
-    #[inline]
-    pub(super) fn range(&self, members: RegionSet) -> (f64, f64) {
-        members.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), position| {
-            let key = self.get(position);
-            (low.min(key), high.max(key))
-        })
     }
 }
 
