@@ -10,6 +10,7 @@ mod compare;
 mod dice;
 mod expected;
 mod generate;
+mod hashes;
 mod oracle;
 mod world;
 

@@ -63,7 +63,24 @@ pub(super) fn applies(policy: &ResidencyPolicy, asked: &Asked) -> bool {
         && (to.tenants.is_empty() || tenant)
         && (to.headers.is_empty() || to.headers.iter().any(|matched| has_header(matched, asked)))
         && (to.path_prefixes.is_empty()
-            || to.path_prefixes.iter().any(|prefix| below(&asked.request.path, prefix)))
+            || to.path_prefixes.iter().any(|prefix| {
+                let path = &asked.request.path;
+                below(path, prefix) || below(&as_a_server_may_read(path), prefix)
+            }))
+}
+
+/// A path with its escapes decoded, and without empty segments and dots.
+fn as_a_server_may_read(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    let path = unescaped(path);
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            name => segments.push(name),
+        }
+    }
+    format!("/{}", segments.join("/"))
 }
 
 /// Whether every condition of a rule is met.
@@ -130,7 +147,10 @@ fn pairs(text: &str, between: char, read: fn(&str) -> String) -> Vec<(String, St
 }
 
 fn decoded(text: &str) -> String {
-    let text = text.replace('+', " ");
+    unescaped(&text.replace('+', " "))
+}
+
+fn unescaped(text: &str) -> String {
     let mut parts = text.split('%');
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -404,6 +404,7 @@ impl<'a> Walk<'a> {
     fn takers(&self) -> Vec<String> {
         let Moment { deployment, asked, .. } = self.moment;
         let takes = |id: &str| match self.moment.health(id).share {
+            0 => false,
             10_000 => true,
             share => self.oracle.takes(deployment.name.as_str(), id, share, asked),
         };

@@ -30,8 +30,21 @@ const HOSTS: [&str; 10] = [
     "api.example.com.",
     "notexample.com",
 ];
-const PATHS: [&str; 9] =
-    ["/", "/v1", "/v1/", "/v10", "/v1/eu", "/v1/eu/x", "/v1/europe", "/v2/x", "/V1"];
+const PATHS: [&str; 13] = [
+    "/",
+    "/v1",
+    "/v1/",
+    "/v10",
+    "/v1/eu",
+    "/v1/eu/x",
+    "/v1/europe",
+    "/v2/x",
+    "/V1",
+    "//v1/./eu",
+    "/v1/../v2",
+    "/%76%31%2feu",
+    "/x/%2e%2e/v2",
+];
 const QUERIES: [&str; 10] = [
     "",
     "a=1",
