@@ -27,6 +27,9 @@ use crate::tokens::{Keys, KeysError};
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How far the thread that reads files stands back.
+const NICENESS: i32 = 10;
+
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -234,6 +237,16 @@ fn load_keys(config: &Config) -> Result<Keys, KeysError> {
     })
 }
 
+/// Lets requests go first where cores are few: a file of a million lines takes a while to read. On
+/// Linux this is about the calling thread alone.
+fn give_way() {
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::setpriority_process(None, NICENESS)
+    {
+        tracing::debug!(%error, "the thread that reads files keeps its priority");
+    }
+}
+
 /// The thread that watches files.
 #[derive(Debug)]
 pub(super) struct FileThread {
@@ -257,6 +270,7 @@ impl FileThread {
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
+                give_way();
                 loop {
                     let forced = match received.recv_timeout(LOOK_INTERVAL) {
                         Ok(()) => true,

@@ -36,6 +36,7 @@ mod strategy;
 mod table;
 mod tenants;
 mod trace;
+mod walk;
 
 #[cfg(test)]
 pub(crate) mod tests;
