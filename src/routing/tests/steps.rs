@@ -123,6 +123,26 @@ fn a_forced_region_or_none() {
 }
 
 #[test]
+fn what_comes_after_a_forced_region_is_not_its_reason() {
+    let forced = Words { prefer: Some("ap"), affinity: Some("ap"), ..FORCE_AP };
+    let all = table(api(|api| {
+        api.affinity.mode = AffinityMode::Token(TokenCarrier::default());
+        api.rules = vec![rule("r", &["us"], &["ap"])];
+    }));
+    assert_eq!(outcome(&all, forced), "ap: forced");
+    let request = Request::default();
+    let explained = explain(
+        &all,
+        &Facts { words: forced, ..request.facts() },
+        &Conditions::NONE,
+        Draws::default(),
+    );
+    let hint = explained.steps.iter().find(|record| record.step.as_str() == "hint").unwrap();
+    let dropped: Vec<_> = hint.dropped.iter().map(|dropped| dropped.region.as_str()).collect();
+    assert_eq!(dropped, ["us", "eu"], "what the step took out is told");
+}
+
+#[test]
 fn a_wish_goes_first_if_it_is_in_the_list() {
     let table = table(api(|_| {}));
     let prefer = |region| Words { prefer: Some(region), ..Words::default() };
@@ -185,6 +205,14 @@ fn writes_go_where_they_are_taken() {
     let home = writes(WriteMode::Home, WhenDown::Failover);
     assert_eq!(of(&home, &post, Some("acme")), "ap eu us: write");
     assert_eq!(of(&home, &post, Some("unknown")), "us eu ap: write");
+    let elsewhere = |when_down| {
+        let writes = Writes { mode: WriteMode::Home, when_down, ..Writes::default() };
+        pinned(api(|api| api.writes = writes), "tenant,region\nacme,mars\n")
+    };
+    // A home that the deployment does not have is not the primary.
+    let failover = elsewhere(WhenDown::Failover);
+    assert_eq!(of(&failover, &post, Some("acme")), "us eu ap: failover");
+    assert_eq!(of(&elsewhere(WhenDown::ReadOnly), &post, Some("acme")), "read_only");
     let read_only = writes(WriteMode::Primary, WhenDown::ReadOnly);
     // Not even a retry takes the write elsewhere.
     assert_eq!(of(&read_only, &post, None), "us: write");
