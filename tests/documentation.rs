@@ -160,6 +160,10 @@ fn seconds(duration: std::time::Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
+fn days(duration: std::time::Duration) -> String {
+    format!("{} d", duration.as_secs() / 86_400)
+}
+
 #[test]
 fn the_limits_are_those_of_the_program() {
     let expected = [
@@ -202,6 +206,26 @@ fn the_limits_are_those_of_the_program() {
         ("configuration file", bytes(limits::CONFIG_BYTES)),
         ("latency table", bytes(limits::LATENCY_TABLE_BYTES)),
         ("GeoIP database", bytes(limits::GEOIP_BYTES)),
+        ("file of tenants", bytes(limits::TENANTS_BYTES)),
+        ("bytes of a tenant's name", count(limits::TENANT_LENGTH as u64)),
+        ("file of a JSON Web Key Set", bytes(limits::JWKS_BYTES)),
+        ("JSON Web Token", bytes(limits::JWT_BYTES as u64)),
+        ("verified JSON Web Tokens that a worker remembers", count(limits::JWTS_PER_WORKER as u64)),
+        ("life of a token of `rhumb token sign`", days(limits::OPERATOR_TOKEN_MAX)),
+        ("`X-Rhumb-Decision`", bytes(limits::DECISION_HEADER_BYTES as u64)),
+        ("request body kept for a replay", bytes(limits::REPLAY_BYTES as u64)),
+        ("Rhumbs that a request may pass", count(limits::HOPS.into())),
+        ("signed list of passed Rhumbs", seconds(limits::HOPS_LIFETIME)),
+        ("client networks whose times are remembered", count(limits::MEASURED_NETWORKS as u64)),
+        (
+            "client networks whose last region a worker remembers",
+            count(limits::INCUMBENTS_PER_WORKER as u64),
+        ),
+        (
+            "values of one kind (headers, cookies, parameters, ...) that a request shows to rules",
+            count(limits::CLUES_PER_KIND as u64),
+        ),
+        ("line of an access log that is simulated", bytes(limits::SIMULATED_LINE_BYTES as u64)),
     ];
     let text = read("docs/operations.md");
     let (_, table) = text.split_once("\n## Limits\n").expect("the part about limits");

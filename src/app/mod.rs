@@ -93,7 +93,8 @@ impl App {
         let admin = control::bind_admin(config.admin.address)?;
 
         let policy =
-            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed());
+            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed())
+                .counting_from(unix_seconds() as u64);
         let live = Arc::new(Live::new(Snapshot {
             table: Arc::clone(policy.table()),
             geo: Arc::clone(&bundle.geo),

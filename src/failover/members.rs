@@ -35,7 +35,12 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn health(&self, checks: &BTreeMap<CheckId, Check>) -> RegionHealth {
+    /// Health of the region; `epoch` is when durations start, in Unix seconds, if that is known.
+    pub(super) fn health(
+        &self,
+        checks: &BTreeMap<CheckId, Check>,
+        epoch: Option<u64>,
+    ) -> RegionHealth {
         let state = self.machine.state();
         if self.endpoints.is_empty() {
             return RegionHealth { state, ..RegionHealth::HEALTHY };
@@ -44,7 +49,8 @@ impl Member {
         let endpoints_up =
             up.fold(0, |bits, (i, _)| bits | 1_u128.checked_shl(i as u32).unwrap_or(0));
         let score = self.score(checks);
-        RegionHealth { state, endpoints_up, score, ..RegionHealth::HEALTHY }
+        let since = epoch.map(|epoch| epoch + self.machine.since().as_secs());
+        RegionHealth { state, endpoints_up, score, since, ..RegionHealth::HEALTHY }
     }
 
     /// How well the region does, 0 to 100: the mean of its endpoints, rounded down. An endpoint that

@@ -58,6 +58,7 @@ pub struct Policy {
     tables: Tables,
     ids: EndpointIds,
     table: Arc<Table>,
+    epoch: Option<u64>,
     checks: BTreeMap<CheckId, Check>,
     by_endpoint: HashMap<EndpointId, Vec<CheckId>>,
     due: BTreeSet<(Duration, CheckId)>,
@@ -82,6 +83,7 @@ impl Policy {
             tables,
             ids,
             table: Arc::new(Table::healthy(1, Arc::new(plan))),
+            epoch: None,
             checks: BTreeMap::new(),
             by_endpoint: HashMap::new(),
             due: BTreeSet::new(),
@@ -91,6 +93,12 @@ impl Policy {
         };
         policy.adopt_members(now);
         policy
+    }
+
+    /// Says when durations start, in Unix seconds, so that people can be told how old things are.
+    #[must_use]
+    pub fn counting_from(self, unix: u64) -> Self {
+        Self { epoch: Some(unix), ..self }
     }
 
     /// The table that follows from everything known so far.
@@ -333,10 +341,11 @@ impl Policy {
 
     fn publish(&mut self, effects: &mut Vec<Effect>) {
         let plan = Arc::clone(&self.table.plan);
+        let (checks, epoch) = (&self.checks, self.epoch);
         let health = self
             .members
             .iter()
-            .map(|members| DeploymentHealth::new(members.iter().map(|m| m.health(&self.checks))));
+            .map(|members| DeploymentHealth::new(members.iter().map(|m| m.health(checks, epoch))));
         let table = Table::new(self.table.generation + 1, plan, health.collect());
         self.table = Arc::new(table);
         effects.push(Effect::Publish(Arc::clone(&self.table)));

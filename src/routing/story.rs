@@ -238,7 +238,7 @@ pub(super) fn health(scene: &Scene<'_>, order: &[RegionPosition], taking: Region
         let health = scene.health.region(*position);
         let why = match health.state.takes_traffic() {
             true => format!("takes {} % of its clients, and not this one", percent(health.share)),
-            false => health.state.as_str().to_owned(),
+            false => in_state(scene, *position),
         };
         Some(drop(&region.id, &why))
     });
@@ -247,12 +247,24 @@ pub(super) fn health(scene: &Scene<'_>, order: &[RegionPosition], taking: Region
         .filter(|position| !matches!(scene.health.region(**position).state, RegionState::Healthy))
         .filter_map(|position| {
             let id = &scene.deployment.region(*position)?.id;
-            Some(format!("{id} is {}", scene.health.region(*position).state.as_str()))
+            Some(format!("{id} is {}", in_state(scene, *position)))
         })
         .collect();
     let note = (!degraded.is_empty()).then(|| degraded.join(", "));
     let regions = scene.deployment.ids(left).cloned().collect();
     record(Step::Health, regions, dropped.collect(), note)
+}
+
+/// The state of a region, and how old that is.
+fn in_state(scene: &Scene<'_>, position: RegionPosition) -> String {
+    let health = scene.health.region(position);
+    let state = health.state.as_str();
+    match health.since {
+        Some(since) => {
+            format!("{state} for {}", strategy::time(scene.facts.now.saturating_sub(since)))
+        }
+        None => state.to_owned(),
+    }
 }
 
 pub(super) fn capacity(

@@ -179,6 +179,8 @@ pub struct RegionHealth {
     pub endpoints_up: u128,
     /// How well it does, 0 to 100.
     pub score: u8,
+    /// Since when it is in its state, in Unix seconds, if that is known.
+    pub since: Option<u64>,
     /// The share of its clients that it takes, in hundredths of a percent, up to
     /// [`WHOLE`](Self::WHOLE).
     pub share: u16,
@@ -190,6 +192,7 @@ impl RegionHealth {
         state: RegionState::Healthy,
         endpoints_up: u128::MAX,
         score: 100,
+        since: None,
         share: Self::WHOLE,
     };
     /// All of its clients.

@@ -43,6 +43,7 @@ use score::Score;
 use select::{select, select_above_floor, select_then};
 pub(super) use shares::Shares;
 use steady::Steady;
+pub(super) use told::time;
 
 use super::draws::{Draws, Purpose, Stream};
 use super::facts::{Conditions, Facts};

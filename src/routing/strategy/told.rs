@@ -101,7 +101,7 @@ pub(super) fn place_age(scene: &Scene<'_>) -> String {
 }
 
 /// A time as people say it.
-fn time(seconds: u64) -> String {
+pub(in crate::routing) fn time(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

@@ -235,6 +235,7 @@ pub(super) fn in_any_state(dice: &mut Dice, table: &Table) -> Table {
         endpoints_up: u128::from(dice.roll()),
         score: dice.below(101) as u8,
         share: if dice.one_in(4) { dice.below(10_001) as u16 } else { RegionHealth::WHOLE },
+        since: None,
     }));
     let table = table.with_health(2, index, health);
     if !dice.one_in(3) {
