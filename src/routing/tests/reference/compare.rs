@@ -55,10 +55,12 @@ fn same_way(
     let deployment = &world.config.deployments[decision.deployment.index()];
     let rule = decision.rule.map(|rule| deployment.rules[rule.index()].id.to_string());
     prop_assert_eq!(&rule, &answer.rule);
+    let order = ids(table, decision);
+    prop_assert_eq!(decision.reported, answer.reported.contains(&order[0]), "reported");
     if let Some(keeps) = routed.keeps_token {
         prop_assert_eq!(decision.keeps_token, keeps, "token");
     }
-    in_order(&ids(table, decision), &routed.groups)
+    in_order(&order, &routed.groups)
 }
 
 /// The regions of an order are those of the groups, one group after the other, and inside a group

@@ -21,6 +21,8 @@ pub(super) struct Answer {
     pub(super) outcome: Result<Routed, &'static str>,
     /// The regions that residency lets see the request.
     pub(super) permitted: Vec<String>,
+    /// The regions that policies which only report do not allow.
+    pub(super) reported: Vec<String>,
     /// Which regions were in the list after which step, as far as the request came; in no order.
     pub(super) steps: Vec<(&'static str, Vec<String>)>,
     /// The rule that holds.
@@ -53,6 +55,7 @@ pub(super) fn expected(world: &World, asked: &Asked, oracle: &Oracle) -> Answer 
             deployment: None,
             outcome: Err("no_deployment"),
             permitted: Vec::new(),
+            reported: Vec::new(),
             steps: Vec::new(),
             rule: None,
         },

@@ -11,17 +11,22 @@ impl Walk<'_> {
     pub(super) fn residency(&mut self) -> Result<(), &'static str> {
         let Moment { deployment, asked, .. } = self.moment;
         for policy in &deployment.residency {
-            if policy.enforcement == Enforcement::Report || !matching::applies(policy, asked) {
+            if !matching::applies(policy, asked) {
                 continue;
             }
-            self.bound = true;
-            self.permitted.retain(|id| {
-                let region = &self.moment.settings(id).region;
-                let complies = policy.required_compliance.iter().all(|framework| {
-                    region.compliance.iter().any(|declared| declared == framework)
-                });
-                is_listed(policy, id) && complies
-            });
+            let moment = self.moment;
+            let allows = |id: &String| {
+                let declared = &moment.settings(id).region.compliance;
+                is_listed(policy, id)
+                    && policy.required_compliance.iter().all(|wanted| declared.contains(wanted))
+            };
+            if policy.enforcement == Enforcement::Strict {
+                self.bound = true;
+                self.permitted.retain(allows);
+            } else {
+                let ids = deployment.regions.iter().map(|settings| settings.region.id.to_string());
+                self.reported.extend(ids.filter(|id| !allows(id)));
+            }
         }
         self.allowed.clone_from(&self.permitted);
         let permitted = self.permitted.clone();

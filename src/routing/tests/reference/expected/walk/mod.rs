@@ -43,6 +43,7 @@ pub(super) struct Walk<'a> {
     /// The last resort is among these.
     allowed: Vec<String>,
     permitted: Vec<String>,
+    reported: Vec<String>,
     /// Whether only one region will do.
     forced: bool,
     /// Whether a policy that binds applies.
@@ -81,6 +82,7 @@ impl<'a> Walk<'a> {
             strategy,
             allowed: ids.clone(),
             permitted: ids,
+            reported: Vec::new(),
             forced: false,
             bound: false,
             rule: None,
@@ -100,6 +102,7 @@ impl<'a> Walk<'a> {
             deployment: deployments.iter().position(|other| other.name == *name),
             outcome,
             permitted: self.permitted,
+            reported: self.reported,
             steps: self.steps,
             rule: self.rule.map(|rule| rule.id.to_string()),
         }
