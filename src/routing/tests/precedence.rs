@@ -95,16 +95,12 @@ fn geolocation_breaks_ties_in_listed_order() {
 
 #[test]
 fn a_tie_is_in_listed_order_even_at_the_end_of_a_decision() {
-    // As far from the equator's origin, but for rounding: north, south, and round by the date line.
     let ids = ["i", "h", "g", "f", "e", "d", "c", "b", "a"];
-    let places = [at(0.0, 67.3), at(0.0, -67.3), at(67.3, 0.0), at(-67.3, 0.0)];
-    for turn in 0..places.len() {
-        let place = |number: usize| places[(number + turn) % places.len()];
-        let regions = ids.iter().enumerate().map(|(n, id)| region_settings(id, place(n), 0, 1));
-        let table = table(vec![deployment("api", Strategy::Geolocation, regions.collect())], None);
-        let client = Request::default().at_place(0.0, 0.0);
-        goes(&table, &client, &ids[..8], "geolocation");
-    }
+    // The ninth is nearer by a twentieth of a micrometre, which is a tie; so it is the one left out.
+    let place = |id| at(0.0, if id == "a" { 40.0 - 4.5e-13 } else { 40.0 });
+    let regions = ids.map(|id| region_settings(id, place(id), 0, 1));
+    let table = table(vec![deployment("api", Strategy::Geolocation, regions.into())], None);
+    goes(&table, &Request::default().at_place(0.0, 0.0), &ids[..8], "geolocation");
 }
 
 fn by_latency(csv: &str) -> Table {
