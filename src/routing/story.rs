@@ -172,10 +172,12 @@ pub(super) fn affinity(
     before: RegionSet,
     ranking: &Ranking<'_>,
     region: Option<RegionPosition>,
-    writes: bool,
+    settled: bool,
 ) -> StepRecord {
     let note = match region {
-        Some(_) if writes => format!("{} is not asked: this is a write", name(scene, region)),
+        Some(_) if settled => {
+            format!("{} is not asked: the step before has settled it", name(scene, region))
+        }
         Some(position) if !scene.health.up().contains(position) => {
             format!("the client belongs to {}, which is down", name(scene, region))
         }

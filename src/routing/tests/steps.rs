@@ -276,6 +276,10 @@ fn a_token_does_not_move_a_write() {
     let facts = Facts { words, ..post.facts() };
     assert_eq!(told(&table, &facts, &Conditions::NONE), "us eu ap: write");
     assert_eq!(outcome(&table, words), "eu ap us: preferred");
+    // Nor a read that follows a write, as long as it can.
+    let words = Words { written: Some("us"), ..words };
+    assert_eq!(outcome(&table, words), "us eu ap: read_your_writes");
+    assert_eq!(outcome(&down(&table, &[US]), words), "eu ap: preferred");
 }
 
 #[test]

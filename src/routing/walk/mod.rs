@@ -35,8 +35,8 @@ pub(super) struct Walk<'a, T> {
     rule: Option<&'a CompiledRule>,
     /// Whether the rule that holds could be followed.
     followed: bool,
-    /// The region that takes this write, if it is one and such a region was asked for.
-    writer: Option<RegionPosition>,
+    /// Whether it is a write, or a read after one, whose region is known: no later step moves it.
+    settled: bool,
     /// Whether only one region will do.
     forced: bool,
     keeps_token: bool,
@@ -61,7 +61,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             home: scene.deployment.primary,
             rule: None,
             followed: false,
-            writer: None,
+            settled: false,
             forced: false,
             keeps_token: false,
             scene,
@@ -176,6 +176,7 @@ impl<'a, T: Trace> Walk<'a, T> {
             let written = facts.words.written.and_then(|id| deployment.position(id));
             if let Some(written) = written {
                 let placed = self.ranking.first(written, Reason::ReadYourWrites);
+                self.settled = placed && health.up().contains(written);
                 self.trace.record(|| story::read(&self.scene, &self.ranking, written, placed));
             }
             return Ok(());
@@ -189,7 +190,7 @@ impl<'a, T: Trace> Walk<'a, T> {
         let placed = writer.filter(|writer| self.ranking.first(*writer, Reason::Write));
         let up = placed.is_some_and(|writer| health.up().contains(writer));
         let refused = !up && writes.when_down == WhenDown::ReadOnly;
-        self.writer = placed;
+        self.settled = placed.is_some();
         if writes.when_down == WhenDown::ReadOnly {
             // Not even a retry may take a write elsewhere.
             self.narrow(placed.into_iter().collect());
@@ -218,16 +219,17 @@ impl<'a, T: Trace> Walk<'a, T> {
         let region = region.filter(|region| listed.contains(*region));
         let up = region.is_some_and(|region| health.up().contains(region));
         self.keeps_token = region.is_some() && (up || affinity.on_failure != OnFailure::Sticky);
-        // A write must not follow a token to a region that does not take writes.
-        let moved = region.filter(|_| self.writer.is_none());
+        // A write must not follow a token to a region that does not take writes, nor a read to one
+        // that has not seen the write before it.
+        let moved = region.filter(|_| !self.settled);
         if let Some(region) = moved {
             self.ranking.first(region, Reason::Affinity);
             if affinity.on_failure == OnFailure::None {
                 self.narrow(moved.into_iter().collect());
             }
         }
-        let writes = self.writer.is_some();
-        self.trace.record(|| story::affinity(&self.scene, listed, &self.ranking, region, writes));
+        let settled = self.settled;
+        self.trace.record(|| story::affinity(&self.scene, listed, &self.ranking, region, settled));
         if moved.is_some() && !up && affinity.on_failure == OnFailure::None {
             return Err(self.refuse(RefusalReason::NoHealthyRegion));
         }
@@ -238,7 +240,7 @@ impl<'a, T: Trace> Walk<'a, T> {
     pub(super) fn prefer(&mut self) {
         let Some(preferred) = self.scene.facts.words.prefer else { return };
         let position = self.scene.deployment.position(preferred);
-        let position = position.filter(|_| self.writer.is_none());
+        let position = position.filter(|_| !self.settled);
         let placed =
             position.is_some_and(|position| self.ranking.first(position, Reason::Preferred));
         self.trace.record(|| story::prefer(&self.scene, &self.ranking, preferred, placed));

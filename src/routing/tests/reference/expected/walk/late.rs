@@ -13,6 +13,7 @@ impl Walk<'_> {
         if safe.contains(&asked.request.method) {
             if let Some(written) = asked.written.as_ref().filter(|id| self.has(id)) {
                 self.put_first(written, "read_your_writes");
+                self.placed = self.moment.up(written);
             }
             self.done("writes");
             return Ok(());
