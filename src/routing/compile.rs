@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+use super::continents::ContinentOf;
 use super::draws::Salt;
 use super::endpoint::EndpointIds;
 use super::hosts::HostIndex;
@@ -21,10 +22,7 @@ use super::strategy::{Figures, Shares, Sites};
 use super::tenants::TenantTable;
 use crate::config::{Config, Deployment, RegionSettings};
 use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
-use crate::model::{Continent, Country, RegionId};
-
-/// Says on which continent a country is.
-pub type ContinentOf = fn(Country) -> Option<Continent>;
+use crate::model::RegionId;
 
 /// What a plan is compiled from beside the configuration.
 #[derive(Clone, Copy, Debug)]

@@ -15,10 +15,10 @@
 
 mod affinity;
 mod compile;
+mod continents;
 mod decide;
 mod draws;
 mod endpoint;
-mod estimate;
 mod explain;
 mod facts;
 mod hosts;
@@ -41,11 +41,11 @@ mod walk;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use compile::{ContinentOf, Sources, Tables};
+pub use compile::{Sources, Tables};
+pub use continents::ContinentOf;
 pub use decide::{Decision, decide, decide_in, deployment};
 pub use draws::Draws;
 pub use endpoint::{EndpointIds, choose_endpoint};
-pub use estimate::{ResidencyView, residency_view};
 pub use explain::{Explanation, explain};
 pub use facts::{Conditions, Facts, Forced, Measured, RegionLoad, Words};
 pub use latency::{LatencyError, LatencyTable, RowAges};
@@ -55,7 +55,7 @@ pub use plan::{
     RuleIndex,
 };
 pub use regions::RegionSet;
-pub use residency::permits;
+pub use residency::{ResidencyView, permits, residency_view};
 pub use scenario::{Scenario, ScenarioError, Shift};
 pub use strategy::expected_ms;
 pub use table::{DeploymentHealth, DeploymentOverrides, RegionHealth, Table};

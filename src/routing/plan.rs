@@ -140,7 +140,7 @@ pub struct DeploymentPlan {
     /// Shares for `weighted`, by position.
     pub(super) shares: Shares,
     /// By region number of the latency table: the position here, if the region is eligible. Empty
-    /// unless the strategy needs it.
+    /// without a table.
     pub(super) latency_positions: Box<[Option<RegionPosition>]>,
 }
 

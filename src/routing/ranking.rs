@@ -11,17 +11,19 @@ use super::outcome::Reason;
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use super::rules::CompiledRule;
-use super::strategy::{Order, Rankers, Shares};
+use super::strategy::{Order, Ranker, Shares};
 use crate::config::Strategy;
 
-/// Groups that a ranking can have. A shift or a pin before a rule makes two, the rule up to five of
-/// those, and each step that puts one region first adds one.
+/// Groups that a ranking can have. A shift and a pin before a rule make three, the rule up to six of
+/// those, and each of the three steps that follow and put one region first adds one.
 const GROUPS: usize = 12;
 
 /// Regions in groups: all of a group come before all of the next.
 #[derive(Debug)]
 pub(super) struct Ranking<'a> {
     groups: ArrayVec<Group<'a>, GROUPS>,
+    /// Orders what the steps leave unordered: the deployment's, or the one that the rule brings.
+    strategy: Strategy,
 }
 
 /// Regions that one step put together.
@@ -38,21 +40,14 @@ pub(super) struct Group<'a> {
 /// What orders a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum By<'a> {
-    /// A strategy: the deployment's or the rule's own.
-    Strategy(Strategy),
+    /// The strategy of the ranking.
+    Strategy,
     /// Nothing: it is one region.
     Alone,
     /// A draw by these shares.
     Weights(&'a Shares),
     /// Exactly this order; positions outside the group are skipped.
     List(&'a [RegionPosition]),
-}
-
-impl By<'_> {
-    /// Whether it is that strategy.
-    pub(super) fn is(&self, strategy: Strategy) -> bool {
-        matches!(self, Self::Strategy(own) if *own == strategy)
-    }
 }
 
 impl<'a> Group<'a> {
@@ -67,7 +62,7 @@ impl<'a> Group<'a> {
     fn part(self, section: RegionSet, order: By<'a>, reason: Reason) -> Self {
         let regions = self.regions.and(section);
         match self.order {
-            By::Strategy(_) => Self { regions, order, reason },
+            By::Strategy => Self { regions, order, reason },
             _ => Self { regions, ..self },
         }
     }
@@ -75,7 +70,7 @@ impl<'a> Group<'a> {
     /// The regions, in as much order as they have yet.
     pub(super) fn positions(&self) -> impl Iterator<Item = RegionPosition> {
         let (set, list) = match self.order {
-            By::Strategy(_) | By::Weights(_) | By::Alone => (self.regions, &[][..]),
+            By::Strategy | By::Weights(_) | By::Alone => (self.regions, &[][..]),
             By::List(list) => (RegionSet::EMPTY, list),
         };
         let listed = list.iter().copied().filter(|position| self.regions.contains(*position));
@@ -88,8 +83,8 @@ impl<'a> Ranking<'a> {
     pub(super) fn by_strategy(regions: RegionSet, strategy: Strategy) -> Self {
         let mut groups = ArrayVec::new();
         let reason = Reason::of(strategy);
-        groups.push(Group { regions, order: By::Strategy(strategy), reason });
-        Self { groups }
+        groups.push(Group { regions, order: By::Strategy, reason });
+        Self { groups, strategy }
     }
 
     /// Takes all others out.
@@ -148,19 +143,24 @@ impl<'a> Ranking<'a> {
         &self.groups
     }
 
+    /// The strategy that orders what the steps leave unordered.
+    pub(super) fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
     /// Lets the rule order the list. `false`, and nothing done, if none of its regions is in it.
-    pub(super) fn apply(&mut self, rule: &'a CompiledRule, strategy: Strategy) -> bool {
+    pub(super) fn apply(&mut self, rule: &'a CompiledRule) -> bool {
         let listed = self.regions();
         let targets = rule.targets.and(listed);
         let fallbacks = rule.fallbacks.iter().copied().collect::<RegionSet>().and(listed);
         if targets.or(fallbacks).is_empty() {
             return false;
         }
+        self.strategy = rule.strategy.unwrap_or(self.strategy);
         if self.is_settled() {
             return true;
         }
-        let strategy = By::Strategy(rule.strategy.unwrap_or(strategy));
-        let order = rule.shares.as_ref().map_or(strategy, By::Weights);
+        let order = rule.shares.as_ref().map_or(By::Strategy, By::Weights);
         let others = if rule.closed { RegionSet::EMPTY } else { listed.without(targets) };
         let before = std::mem::take(&mut self.groups);
         let part = |section, order, reason| {
@@ -173,7 +173,7 @@ impl<'a> Ranking<'a> {
         };
         let groups = part(targets, order, Reason::Rule).chain([fallbacks]).chain(part(
             others,
-            strategy,
+            By::Strategy,
             Reason::RuleOthers,
         ));
         let kept = groups.filter(|group| !group.regions.is_empty());
@@ -191,7 +191,7 @@ impl<'a> Ranking<'a> {
     /// reason of the decision.
     pub(super) fn needs_strategy(&self, among: RegionSet) -> bool {
         self.groups.iter().any(|group| {
-            matches!(group.order, By::Strategy(_))
+            matches!(group.order, By::Strategy)
                 && (!group.reason.is_of_rule() || group.regions.and(among).len() > 1)
         })
     }
@@ -201,16 +201,14 @@ impl<'a> Ranking<'a> {
         &self,
         among: RegionSet,
         up: RegionSet,
-        rankers: &Rankers<'_>,
+        ranker: &Ranker<'_>,
         draws: Stream,
         out: &mut Order<N>,
     ) {
         for group in &self.groups {
             let members = group.regions.and(among);
             match group.order {
-                By::Strategy(strategy) => {
-                    rankers.of(strategy).order(members, group.regions.and(up), out);
-                }
+                By::Strategy => ranker.order(members, group.regions.and(up), out),
                 By::Alone => out.extend(members.iter().take(out.remaining_capacity())),
                 By::Weights(shares) => shares.order(draws, members, out),
                 By::List(list) => {

@@ -10,7 +10,7 @@ use super::ranking::{Group, Ranking};
 use super::regions::RegionSet;
 use super::residency::Verdict;
 use super::rules::{self, CompiledRule};
-use super::strategy::{self, Rankers};
+use super::strategy::{self, Ranker};
 use super::table::DeploymentOverrides;
 use super::tenants::Pin;
 use super::trace::{Dropped, Step, StepRecord};
@@ -223,13 +223,13 @@ fn drop(region: &RegionId, why: &str) -> Dropped {
 pub(super) fn strategy(
     scene: &Scene<'_>,
     ranking: &Ranking<'_>,
-    rankers: &Rankers<'_>,
+    ranker: &Ranker<'_>,
     draws: Stream,
     order: &[RegionPosition],
     up: RegionSet,
 ) -> StepRecord {
     let regions = scene.deployment.ids(order.iter().copied()).cloned().collect();
-    let note = strategy::note(scene, ranking, rankers, draws, order, up);
+    let note = strategy::note(scene, ranking, ranker, draws, order, up);
     record(Step::Strategy, regions, Vec::new(), Some(note))
 }
 

@@ -25,6 +25,7 @@ pub use ages::RowAges;
 pub(super) use key::ClientKey;
 pub use parse::LatencyError;
 
+use super::continents::Continents;
 use super::networks::{self, Networks};
 use super::plan::RegionPosition;
 use super::regions::RegionSet;
@@ -128,8 +129,7 @@ pub(super) struct Lookup {
     table: LatencyTable,
     /// How old its rows may be.
     pub(super) freshness: Freshness,
-    /// By [`Country::index`].
-    continents: Box<[Option<Continent>]>,
+    continents: Continents,
 }
 
 impl Lookup {
@@ -138,13 +138,7 @@ impl Lookup {
         freshness: Freshness,
         continent_of: impl Fn(Country) -> Option<Continent>,
     ) -> Self {
-        let mut continents = vec![None; Country::COUNT];
-        for code in (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| [a, b])) {
-            if let Some(country) = Country::new(&code) {
-                continents[country.index()] = continent_of(country);
-            }
-        }
-        Self { table, freshness, continents: continents.into() }
+        Self { table, freshness, continents: Continents::new(continent_of) }
     }
 
     /// By region number of the table: its position in a deployment.
@@ -213,7 +207,7 @@ impl Lookup {
     /// The keys that hold for a place, most specific first.
     fn keys(&self, location: &Location) -> [Option<ClientKey>; 5] {
         let Location { country, subdivision, asn, .. } = *location;
-        let continent = country.and_then(|country| *self.continents.get(country.index())?);
+        let continent = country.and_then(|country| self.continents.of(country));
         [
             asn.map(ClientKey::Asn),
             country.zip(subdivision).map(|(country, part)| ClientKey::subdivision(country, part)),

@@ -7,6 +7,8 @@
 mod book;
 mod guard;
 mod path;
+mod view;
 
 pub(super) use book::{ResidencyBook, Verdict};
 pub use guard::permits;
+pub use view::{ResidencyView, residency_view};

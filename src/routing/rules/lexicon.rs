@@ -19,7 +19,7 @@ use super::target::{Hosts, Paths};
 use super::text::{Text, Texts};
 use crate::config::HostPattern;
 use crate::model::{Continent, Country, Subdivision, TenantId};
-use crate::routing::compile::ContinentOf;
+use crate::routing::continents::{ContinentOf, Continents};
 use crate::routing::facts::Facts;
 use crate::routing::networks::Networks;
 
@@ -232,27 +232,5 @@ impl<'r, N: Eq + Hash> Drafts<'r, N> {
 
     fn finish(self) -> HashMap<N, Texts, FixedState> {
         self.0.into_iter().map(|(name, texts)| (name, Texts::new(&texts))).collect()
-    }
-}
-
-/// On which continent each country is.
-#[derive(Debug)]
-pub(super) struct Continents(Box<[Option<Continent>]>);
-
-impl Continents {
-    fn new(continent_of: ContinentOf) -> Self {
-        let mut all = vec![None; Country::COUNT];
-        for code in (b'A'..=b'Z').flat_map(|a| (b'A'..=b'Z').map(move |b| [a, b])) {
-            let country = Country::new(&code);
-            let slot = country.and_then(|country| Some((country, all.get_mut(country.index())?)));
-            if let Some((country, slot)) = slot {
-                *slot = continent_of(country);
-            }
-        }
-        Self(all.into())
-    }
-
-    pub(super) fn of(&self, country: Country) -> Option<Continent> {
-        self.0.get(country.index()).copied().flatten()
     }
 }

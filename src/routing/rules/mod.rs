@@ -32,10 +32,10 @@ use std::cmp::Reverse;
 use self::checks::Checks;
 use self::clues::Clues;
 use self::filing::Files;
-use self::lexicon::{Continents, Lexicon, Values};
+use self::lexicon::{Lexicon, Values};
 use self::search::Search;
 use self::terms::Terms;
-use super::compile::ContinentOf;
+use super::continents::ContinentOf;
 use super::facts::Facts;
 use super::plan::{RegionPosition, RuleIndex};
 use super::regions::RegionSet;
@@ -124,7 +124,7 @@ impl RuleBook {
 
     /// The continent that rules take a country to be on, if any of them asks.
     fn continent_of(&self, country: Country) -> Option<Continent> {
-        self.lexicon.continents.as_ref().and_then(|continents: &Continents| continents.of(country))
+        self.lexicon.continents.as_ref().and_then(|continents| continents.of(country))
     }
 }
 

@@ -80,38 +80,6 @@ pub(super) enum Ranker<'a> {
     Scored { score: Score<'a> },
 }
 
-/// The strategies that one decision may need: the deployment's, and a rule's own.
-#[derive(Debug)]
-pub(super) struct Rankers<'a> {
-    main: (Strategy, Ranker<'a>),
-    own: Option<(Strategy, Ranker<'a>)>,
-}
-
-impl<'a> Rankers<'a> {
-    /// The deployment's strategy, and `own` if it is another one.
-    pub(super) fn new(request: &Request<'a>, own: Option<Strategy>) -> Self {
-        let strategy = request.deployment.settings.strategy;
-        let own = own.filter(|own| *own != strategy);
-        Self {
-            main: (strategy, Ranker::new(request, strategy)),
-            own: own.map(|own| (own, Ranker::new(request, own))),
-        }
-    }
-
-    /// For a list that needs no strategy.
-    pub(super) fn unneeded(strategy: Strategy) -> Self {
-        Self { main: (strategy, Ranker::Listed { unknown: None }), own: None }
-    }
-
-    /// The one that orders by that strategy.
-    pub(super) fn of(&self, strategy: Strategy) -> &Ranker<'a> {
-        match &self.own {
-            Some((own, ranker)) if *own == strategy => ranker,
-            _ => &self.main.1,
-        }
-    }
-}
-
 /// What a strategy looks at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
@@ -126,8 +94,11 @@ pub(super) struct Request<'a> {
 }
 
 impl<'a> Ranker<'a> {
+    /// For a list that needs no strategy.
+    pub(super) const UNNEEDED: Self = Self::Listed { unknown: None };
+
     /// A strategy for one request.
-    fn new(request: &Request<'a>, strategy: Strategy) -> Self {
+    pub(super) fn new(request: &Request<'a>, strategy: Strategy) -> Self {
         let Request { deployment, health, facts, conditions, draws, .. } = *request;
         match strategy {
             Strategy::Failover => Self::Listed { unknown: None },

@@ -13,31 +13,26 @@ use super::expected::Expected;
 use super::score::Score;
 use super::steady::{Steady, Verdict};
 use super::told::{Told, place_age};
-use super::{Ranker, Rankers, start_of_turn};
+use super::{Ranker, start_of_turn};
 use crate::config::Strategy;
 
 /// How each group was ordered, and each region's number. `up` are the regions that take the request.
 pub(in crate::routing) fn note(
     scene: &Scene<'_>,
     ranking: &Ranking<'_>,
-    rankers: &Rankers<'_>,
+    ranker: &Ranker<'_>,
     draws: Stream,
     order: &[RegionPosition],
     up: RegionSet,
 ) -> String {
     let view = View { scene, ranking, order, up };
     let mut parts = Vec::new();
-    let mut told = Vec::new();
-    for group in ranking.groups() {
-        let By::Strategy(strategy) = group.order else { continue };
-        if !told.contains(&strategy) {
-            told.push(strategy);
-            parts.push(view.by_strategy(strategy, rankers.of(strategy)));
-        }
+    if view.unordered().next().is_some() {
+        parts.push(view.by_strategy(ranking.strategy(), ranker));
     }
     for group in ranking.groups() {
         match group.order {
-            By::Strategy(_) | By::Alone => {}
+            By::Strategy | By::Alone => {}
             By::Weights(shares) => {
                 let drawn = view.each(group.regions, &|_, at| shares.told(draws, at));
                 parts.push(format!("by the rule's weights: {drawn}"));
@@ -66,7 +61,7 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn by_strategy(&self, strategy: Strategy, ranker: &Ranker<'_>) -> String {
-        let ordered = self.groups(strategy).fold(RegionSet::EMPTY, RegionSet::or);
+        let ordered = self.unordered().fold(RegionSet::EMPTY, RegionSet::or);
         let told = Told::new(self.scene, ordered);
         let numbers = match ranker {
             Ranker::Listed { unknown } => listed(strategy, *unknown, &told),
@@ -77,7 +72,7 @@ impl<'a> View<'a> {
             Ranker::Fastest { expected, steady } => {
                 let trips = self.each(ordered, &|_, at| told.expected(at, Some(expected)));
                 let steady = steady.iter().flat_map(|steady| {
-                    self.groups(strategy).map(|group| self.steady(steady, expected, group))
+                    self.unordered().map(|group| self.steady(steady, expected, group))
                 });
                 trips + &steady.collect::<String>()
             }
@@ -85,7 +80,7 @@ impl<'a> View<'a> {
                 self.each(ordered, &|_, at| shares.told(*draws, at))
             }
             Ranker::InTurn { turn } => {
-                let groups = self.groups(strategy).map(|group| self.in_turn(*turn, group));
+                let groups = self.unordered().map(|group| self.in_turn(*turn, group));
                 groups.collect::<Vec<_>>().join(", then ")
             }
             Ranker::LeastBusy { loads } => self.each(ordered, &|_, at| loads.told(at)),
@@ -98,7 +93,7 @@ impl<'a> View<'a> {
                 format!("score {}, {trip}", health.region(at).score)
             }),
             Ranker::Scored { score } => {
-                let groups = self.groups(strategy).map(|group| self.scored(score, &told, group));
+                let groups = self.unordered().map(|group| self.scored(score, &told, group));
                 groups.collect::<Vec<_>>().join(", then ")
             }
         };
@@ -109,10 +104,10 @@ impl<'a> View<'a> {
         format!("{}: {numbers}{age}", strategy.as_str())
     }
 
-    /// The groups that a strategy ordered.
-    fn groups(&self, strategy: Strategy) -> impl Iterator<Item = RegionSet> {
+    /// The groups that the steps left for the strategy to order.
+    fn unordered(&self) -> impl Iterator<Item = RegionSet> {
         let groups = self.ranking.groups().iter();
-        groups.filter(move |group| group.order.is(strategy)).map(|group| group.regions)
+        groups.filter(|group| matches!(group.order, By::Strategy)).map(|group| group.regions)
     }
 
     /// The regions of a set in the order they got.

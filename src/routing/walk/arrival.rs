@@ -9,7 +9,7 @@ use super::super::outcome::{Reason, Refusal, RefusalReason};
 use super::super::plan::RegionPosition;
 use super::super::regions::RegionSet;
 use super::super::story;
-use super::super::strategy::{Order, Rankers, Request};
+use super::super::strategy::{Order, Ranker, Request};
 use super::super::table::RegionHealth;
 use super::super::trace::Trace;
 use super::Walk;
@@ -24,22 +24,20 @@ impl<T: Trace> Walk<'_, T> {
         let up = self.taking(listed.and(health.up()));
         let full = self.full(up);
         let open = up.without(full);
-        let strategy = deployment.settings.strategy;
-        let own = self.rule.filter(|_| self.followed).and_then(|rule| rule.strategy);
         let request = Request { plan, deployment, health, facts, conditions, draws, among: listed };
-        let rankers = if T::RECORDS || self.ranking.needs_strategy(up) {
-            Rankers::new(&request, own)
+        let ranker = if T::RECORDS || self.ranking.needs_strategy(up) {
+            Ranker::new(&request, self.ranking.strategy())
         } else {
-            Rankers::unneeded(strategy)
+            Ranker::UNNEEDED
         };
         let mut order = Order::new();
         let stream = Stream::new(draws.entropy, Purpose::Region);
-        self.ranking.arrange(open, up, &rankers, stream, &mut order);
+        self.ranking.arrange(open, up, &ranker, stream, &mut order);
         if T::RECORDS {
             let mut all = Order::<REGIONS_PER_DEPLOYMENT>::new();
-            self.ranking.arrange(listed, up, &rankers, stream, &mut all);
+            self.ranking.arrange(listed, up, &ranker, stream, &mut all);
             let (scene, ranking) = (&self.scene, &self.ranking);
-            self.trace.record(|| story::strategy(scene, ranking, &rankers, stream, &all, up));
+            self.trace.record(|| story::strategy(scene, ranking, &ranker, stream, &all, up));
             self.trace.record(|| story::health(scene, &all, up));
             if !deployment.limited.is_empty() {
                 let percent = self.class_percent();
@@ -49,7 +47,7 @@ impl<T: Trace> Walk<'_, T> {
         }
         match order.first() {
             Some(first) => {
-                let reason = self.reason(*first, &rankers);
+                let reason = self.reason(*first, &ranker);
                 Ok(self.decision(order, reason, false))
             }
             None if !up.is_empty() => Err(self.refuse(self.when_full())),
@@ -147,12 +145,11 @@ impl<T: Trace> Walk<'_, T> {
         }
     }
 
-    fn reason(&self, first: RegionPosition, rankers: &Rankers<'_>) -> Reason {
-        let strategy = self.scene.deployment.settings.strategy;
-        match self.ranking.reason(first).unwrap_or(Reason::of(strategy)) {
+    fn reason(&self, first: RegionPosition, ranker: &Ranker<'_>) -> Reason {
+        match self.ranking.reason(first).unwrap_or(Reason::of(self.ranking.strategy())) {
             reason if !reason.is_of_strategy() => reason,
             _ if self.rule.is_some() && !self.followed => Reason::RuleUnavailable,
-            reason => rankers.of(strategy).unknown().unwrap_or(reason),
+            reason => ranker.unknown().unwrap_or(reason),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) struct Walk<'a, T> {
     rule: Option<&'a CompiledRule>,
     /// Whether the rule that holds could be followed.
     followed: bool,
-    /// Whether it is a write, or a read after one, whose region is known: no later step moves it.
+    /// Whether it is a write whose region is in the list, or a read after one whose region is there
+    /// and up: no later step moves it.
     settled: bool,
     /// Whether only one region will do.
     forced: bool,
@@ -92,17 +93,15 @@ impl<'a, T: Trace> Walk<'a, T> {
                 return Err(self.refuse(RefusalReason::ResidencyUnavailable));
             }
         }
-        self.proven(deployment.settings.strategy)
+        self.proven()
     }
 
     /// `compliance` is only for requests that a binding policy applies to.
-    fn proven(&self, strategy: Strategy) -> Result<(), Refusal> {
-        match strategy {
-            Strategy::Compliance if !self.bound => {
-                Err(self.refuse(RefusalReason::ResidencyRequired))
-            }
-            _ => Ok(()),
+    fn proven(&self) -> Result<(), Refusal> {
+        if self.ranking.strategy() == Strategy::Compliance && !self.bound {
+            return Err(self.refuse(RefusalReason::ResidencyRequired));
         }
+        Ok(())
     }
 
     /// 4. What operators took out or shifted.
@@ -137,13 +136,11 @@ impl<'a, T: Trace> Walk<'a, T> {
             self.narrow(home.filter(|_| found).into_iter().collect());
         }
         self.trace.record(|| story::pin(&self.scene, before, &self.ranking, pin, found));
-        if pin.strict && !found && !self.forced {
-            return Err(self.refuse(RefusalReason::HomeUnavailable));
+        match pin.strict && !found {
+            false => Ok(()),
+            true if self.forced => Err(self.refuse(RefusalReason::RegionUnavailable)),
+            true => Err(self.refuse(RefusalReason::HomeUnavailable)),
         }
-        if pin.strict && !found {
-            return Err(self.refuse(RefusalReason::RegionUnavailable));
-        }
-        Ok(())
     }
 
     fn pinned(&self) -> Option<(Pin, Option<RegionPosition>)> {
@@ -159,13 +156,10 @@ impl<'a, T: Trace> Walk<'a, T> {
         let rule = deployment.rules.find(facts);
         self.rule = rule;
         if let Some(rule) = rule {
-            self.followed = self.ranking.apply(rule, deployment.settings.strategy);
+            self.followed = self.ranking.apply(rule);
         }
         self.trace.record(|| story::rule(&self.scene, rule, before, &self.ranking));
-        match rule.filter(|_| self.followed).and_then(|rule| rule.strategy) {
-            Some(strategy) => self.proven(strategy),
-            None => Ok(()),
-        }
+        self.proven()
     }
 
     /// 7. Where writes go, and reads after them.

@@ -1,9 +1,9 @@
 //! What residency says of a request, for those who rehearse decisions.
 
-use super::facts::Facts;
-use super::plan::DeploymentIndex;
-use super::regions::RegionSet;
-use super::table::Table;
+use crate::routing::facts::Facts;
+use crate::routing::plan::DeploymentIndex;
+use crate::routing::regions::RegionSet;
+use crate::routing::table::Table;
 
 /// What residency says of a request, whatever became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
