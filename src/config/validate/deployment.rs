@@ -11,7 +11,7 @@ use super::rule::rules;
 use super::stay::{affinity, collisions, writes};
 use super::tenant::tenant;
 use super::timing::{failover, health_check, retries, timeouts};
-use super::values::{Seen, choice, count, name};
+use super::values::{Seen, choice, count, name, optional};
 use super::wishes::{hints, priorities, replay};
 use super::{Context, advice, effect, elements, policy, residency};
 use crate::config::document::NodeId;
@@ -81,7 +81,7 @@ fn one<'f>(
         name: name.unwrap_or_default().into(),
         hosts: hosts?,
         path_prefix: path_prefix?,
-        regions: Vec::new(),
+        regions: regions?,
         excluded_regions: members.excluded.iter().map(|id| (*id).into()).collect(),
         primary_region: primary.into(),
         strategy: strategy?,
@@ -100,7 +100,6 @@ fn one<'f>(
         retries: retries?,
         when_all_down: when_all_down?,
     };
-    deployment.regions = regions?;
     residency::check(&deployment, &steering.residency, &rules, cx.report);
     deployment.residency = steering.residency.into_iter().map(|placed| placed.policy).collect();
     deployment.rules = rules.into_iter().map(|placed| placed.rule).collect();
@@ -286,8 +285,8 @@ fn settings<'f>(
 }
 
 fn region_use(raw: &raw::RegionUse, at: NodeId, cx: Context<'_>) -> Option<Own> {
-    let weight = count(&raw.weight, 0..=WEIGHT_MAX, DEFAULT_WEIGHT, cx.report)?;
-    let weight = (!raw.weight.is_absent()).then_some(weight);
+    let weight = &raw.weight;
+    let weight = optional(weight, |_| count(weight, 0..=WEIGHT_MAX, DEFAULT_WEIGHT, cx.report))?;
     if raw.endpoints.is_absent() {
         return Some(Own { weight, endpoints: None });
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::Context;
-use super::values::{count, flag, freshness, hundredths, optional, path, seconds, unique_list};
+use super::values::{count, flag, freshness, hundredths, optional, path, seconds, unique_texts};
 use crate::config::document::NodeId;
 use crate::config::field::{Field, State, TextOr};
 use crate::config::raw;
@@ -15,8 +15,8 @@ use crate::model::limits::{
     MEASURED_HALF_LIFE_MAX, MEASURED_HALF_LIFE_MIN, MEASURED_NETWORKS_MAX, MEASURED_SAMPLES_MAX,
 };
 
-/// Part of the requests that a shadow decides as well, unless written.
-const SHADOW_SAMPLE: f64 = 1.0;
+/// Part of the requests that a shadow decides as well, unless written, in hundredths of a percent.
+const SHADOW_SAMPLE: u16 = 100;
 
 pub(super) fn geoip(field: &Field<raw::Geoip>, cx: Context<'_>) -> Option<GeoipFiles> {
     let geoip = match &field.state {
@@ -35,7 +35,7 @@ pub(super) fn geoip(field: &Field<raw::Geoip>, cx: Context<'_>) -> Option<GeoipF
             None
         }
         State::Present(TextOr::Other(list)) => {
-            unique_list(list, cx.report, |field, text| path(field.at, text, cx))
+            unique_texts(list, cx.report, |at, text, _| path(at, text, cx))
         }
     };
     let asn = &geoip.asn_database;
@@ -122,11 +122,8 @@ pub(super) fn shadow(field: &Field<raw::Shadow>, cx: Context<'_>) -> Option<Opti
     optional(field, |raw| {
         let config = named(&raw.config, field.at, "config", "name the candidate's file", cx);
         let percent = &raw.sample_percent;
-        let sample = match percent.state {
-            State::Absent => hundredths(percent.at, SHADOW_SAMPLE, cx.report),
-            State::Broken => None,
-            State::Present(value) => hundredths(percent.at, value, cx.report),
-        }?;
+        let sample = optional(percent, |value| hundredths(percent.at, *value, cx.report))?;
+        let sample = sample.unwrap_or(SHADOW_SAMPLE);
         if sample == 0 {
             let help = "write a part above 0, or remove `shadow`";
             cx.report.warning(percent.at, "the candidate decides no request", help);

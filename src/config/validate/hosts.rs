@@ -1,7 +1,7 @@
 //! Hosts and paths that a deployment answers.
 
 use super::Context;
-use super::values::unique_list;
+use super::values::unique_texts;
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State};
@@ -20,13 +20,9 @@ pub(super) fn hosts(
             cx.report.error(field.at, "`hosts` is empty", help);
             None
         }
-        State::Present(list) => unique_list(list, cx.report, |field, text| {
-            let pattern = pattern(text);
-            pattern
-                .map_err(|help| {
-                    cx.report.error(field.at, format!("{} is not a host", Quoted(text)), help);
-                })
-                .ok()
+        State::Present(list) => unique_texts(list, cx.report, |at, text, report| {
+            let refuse = |help| report.error(at, format!("{} is not a host", Quoted(text)), help);
+            pattern(text).map_err(refuse).ok()
         }),
     }
 }

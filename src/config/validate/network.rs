@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::values::unique_list;
+use super::values::unique_texts;
 use super::words::{header_name, network};
 use super::{Context, elements};
 use crate::config::document::NodeId;
@@ -161,16 +161,12 @@ pub(super) fn client(field: &Field<raw::Client>, cx: Context<'_>) -> Option<Clie
     let trusted_proxies = match &proxies.state {
         State::Absent => Some(Vec::new()),
         State::Broken => None,
-        State::Present(list) => {
-            unique_list(list, cx.report, |field, text| network_of(field.at, text, cx.report))
-        }
+        State::Present(list) => unique_texts(list, cx.report, network_of),
     };
     let country_headers = match &headers.state {
         State::Absent => Some(DEFAULT_COUNTRY_HEADERS.to_vec()),
         State::Broken => None,
-        State::Present(list) => {
-            unique_list(list, cx.report, |field, text| header_name(field.at, text, cx.report))
-        }
+        State::Present(list) => unique_texts(list, cx.report, header_name),
     };
     Some(ClientTrust { trusted_proxies: trusted_proxies?, country_headers: country_headers? })
 }

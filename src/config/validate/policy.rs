@@ -116,14 +116,10 @@ fn applies(field: &Field<raw::Applies>, cx: Context<'_>) -> Option<Applies> {
         State::Present(raw) => raw,
     };
     let report = cx.report;
-    let countries =
-        optional_texts(&raw.countries, "countries", report, |at, text| country(at, text, report));
-    let tenants =
-        optional_texts(&raw.tenants, "tenants", report, |at, text| tenant(at, text, report));
+    let countries = optional_texts(&raw.countries, "countries", report, country);
+    let tenants = optional_texts(&raw.tenants, "tenants", report, tenant);
     let headers = headers(&raw.headers, "headers", cx);
-    let paths = optional_texts(&raw.path_prefixes, "path_prefixes", report, |at, text| {
-        prefix(at, text, report)
-    });
+    let paths = optional_texts(&raw.path_prefixes, "path_prefixes", report, prefix);
     Some(Applies {
         countries: countries?,
         tenants: tenants?,
@@ -138,8 +134,7 @@ pub(super) fn frameworks(
     name: &'static str,
     report: &Report<'_>,
 ) -> Option<Vec<Framework>> {
-    let read = |at, text: &str| framework(at, text, report);
-    let mut frameworks = optional_texts(field, name, report, read)?;
+    let mut frameworks = optional_texts(field, name, report, framework)?;
     if frameworks.len() > FRAMEWORKS {
         let message = format!("{} frameworks are more than {FRAMEWORKS}", frameworks.len());
         report.error(field.at, message, "");

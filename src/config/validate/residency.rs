@@ -86,23 +86,21 @@ fn pairs(binding: &[Seen<'_>], report: &Report<'_>) {
     for (index, second) in binding.iter().enumerate() {
         for first in binding.iter().take(index).filter(|first| first.allowed & second.allowed == 0)
         {
-            let names = (Quoted(&first.policy.name), Quoted(&second.policy.name));
-            let together = match meet(first.policy, second.policy) {
+            let (together, help) = match meet(first.policy, second.policy) {
                 Meeting::Never => continue,
-                Meeting::Known => "a request that both apply to".to_owned(),
-                Meeting::Unknown(what) => format!("a request of unknown {what}"),
+                Meeting::Known => (
+                    "a request that both apply to".to_owned(),
+                    "such a request is refused; narrow what they apply to, or allow a region in both",
+                ),
+                Meeting::Unknown(what) => (
+                    format!("a request of unknown {what}"),
+                    "such a request is refused; write `when_unknown: skip` in one of them if it \
+                     need not be",
+                ),
             };
+            let names = (Quoted(&first.policy.name), Quoted(&second.policy.name));
             let message =
                 format!("the policies {} and {} leave no region for {together}", names.0, names.1);
-            let help = match meet(first.policy, second.policy) {
-                Meeting::Unknown(_) => {
-                    "such a request is refused; write `when_unknown: skip` in one of them if it \
-                     need not be"
-                }
-                _ => {
-                    "such a request is refused; narrow what they apply to, or allow a region in both"
-                }
-            };
             report.warning(second.at, message, help);
         }
     }

@@ -130,25 +130,14 @@ fn blank() -> Rule {
 /// A rule that asks only who the client is and where.
 fn place(raw: &raw::Rule, cx: Context<'_>) -> Option<Rule> {
     let report = cx.report;
-    let countries =
-        optional_texts(&raw.source_countries, "source_countries", report, |at, text| {
-            country(at, text, report)
-        });
-    let continents =
-        optional_texts(&raw.source_continents, "source_continents", report, |at, text| {
-            continent(at, text, report)
-        });
+    let countries = optional_texts(&raw.source_countries, "source_countries", report, country);
+    let continents = optional_texts(&raw.source_continents, "source_continents", report, continent);
     let subdivisions =
-        optional_texts(&raw.source_subdivisions, "source_subdivisions", report, |at, text| {
-            subdivision(at, text, report)
-        });
-    let cidrs = optional_texts(&raw.source_cidrs, "source_cidrs", report, |at, text| {
-        network(at, text, report)
-    });
-    let read = |field: &Field<_>, raw: &_| asn(field.at, raw, report);
-    let asns = optional_list(&raw.source_asns, "source_asns", report, read, ToString::to_string);
-    let tenants =
-        optional_texts(&raw.tenants, "tenants", report, |at, text| tenant(at, text, report));
+        optional_texts(&raw.source_subdivisions, "source_subdivisions", report, subdivision);
+    let cidrs = optional_texts(&raw.source_cidrs, "source_cidrs", report, network);
+    let shown = |_: &_, number: &u32| number.to_string();
+    let asns = optional_list(&raw.source_asns, "source_asns", report, asn, shown);
+    let tenants = optional_texts(&raw.tenants, "tenants", report, tenant);
     Some(Rule {
         source_countries: countries?,
         source_continents: continents?,
@@ -164,11 +153,8 @@ fn place(raw: &raw::Rule, cx: Context<'_>) -> Option<Rule> {
 fn request(raw: &raw::Rule, place: Option<Rule>, cx: Context<'_>) -> Option<Rule> {
     let report = cx.report;
     let hosts = hosts(&raw.hosts, cx);
-    let paths = optional_texts(&raw.path_prefixes, "path_prefixes", report, |at, text| {
-        prefix(at, text, report)
-    });
-    let methods =
-        optional_texts(&raw.methods, "methods", report, |at, text| method(at, text, report));
+    let paths = optional_texts(&raw.path_prefixes, "path_prefixes", report, prefix);
+    let methods = optional_texts(&raw.methods, "methods", report, method);
     let headers = headers(&raw.header_conditions, "header_conditions", cx);
     let query = parameters(&raw.query_conditions, "query_conditions", cx);
     let cookies = cookies(&raw.cookie_conditions, "cookie_conditions", cx);
@@ -223,11 +209,7 @@ fn weights<'f>(
             let message = format!("{} is not one of the rule's targets", Quoted(id));
             report.error(key.at, message, "add it to `target_regions`, or remove it here");
         }
-        let weight = if value.is_broken() {
-            None
-        } else {
-            count(value, 0..=WEIGHT_MAX, DEFAULT_WEIGHT, report)
-        };
+        let weight = count(value, 0..=WEIGHT_MAX, DEFAULT_WEIGHT, report);
         by_id.extend(id.zip(weight));
     }
     if by_id.len() != entries.len() || !by_id.keys().all(|id| named.contains(id)) {

@@ -41,38 +41,51 @@ pub(super) fn rules(rules: &[Placed<'_>], report: &Report<'_>) {
 /// Everything that a rule asks but headers and countries, as text that is equal only when they are;
 /// empty when there is nothing.
 fn others(rule: &Rule) -> String {
-    let place = (
-        &rule.source_continents,
-        &rule.source_subdivisions,
-        &rule.source_cidrs,
-        &rule.source_asns,
-        &rule.tenants,
-    );
-    let request = (
-        &rule.hosts,
-        &rule.path_prefixes,
-        &rule.methods,
-        &rule.query_conditions,
-        &rule.cookie_conditions,
-    );
-    let nothing = rule.percent.is_none()
-        && rule.time_windows.is_empty()
-        && rule.source_continents.is_empty()
-        && rule.source_subdivisions.is_empty()
-        && rule.source_cidrs.is_empty()
-        && rule.source_asns.is_empty()
-        && rule.tenants.is_empty()
-        && rule.hosts.is_empty()
-        && rule.path_prefixes.is_empty()
-        && rule.methods.is_empty()
-        && rule.query_conditions.is_empty()
-        && rule.cookie_conditions.is_empty();
+    // Taken apart completely, so that a new condition does not compile until it is among these.
+    let Rule {
+        id,
+        name: _,
+        priority: _,
+        enabled: _,
+        hosts,
+        path_prefixes,
+        methods,
+        source_countries: _,
+        source_continents,
+        source_subdivisions,
+        source_cidrs,
+        source_asns,
+        tenants,
+        header_conditions: _,
+        query_conditions,
+        cookie_conditions,
+        percent,
+        time_windows,
+        strategy: _,
+        target_regions: _,
+        weights: _,
+        fallback_regions: _,
+    } = rule;
+    let nothing = percent.is_none()
+        && time_windows.is_empty()
+        && source_continents.is_empty()
+        && source_subdivisions.is_empty()
+        && source_cidrs.is_empty()
+        && source_asns.is_empty()
+        && tenants.is_empty()
+        && hosts.is_empty()
+        && path_prefixes.is_empty()
+        && methods.is_empty()
+        && query_conditions.is_empty()
+        && cookie_conditions.is_empty();
     if nothing {
         return String::new();
     }
+    let place = (source_continents, source_subdivisions, source_cidrs, source_asns, tenants);
+    let request = (hosts, path_prefixes, methods, query_conditions, cookie_conditions);
     // Not the share: other rules' shares are of other clients.
-    let share = rule.percent.filter(|percent| *percent < 10_000).map(|_| rule.id.as_str());
-    format!("{place:?} {request:?} {:?} {share:?}", rule.time_windows)
+    let share = percent.filter(|percent| *percent < 10_000).map(|_| id.as_str());
+    format!("{place:?} {request:?} {time_windows:?} {share:?}")
 }
 
 /// Rules with the same header conditions.

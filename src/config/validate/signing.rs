@@ -17,6 +17,10 @@ use crate::model::limits::{
     HOPS, HOPS_MAX, SIGNING_KEYS, SIGNING_SECRET_BYTES, SIGNING_SECRET_BYTES_MAX,
 };
 
+/// Help where something needs keys and there are none.
+pub(super) const ADD_KEYS: &str =
+    "add `signing: { keys: [{ id: k1, secret: \"${RHUMB_SECRET}\" }] }`";
+
 const EXAMPLE: &str = "such as `keys: [{ id: k1, secret: \"${RHUMB_SECRET}\" }]`";
 
 pub(super) fn signing(field: &Field<raw::Signing>, cx: Context<'_>) -> Option<Vec<SigningKey>> {

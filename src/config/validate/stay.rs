@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
+use super::signing::ADD_KEYS;
 use super::values::{choice, optional, optional_seconds};
 use super::words::{cookie_name, free_header};
 use crate::config::document::NodeId;
@@ -93,8 +94,7 @@ fn carrier(raw: &raw::Writes, report: &Report<'_>) -> Option<TokenCarrier> {
 fn needs_keys<T>(field: &Field<T>, what: &str, used: bool, cx: Context<'_>) {
     if used && !field.is_absent() && !cx.around.keys {
         let message = format!("`{what}` needs keys that sign its tokens, and there are none");
-        let help = "add `signing: { keys: [{ id: k1, secret: \"${RHUMB_SECRET}\" }] }`";
-        cx.report.error(field.at, message, help);
+        cx.report.error(field.at, message, ADD_KEYS);
     }
 }
 

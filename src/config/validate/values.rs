@@ -3,6 +3,7 @@
 //! Not here: words with a grammar of their own, such as headers and cookies (`words`).
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -23,17 +24,7 @@ pub(super) fn integer(
     default: i64,
     report: &Report<'_>,
 ) -> Option<i64> {
-    let value = match field.state {
-        State::Absent => return Some(default),
-        State::Broken => return None,
-        State::Present(value) => value,
-    };
-    if !range.contains(&value) {
-        let (low, high) = range.into_inner();
-        report.error(field.at, format!("{value} is not in the range from {low} to {high}"), "");
-        return None;
-    }
-    Some(value)
+    within(field, range, default, report)
 }
 
 /// The same for numbers that are counted.
@@ -55,18 +46,23 @@ pub(super) fn number(
     default: f64,
     report: &Report<'_>,
 ) -> Option<f64> {
-    let value = match field.state {
-        State::Absent => return Some(default),
-        State::Broken => return None,
-        State::Present(value) => value,
-    };
+    // -0 is 0.
+    within(field, range, default, report).map(|value| value + 0.0)
+}
+
+fn within<T: Copy + PartialOrd + Display>(
+    field: &Field<T>,
+    range: RangeInclusive<T>,
+    default: T,
+    report: &Report<'_>,
+) -> Option<T> {
+    let value = choice(field, default, |value| value)?;
     if !range.contains(&value) {
         let (low, high) = range.into_inner();
         report.error(field.at, format!("{value} is not in the range from {low} to {high}"), "");
         return None;
     }
-    // -0 is 0.
-    Some(value + 0.0)
+    Some(value)
 }
 
 /// A percentage in hundredths of a percent.
@@ -231,29 +227,32 @@ impl<K: Eq + Hash> Seen<K> {
     }
 }
 
-/// Turns every element of a list into something, none of them twice. Elements that are wrong are
-/// reported and make the whole `None`.
-pub(super) fn unique_list<T: Clone + Eq + Hash>(
-    list: &[Field<String>],
+/// Turns every element of a list into something, none of them twice; `shown` is what one that is
+/// gets called. Elements that are wrong are reported and make the whole `None`.
+fn unique<R, T: Clone + Eq + Hash>(
+    list: &[Field<R>],
     report: &Report<'_>,
-    mut read: impl FnMut(&Field<String>, &str) -> Option<T>,
+    read: impl Fn(NodeId, &R, &Report<'_>) -> Option<T>,
+    shown: impl Fn(&R, &T) -> String,
 ) -> Option<Vec<T>> {
     let mut seen = Seen::new();
-    let mut all = Some(Vec::with_capacity(list.len()));
-    for field in list {
-        let value = field.value().and_then(|text| {
-            let value = read(field, text)?;
-            seen.first(value.clone(), text, field.at, report).then_some(value)
-        });
-        all = match (all, value) {
-            (Some(mut all), Some(value)) => {
-                all.push(value);
-                Some(all)
-            }
-            _ => None,
-        };
+    let mut all = Vec::with_capacity(list.len());
+    for element in list {
+        let Some(raw) = element.value() else { continue };
+        let value = read(element.at, raw, report);
+        let first = |value: &T| seen.first(value.clone(), &shown(raw, value), element.at, report);
+        all.extend(value.filter(first));
     }
-    all
+    (all.len() == list.len()).then_some(all)
+}
+
+/// The same of texts.
+pub(super) fn unique_texts<T: Clone + Eq + Hash>(
+    list: &[Field<String>],
+    report: &Report<'_>,
+    read: impl Fn(NodeId, &str, &Report<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    unique(list, report, |at, text, report| read(at, text, report), |text, _| text.clone())
 }
 
 /// The elements of a list, none of them twice; empty only when it was not written.
@@ -261,8 +260,8 @@ pub(super) fn optional_list<R, T: Clone + Eq + Hash>(
     field: &Field<Vec<Field<R>>>,
     name: &'static str,
     report: &Report<'_>,
-    mut read: impl FnMut(&Field<R>, &R) -> Option<T>,
-    shown: impl Fn(&T) -> String,
+    read: impl Fn(NodeId, &R, &Report<'_>) -> Option<T>,
+    shown: impl Fn(&R, &T) -> String,
 ) -> Option<Vec<T>> {
     let list = match &field.state {
         State::Absent => return Some(Vec::new()),
@@ -274,14 +273,7 @@ pub(super) fn optional_list<R, T: Clone + Eq + Hash>(
         report.error(field.at, format!("`{name}` is empty"), help);
         return None;
     }
-    let mut seen = Seen::new();
-    let mut all = Vec::with_capacity(list.len());
-    for element in list {
-        let value = element.value().and_then(|raw| read(element, raw));
-        let first = |value: &T| seen.first(value.clone(), &shown(value), element.at, report);
-        all.extend(value.filter(first));
-    }
-    (all.len() == list.len()).then_some(all)
+    unique(list, report, read, shown)
 }
 
 /// The same of texts.
@@ -289,14 +281,10 @@ pub(super) fn optional_texts<T: Clone + Eq + Hash>(
     field: &Field<Vec<Field<String>>>,
     name: &'static str,
     report: &Report<'_>,
-    read: impl Fn(NodeId, &str) -> Option<T>,
+    read: impl Fn(NodeId, &str, &Report<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
-    match &field.state {
-        State::Present(list) if !list.is_empty() => {
-            unique_list(list, report, |field, text| read(field.at, text))
-        }
-        _ => optional_list(field, name, report, |_, _| None, |_: &T| String::new()),
-    }
+    let read = |at, text: &String, report: &Report<'_>| read(at, text, report);
+    optional_list(field, name, report, read, |text, _| text.clone())
 }
 
 /// The one field that is written of several that exclude each other.

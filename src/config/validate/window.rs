@@ -47,13 +47,8 @@ fn one(field: &Field<raw::TimeWindow>, report: &Report<'_>) -> Option<TimeWindow
         }
         return None;
     }
-    let listed = optional_list(
-        days,
-        "days",
-        report,
-        |_, day| Some(*day),
-        |day| format!("{day:?}").to_lowercase(),
-    );
+    let shown = |_: &_, day: &Weekday| format!("{day:?}").to_lowercase();
+    let listed = optional_list(days, "days", report, |_, day, _| Some(*day), shown);
     let from = optional(from, |text| minute(from, text, DAY - 1, report));
     let until = optional(until, |text| minute(until, text, DAY, report));
     let zone = match &timezone.state {

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use super::Context;
 use super::deployment::{Members, ids};
 use super::known_regions::KnownRegions;
+use super::signing::ADD_KEYS;
 use super::values::{choice, count, flag, optional};
 use super::words::free_header;
 use crate::config::document::NodeId;
@@ -38,8 +39,7 @@ pub(super) fn hints(field: &Field<raw::Hints>, cx: Context<'_>) -> Option<Hints>
     let report = cx.report;
     if hints.from != HintSource::Trusted && !cx.around.keys {
         let message = "signed hints need keys that verify them, and there are none";
-        let help = "add `signing: { keys: [{ id: k1, secret: \"${RHUMB_SECRET}\" }] }`";
-        report.error(raw.from.at, message, help);
+        report.error(raw.from.at, message, ADD_KEYS);
     }
     if !hints.prefer && !hints.force {
         let help = "write `prefer: true` or `force: true`, or remove `hints`";
@@ -139,7 +139,7 @@ fn classes(
             let message = format!("{} cannot be the value of a header", Quoted(name));
             report.error(key.at, message, "letters, digits and `-`, such as `critical`");
         }
-        let percent = if value.is_broken() { None } else { count(value, 1..=100, 100, report) };
+        let percent = count(value, 1..=100, 100, report);
         let percent = percent.and_then(|percent| u8::try_from(percent).ok());
         all.extend(percent.filter(|_| sane).map(|percent| (name.as_str().into(), percent)));
     }
