@@ -21,8 +21,8 @@ use super::rules::RuleBook;
 use super::strategy::{Figures, Shares, Sites};
 use super::tenants::TenantTable;
 use crate::config::{Config, Deployment, RegionSettings};
-use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
 use crate::model::RegionId;
+use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
 
 /// What a plan is compiled from beside the configuration.
 #[derive(Clone, Copy, Debug)]
