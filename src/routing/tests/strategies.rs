@@ -18,7 +18,7 @@ use crate::config::{
 };
 use crate::model::{Coordinates, LocationSource, RegionState};
 use crate::routing::draws::{Draws as AllDraws, Purpose, Stream};
-use crate::routing::strategy::{Order, Rankers, Request as Ranked, Shares};
+use crate::routing::strategy::{Order, Ranker, Request as Ranked, Shares};
 use crate::routing::{
     Conditions, DeploymentHealth, DeploymentIndex, Draws, EndpointIds, LatencyTable, Measured,
     NoTrace, Plan, RegionHealth, RegionLoad, RegionNumber, RegionPosition, RegionSet, Sources,
@@ -541,7 +541,7 @@ fn ordered(world: &World, request: &Request, strategy: By) -> Vec<String> {
         among,
     };
     let mut out = Order::<8>::new();
-    Rankers::new(&request, Some(strategy)).of(strategy).order(among, health.up(), &mut out);
+    Ranker::new(&request, strategy).order(among, health.up(), &mut out);
     deployment.ids(out).map(ToString::to_string).collect()
 }
 
