@@ -21,6 +21,7 @@
 //! | [`health`] | is an endpoint healthy |
 //! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
+//! | [`tls`] | certificates, keys and trust, ready for handshakes |
 //! | [`upstream`] | connections to endpoints |
 //! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
@@ -50,5 +51,6 @@ pub mod server;
 pub mod shadow;
 pub mod simulate;
 pub mod snapshot;
+pub mod tls;
 pub mod tokens;
 pub mod upstream;

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::config::{ClientTrust, Hops};
+use crate::config::{ClientTrust, Config, Hops};
 use crate::geo::Databases;
 use crate::routing::Table;
 use crate::shadow::Shadow;
+use crate::tls::Tls;
 use crate::tokens::Keys;
 
 /// Everything a decision depends on, apart from the request.
@@ -19,6 +20,10 @@ use crate::tokens::Keys;
 pub struct Snapshot {
     /// The routing table.
     pub table: Arc<Table>,
+    /// The configuration it was compiled from.
+    pub config: Arc<Config>,
+    /// What handshakes need.
+    pub tls: Arc<Tls>,
     /// Where addresses are.
     pub geo: Arc<Databases>,
     /// Whose headers are believed.

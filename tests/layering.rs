@@ -12,25 +12,29 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("geo", &["model", "config"]),
     ("routing", &["model", "config"]),
     ("tokens", &["model", "config"]),
-    ("health", &["model", "config", "metrics"]),
+    ("tls", &["model", "config"]),
+    ("health", &["model", "config", "metrics", "tls", "upstream"]),
     ("measure", &["model", "config", "metrics", "routing"]),
-    ("upstream", &["model", "config", "metrics"]),
+    ("upstream", &["model", "config", "metrics", "tls"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
-    ("snapshot", &["model", "config", "geo", "routing", "shadow", "tokens"]),
+    ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
     (
         "failover",
-        &["model", "config", "routing", "geo", "health", "metrics", "shadow", "snapshot", "tokens"],
+        &[
+            "model", "config", "routing", "geo", "health", "metrics", "shadow", "snapshot", "tls",
+            "tokens",
+        ],
     ),
     (
         "proxy",
         &[
             "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tokens",
+            "snapshot", "tls", "tokens",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
-    ("server", &["model", "config", "proxy", "metrics", "measure", "snapshot"]),
+    ("server", &["model", "config", "proxy", "metrics", "measure", "snapshot", "tls", "upstream"]),
     (
         "admin",
         &[

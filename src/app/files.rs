@@ -22,6 +22,7 @@ use crate::geo::{self, Age, Databases, GeoError};
 use crate::model::{Continent, Country, limits};
 use crate::routing::{LatencyError, LatencyTable, Tables, TenantError};
 use crate::snapshot::Live;
+use crate::tls::{Tls, TlsError};
 use crate::tokens::{Keys, KeysError};
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
@@ -86,6 +87,9 @@ pub enum LoadError {
     /// A key set cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A file of certificates or keys cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -116,6 +120,7 @@ impl LoadError {
             | Self::TenantsTooLarge { .. }
             | Self::Tenants { .. } => "tenants",
             Self::Keys(_) => "keys",
+            Self::Tls(_) => "tls",
         }
     }
 
@@ -145,6 +150,8 @@ pub struct Bundle {
     pub geo: Arc<Databases>,
     /// The keys.
     pub keys: Arc<Keys>,
+    /// What handshakes need.
+    pub tls: Arc<Tls>,
     /// What is probably not meant.
     pub warnings: Vec<ConfigError>,
 }
@@ -167,7 +174,8 @@ impl Bundle {
         let geo = open_geoip(&config)?;
         let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
         let keys = Arc::new(load_keys(&config)?);
-        Ok(Self { config: Arc::new(config), tables, geo, keys, warnings })
+        let tls = Arc::new(Tls::load(&config, None)?);
+        Ok(Self { config: Arc::new(config), tables, geo, keys, tls, warnings })
     }
 }
 
@@ -180,6 +188,7 @@ fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
     paths.extend(latency.table.clone());
     paths.extend(tenants.as_ref().map(|tenants| tenants.file.clone()));
     paths.extend(Keys::paths(config).map(Path::to_owned));
+    paths.extend(Tls::paths(config).map(Path::to_owned));
     paths
 }
 
@@ -374,15 +383,23 @@ impl Reader {
             true => Arc::new(load_keys(&config)?),
             false => Arc::clone(&self.bundle.keys),
         };
+        let tls_stale = config.listeners != old.listeners
+            || config.regions != old.regions
+            || Tls::paths(&config).any(|path| self.pending.contains(path));
+        let tls = match tls_stale {
+            true => Arc::new(Tls::load(&config, Some(&self.bundle.tls))?),
+            false => Arc::clone(&self.bundle.tls),
+        };
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
             tables: tables.clone(),
             geo: geo.clone().unwrap_or_else(|| Arc::clone(&self.bundle.geo)),
             keys: Arc::clone(&keys),
+            tls: Arc::clone(&tls),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo, keys })
+        Ok(Command::Adopt { config, tables, geo, keys, tls })
     }
 }
 

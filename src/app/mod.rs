@@ -97,6 +97,8 @@ impl App {
                 .counting_from(unix_seconds() as u64);
         let live = Arc::new(Live::new(Snapshot {
             table: Arc::clone(policy.table()),
+            config: Arc::clone(&config),
+            tls: Arc::clone(&bundle.tls),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(config.client.clone()),
             keys: Arc::clone(&bundle.keys),
@@ -109,6 +111,7 @@ impl App {
             policy,
             geo: Arc::clone(&bundle.geo),
             keys: Arc::clone(&bundle.keys),
+            tls: Arc::clone(&bundle.tls),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,

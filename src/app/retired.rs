@@ -55,6 +55,8 @@ mod tests {
         let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
         Snapshot {
             table: Arc::new(Table::healthy(1, Arc::new(plan))),
+            config: Arc::clone(&bundle.config),
+            tls: Arc::clone(&bundle.tls),
             geo: Arc::clone(&bundle.geo),
             trust: Arc::new(bundle.config.client.clone()),
             keys: Arc::clone(&bundle.keys),

@@ -163,6 +163,8 @@ fn snapshot(config: &Path) -> Result<Snapshot, String> {
     let plan = Plan::compile(&bundle.config, bundle.tables.sources(continent_of), &mut ids);
     Ok(Snapshot {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
+        config: Arc::clone(&bundle.config),
+        tls: bundle.tls,
         geo: bundle.geo,
         trust: Arc::new(bundle.config.client.clone()),
         keys: bundle.keys,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::config::{EndpointUrl, HealthCheck, Host};
+use crate::config::{EndpointUrl, HealthCheck, Host, Scheme};
 use crate::health::probe;
 
 /// Arguments of `rhumb probe`.
@@ -40,7 +40,10 @@ fn target(text: &str) -> Result<Target, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let host = bare.parse().map_or_else(|_| Host::Name(bare.into()), Host::Address);
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    Ok(Target { endpoint: EndpointUrl { host, port: uri.port_u16().unwrap_or(80) }, path })
+    Ok(Target {
+        endpoint: EndpointUrl { scheme: Scheme::Http, host, port: uri.port_u16().unwrap_or(80) },
+        path,
+    })
 }
 
 /// Asks. Exit code 0: the answer was 200; 1: it was not, or none came.

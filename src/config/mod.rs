@@ -33,12 +33,15 @@ pub use load::{Loaded, environment, load, parse};
 pub use pins::pins_outside_policy;
 pub use schema::schema;
 pub use settings::{
-    Admin, Affinity, AffinityMode, Applies, ClientTrust, Config, Deployment, Endpoint, EndpointUrl,
-    Enforcement, Failover, Freshness, GeoipFiles, HeaderMatch, HealthCheck, HintSource, Hints,
-    Hops, Host, HostPattern, JwtSource, LatencySources, Listener, MeasuredLatency, NamedMatch,
-    Objectives, OnFailure, Pattern, Priorities, RankingSettings, Region, RegionSettings,
-    ResidencyPolicy, Retries, Rule, Shadow, SigningKey, Strategy, TenantSource, TenantsFile,
-    TextMatch, TimeWindow, Timeouts, TokenCarrier, Unknown, WeekdaySet, WhenAllDown, WhenDown,
-    WriteMode, Writes,
+    Admin, Affinity, AffinityMode, Alpn, Applies, CertificateFiles, ClientCertificates,
+    ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, EncodedSlash,
+    Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
+    HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
+    LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Objectives, OnFailure,
+    Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings, Region,
+    RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Shadow,
+    SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts,
+    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
+    WhenAllDown, WhenDown, WriteMode, Writes,
 };
 pub use watch::FileWatch;

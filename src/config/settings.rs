@@ -20,9 +20,16 @@ use crate::model::{
 };
 
 mod conditions;
+mod edge;
 mod steering;
 
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
+pub use edge::{
+    Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
+    EncodedSlash, GrpcStatuses, HttpsRedirect, Listener, ListenerTls, ProxyProtocolFrom,
+    ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
+    UpstreamTls,
+};
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
     LatencySources, MeasuredLatency, Objectives, OnFailure, Priorities, RankingSettings,
@@ -45,6 +52,14 @@ pub struct Config {
     pub latency: LatencySources,
     /// Who is believed about client addresses and places.
     pub client: ClientTrust,
+    /// What Rhumb says of the client, beside `X-Forwarded-*`.
+    pub client_fields: ClientFields,
+    /// Limits on what clients may use.
+    pub limits: ClientLimits,
+    /// What becomes of requests that could be read in two ways.
+    pub requests: RequestRules,
+    /// Networks that endpoints may lie in although they are refused by default.
+    pub origin_networks: Vec<IpNet>,
     /// Homes of tenants.
     pub tenants: Option<TenantsFile>,
     /// What signs and verifies Rhumb's own tokens: the first signs, all verify; may be empty.
@@ -64,13 +79,6 @@ impl Config {
     pub fn region(&self, id: &RegionId) -> Option<&Arc<Region>> {
         self.regions.iter().find(|region| region.id == *id)
     }
-}
-
-/// An address that accepts requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Address and port; port 0 lets the system choose.
-    pub address: SocketAddr,
 }
 
 /// The admin address.
@@ -140,15 +148,41 @@ pub struct Endpoint {
     pub url: EndpointUrl,
     /// Share of the region's requests, relative to the others; at least 1.
     pub weight: u32,
+    /// How it is spoken to.
+    pub transport: Arc<Transport>,
 }
 
-/// `http://host:port`, without a path.
+/// `scheme://host:port`, without a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointUrl {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// Name or address.
     pub host: Host,
-    /// Port; 80 unless written.
+    /// Port; 80, or 443 for `https`, unless written.
     pub port: u16,
+}
+
+/// What an endpoint speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP/1.1 in clear text.
+    Http,
+    /// TLS, and in it what the handshake agrees on.
+    Https,
+    /// HTTP/2 in clear text, with prior knowledge.
+    H2c,
+}
+
+impl Scheme {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::H2c => "h2c",
+        }
+    }
 }
 
 impl EndpointUrl {
@@ -164,7 +198,7 @@ impl EndpointUrl {
 
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
     }
 }
 
@@ -225,6 +259,8 @@ pub struct Deployment {
     pub failover: Failover,
     /// Limits of one request.
     pub timeouts: Timeouts,
+    /// How bodies and upgrades travel.
+    pub streams: Streams,
     /// How often a failed attempt is repeated elsewhere.
     pub retries: Retries,
     /// What to do when no region is healthy.
@@ -424,6 +460,8 @@ pub struct Timeouts {
 pub struct Retries {
     /// Attempts after the first.
     pub attempts: u32,
+    /// What an origin answers to a call that it did not work on.
+    pub grpc_statuses: GrpcStatuses,
 }
 
 /// What to do when no region is healthy.

@@ -17,6 +17,7 @@ use crate::model::{EndpointSignal, RegionState, limits};
 use crate::routing::{Table, Tables};
 use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
+use crate::tls::Tls;
 use crate::tokens::Keys;
 
 use super::event::{Event, EventLog};
@@ -35,10 +36,12 @@ pub enum Command {
         geo: Option<Arc<Databases>>,
         /// The keys that belong to it; the same as before if they were not read anew.
         keys: Arc<Keys>,
+        /// What handshakes need; the same as before if no file of it was read anew.
+        tls: Arc<Tls>,
     },
     /// Files were read anew and are not valid; the last good ones stay.
     Reject {
-        /// `config`, `latency`, `tenants`, `keys` or `geoip`.
+        /// `config`, `latency`, `tenants`, `keys`, `tls` or `geoip`.
         file: &'static str,
         /// What is wrong, for people.
         report: String,
@@ -119,6 +122,8 @@ pub struct ControllerParts {
     pub geo: Arc<Databases>,
     /// The keys in use.
     pub keys: Arc<Keys>,
+    /// What handshakes use.
+    pub tls: Arc<Tls>,
     /// Where tables are put.
     pub live: Arc<Live>,
     /// Where things are counted.
@@ -133,6 +138,7 @@ pub struct Controller {
     policy: Policy,
     geo: Arc<Databases>,
     keys: Arc<Keys>,
+    tls: Arc<Tls>,
     shadow: Seat,
     live: Arc<Live>,
     registry: Arc<Registry>,
@@ -151,7 +157,7 @@ impl Controller {
         let (commands_in, commands) = mpsc::channel(64);
         let (signals_in, signals) = mpsc::channel(limits::OBSERVATION_QUEUE);
         let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
-        let ControllerParts { policy, geo, keys, live, registry, epoch } = parts;
+        let ControllerParts { policy, geo, keys, tls, live, registry, epoch } = parts;
         registry.control.reload("config", true, unix_seconds());
         let mut monitor = Monitor::new(reports_in, Arc::clone(&registry));
         monitor.adopt(policy.config());
@@ -159,6 +165,7 @@ impl Controller {
             policy,
             geo,
             keys,
+            tls,
             shadow: Seat::default(),
             live,
             monitor,
@@ -211,6 +218,8 @@ impl Controller {
         let shadow = self.shadow.beside(&table);
         self.live.store(Snapshot {
             table,
+            config: Arc::clone(config),
+            tls: Arc::clone(&self.tls),
             geo: Arc::clone(&self.geo),
             trust: Arc::new(config.client.clone()),
             keys: Arc::clone(&self.keys),
@@ -240,10 +249,12 @@ impl Controller {
 
     fn command(&mut self, command: Command) -> Option<Input> {
         match command {
-            Command::Adopt { config, tables, geo, keys } => {
+            Command::Adopt { config, tables, geo, keys, tls } => {
                 let fresh_keys = !Arc::ptr_eq(&self.keys, &keys);
+                let fresh_tls = !Arc::ptr_eq(&self.tls, &tls);
                 self.keys = keys;
-                self.adopt(&config, tables, geo, fresh_keys);
+                self.tls = tls;
+                self.adopt(&config, tables, geo, (fresh_keys, fresh_tls));
                 None
             }
             Command::Reject { file, report } => {
@@ -276,7 +287,7 @@ impl Controller {
         config: &Arc<Config>,
         tables: Tables,
         geo: Option<Arc<Databases>>,
-        fresh_keys: bool,
+        (fresh_keys, fresh_tls): (bool, bool),
     ) {
         let changes = diff(self.policy.config(), config);
         let changed = !changes.is_empty();
@@ -297,16 +308,19 @@ impl Controller {
         if fresh_keys {
             self.registry.control.reload("keys", true, unix_seconds());
         }
+        if fresh_tls {
+            self.registry.control.reload("tls", true, unix_seconds());
+        }
         let fresh_tables = fresh_latency || fresh_tenants;
         self.registry.control.reload("config", true, unix_seconds());
         if changed || fresh_tables {
             self.monitor.adopt(config);
             self.handle(Input::Config(Arc::clone(config), tables));
             self.forget_removed(config);
-        } else if fresh_geo || fresh_keys {
+        } else if fresh_geo || fresh_keys || fresh_tls {
             self.handle(Input::Refresh);
         }
-        if changed || fresh_geo || fresh_keys || fresh_tables {
+        if changed || fresh_geo || fresh_keys || fresh_tls || fresh_tables {
             let generation = self.policy.table().generation;
             tracing::info!(
                 generation,
@@ -315,6 +329,7 @@ impl Controller {
                 latency = fresh_latency,
                 tenants = fresh_tenants,
                 keys = fresh_keys,
+                tls = fresh_tls,
                 "reloaded"
             );
             for change in &changes {

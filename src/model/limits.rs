@@ -88,6 +88,8 @@ pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Client addresses whose place one worker remembers.
 pub const PLACES_PER_WORKER: usize = 8_192;
+/// Streams that one HTTP/2 connection may have open.
+pub const STREAMS_PER_CONNECTION: u32 = 100;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

@@ -148,8 +148,9 @@ impl RegionPlan {
     fn compile(deployment: &Deployment, settings: &RegionSettings, cx: &mut Context<'_>) -> Self {
         let endpoints = settings.endpoints.iter().take(ENDPOINTS_PER_REGION);
         let endpoints = endpoints.map(|endpoint| EndpointPlan {
-            id: cx.endpoints.intern(&endpoint.url),
+            id: cx.endpoints.intern(endpoint),
             url: endpoint.url.clone(),
+            transport: Arc::clone(&endpoint.transport),
             weight: endpoint.weight,
         });
         Self {

@@ -3,26 +3,29 @@
 //! Load is an argument; connections and their counts belong to the data plane.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
 use super::draws::{Purpose, Stream};
 use super::plan::{Plan, RegionPlan};
-use crate::config::EndpointUrl;
+use crate::config::{Endpoint, EndpointUrl, Transport};
 use crate::model::EndpointId;
 
-/// Gives each address its number, and the same number again at the next compile.
+/// Gives each address its number, and the same number again at the next compile. An address that is
+/// spoken to in two ways has two.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointIds {
-    ids: HashMap<EndpointUrl, EndpointId, FixedState>,
+    ids: HashMap<(EndpointUrl, Arc<Transport>), EndpointId, FixedState>,
     free: Vec<EndpointId>,
     next: u32,
 }
 
 impl EndpointIds {
     /// The number of an address, a new one if it has none.
-    pub fn intern(&mut self, url: &EndpointUrl) -> EndpointId {
-        if let Some(id) = self.ids.get(url) {
+    pub fn intern(&mut self, endpoint: &Endpoint) -> EndpointId {
+        let address = (endpoint.url.clone(), Arc::clone(&endpoint.transport));
+        if let Some(id) = self.ids.get(&address) {
             return *id;
         }
         let id = self.free.pop().unwrap_or_else(|| {
@@ -30,13 +33,13 @@ impl EndpointIds {
             self.next += 1;
             id
         });
-        self.ids.insert(url.clone(), id);
+        self.ids.insert(address, id);
         id
     }
 
     /// The number of an address that has one.
-    pub fn get(&self, url: &EndpointUrl) -> Option<EndpointId> {
-        self.ids.get(url).copied()
+    pub fn get(&self, url: &EndpointUrl, transport: &Arc<Transport>) -> Option<EndpointId> {
+        self.ids.get(&(url.clone(), Arc::clone(transport))).copied()
     }
 
     /// Gives up the numbers that none of these plans uses, so that they can be given again. Name

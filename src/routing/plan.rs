@@ -207,6 +207,8 @@ pub struct EndpointPlan {
     pub id: EndpointId,
     /// The address.
     pub url: config::EndpointUrl,
+    /// How it is spoken to.
+    pub transport: Arc<config::Transport>,
     /// Its share of the region's requests.
     pub weight: u32,
 }

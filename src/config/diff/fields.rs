@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::steering;
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
-    HealthCheck, HostPattern, Listener, Region, RegionSettings, Retries, Rule, SigningKey,
-    Timeouts, WhenAllDown,
+    HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
+    WhenAllDown,
 };
 
 /// Field paths and their values.
@@ -47,7 +47,7 @@ pub(super) fn ids(items: impl IntoIterator<Item: Display>) -> String {
 pub(super) fn restart(config: &Config) -> Fields {
     let Config { listeners, admin: Admin { address }, workers, .. } = config;
     let mut out = Writer::new();
-    out.put("listeners", ids(listeners.iter().map(|Listener { address }| address)));
+    out.put("listeners", ids(listeners.iter().map(|listener| listener.address)));
     out.put("admin.address", address);
     out.put("workers", workers.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
     out.0
@@ -62,6 +62,10 @@ pub(super) fn live(config: &Config) -> Fields {
         geoip: GeoipFiles { databases, asn_database, freshness },
         latency,
         client: ClientTrust { trusted_proxies, country_headers },
+        client_fields: _,
+        limits: _,
+        requests: _,
+        origin_networks: _,
         tenants,
         signing,
         hops,
@@ -120,7 +124,7 @@ pub(super) fn region(region: &Region) -> Fields {
 }
 
 fn endpoints(endpoints: &[Endpoint]) -> String {
-    ids(endpoints.iter().map(|Endpoint { url, weight }| match weight {
+    ids(endpoints.iter().map(|Endpoint { url, weight, transport: _ }| match weight {
         1 => url.to_string(),
         _ => format!("{url} (weight {weight})"),
     }))
@@ -154,7 +158,8 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         health_check,
         failover: Failover { auto_failover_enabled, threshold, cooldown },
         timeouts: Timeouts { connect, first_byte, request },
-        retries: Retries { attempts },
+        retries: Retries { attempts, grpc_statuses: _ },
+        streams: _,
         when_all_down,
     } = deployment;
     let mut out = Writer::new();

@@ -19,7 +19,7 @@ use crate::config::error::Quoted;
 use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
 use crate::config::settings::{
-    Affinity, Deployment, Endpoint, Hints, Priorities, RankingSettings, RegionSettings,
+    Affinity, Deployment, Endpoint, Hints, Priorities, RankingSettings, RegionSettings, Streams,
     TenantSource, WhenAllDown, Writes,
 };
 use crate::model::RegionId;
@@ -97,6 +97,7 @@ fn one<'f>(
         health_check: health_check?,
         failover: failover?,
         timeouts: timeouts?,
+        streams: Streams::default(),
         retries: retries?,
         when_all_down: when_all_down?,
     };

@@ -1,6 +1,7 @@
 //! Upstream addresses: `http://host:port`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Context;
 use super::values::{Seen, count};
@@ -9,7 +10,7 @@ use crate::config::error::Quoted;
 use crate::config::field::{Field, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{Endpoint, EndpointUrl, Host};
+use crate::config::settings::{Endpoint, EndpointUrl, Host, Scheme};
 use crate::model::limits::{ENDPOINTS_PER_REGION, WEIGHT_MAX};
 
 /// A list of endpoints, none of them twice.
@@ -40,13 +41,16 @@ pub(super) fn endpoints(
 
 fn one(at: NodeId, raw: &TextOr<raw::Endpoint>, report: &Report<'_>) -> Option<(NodeId, Endpoint)> {
     match raw {
-        TextOr::Text(text) => Some((at, Endpoint { url: url(at, text, report)?, weight: 1 })),
+        TextOr::Text(text) => {
+            let transport = Arc::default();
+            Some((at, Endpoint { url: url(at, text, report)?, weight: 1, transport }))
+        }
         TextOr::Other(raw::Endpoint { url: field, weight }) => {
             let weight = count(weight, 1..=WEIGHT_MAX, 1, report);
             let help = "an address such as http://10.0.1.10:8000";
             let text = report.required(field, at, "url", help)?;
             let url = url(field.at, text, report)?;
-            Some((field.at, Endpoint { url, weight: weight? }))
+            Some((field.at, Endpoint { url, weight: weight?, transport: Arc::default() }))
         }
     }
 }
@@ -83,7 +87,7 @@ fn parse(text: &str) -> Result<EndpointUrl, Refusal> {
         return Err(("has a user name", help));
     }
     let (host, port) = split_port(authority)?;
-    Ok(EndpointUrl { host: parse_host(host)?, port })
+    Ok(EndpointUrl { scheme: Scheme::Http, host: parse_host(host)?, port })
 }
 
 fn split_port(authority: &str) -> Result<(&str, u16), Refusal> {

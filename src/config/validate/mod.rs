@@ -42,8 +42,8 @@ use super::field::Field;
 use super::raw;
 use super::report::Report;
 use super::settings::{
-    Admin, ClientTrust, Config, GeoipFiles, Hops, LatencySources, Listener, Shadow, SigningKey,
-    TenantsFile,
+    Admin, ClientFields, ClientLimits, ClientTrust, Config, GeoipFiles, Hops, LatencySources,
+    Listener, RequestRules, Shadow, SigningKey, TenantsFile,
 };
 
 /// What every part needs.
@@ -115,6 +115,10 @@ pub(super) fn validate(
     let Named { geoip, latency, tenants, shadow } = named?;
     let regions: Option<Vec<_>> = regions?.into_iter().collect();
     let config = Config {
+        client_fields: ClientFields::default(),
+        limits: ClientLimits::default(),
+        requests: RequestRules::default(),
+        origin_networks: Vec::new(),
         listeners,
         admin,
         workers,

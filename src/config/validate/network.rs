@@ -55,7 +55,7 @@ pub(super) fn listeners(
         seen.push((parsed, address.at));
     }
     (seen.len() == list.len())
-        .then(|| seen.into_iter().map(|(address, _)| Listener { address }).collect())
+        .then(|| seen.into_iter().map(|(address, _)| Listener::cleartext(address)).collect())
 }
 
 pub(super) fn admin(field: &Field<raw::Admin>, cx: Context<'_>) -> Option<Admin> {

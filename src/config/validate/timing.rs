@@ -6,7 +6,7 @@ use super::values::{count, seconds};
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State};
 use crate::config::raw;
-use crate::config::settings::{Failover, HealthCheck, Retries, Timeouts};
+use crate::config::settings::{Failover, GrpcStatuses, HealthCheck, Retries, Timeouts};
 use crate::model::limits::{
     CHECK_FAST_INTERVAL, CHECK_INTERVAL, CHECK_INTERVAL_MIN, CHECK_TIMEOUT, CONNECT_TIMEOUT,
     DURATION_MAX, FAILOVER_COOLDOWN, FAILOVER_COOLDOWN_MAX, FAILOVER_THRESHOLD, HEALTHY_THRESHOLD,
@@ -150,10 +150,15 @@ pub(super) fn timeouts(field: &Field<raw::Timeouts>, cx: Context<'_>) -> Option<
 
 pub(super) fn retries(field: &Field<raw::Retries>, cx: Context<'_>) -> Option<Retries> {
     let raw = match &field.state {
-        State::Absent => return Some(Retries { attempts: RETRY_ATTEMPTS }),
+        State::Absent => {
+            return Some(Retries {
+                attempts: RETRY_ATTEMPTS,
+                grpc_statuses: GrpcStatuses::UNAVAILABLE,
+            });
+        }
         State::Broken => return None,
         State::Present(raw) => raw,
     };
     let attempts = count(&raw.attempts, 0..=RETRY_ATTEMPTS_MAX, RETRY_ATTEMPTS, cx.report)?;
-    Some(Retries { attempts })
+    Some(Retries { attempts, grpc_statuses: GrpcStatuses::UNAVAILABLE })
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use super::{config, model, routing};
 use config::{
-    Admin, Affinity, Applies, ClientTrust, Config, Deployment, Endpoint, EndpointUrl, Enforcement,
-    Failover, GeoipFiles, HeaderMatch, Hints, Hops, Host, LatencySources, Listener,
-    RankingSettings, Region, RegionSettings, ResidencyPolicy, Retries, Rule, Strategy, TextMatch,
-    Timeouts, Unknown, WhenAllDown, Writes,
+    Admin, Affinity, Applies, ClientFields, ClientLimits, ClientTrust, Config, Deployment,
+    Endpoint, EndpointUrl, Enforcement, Failover, GeoipFiles, GrpcStatuses, HeaderMatch, Hints,
+    Hops, Host, LatencySources, Listener, RankingSettings, Region, RegionSettings, RequestRules,
+    ResidencyPolicy, Retries, Rule, Scheme, Strategy, Streams, TextMatch, Timeouts, Unknown,
+    WhenAllDown, Writes,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{
@@ -43,7 +44,8 @@ pub fn continent_of(country: Country) -> Option<Continent> {
 
 pub fn endpoint(host: &str, port: u16, weight: u32) -> Endpoint {
     let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
-    Endpoint { url: EndpointUrl { host, port }, weight }
+    let url = EndpointUrl { scheme: Scheme::Http, host, port };
+    Endpoint { url, weight, transport: Arc::default() }
 }
 
 pub fn region_settings(
@@ -108,7 +110,11 @@ pub fn deployment(name: &str, strategy: Strategy, regions: Vec<RegionSettings>) 
             first_byte: limits::RESPONSE_HEAD_TIMEOUT,
             request: limits::REQUEST_TIMEOUT,
         },
-        retries: Retries { attempts: limits::RETRY_ATTEMPTS },
+        retries: Retries {
+            attempts: limits::RETRY_ATTEMPTS,
+            grpc_statuses: GrpcStatuses::UNAVAILABLE,
+        },
+        streams: Streams::default(),
         when_all_down: WhenAllDown::LastResort,
     }
 }
@@ -167,7 +173,7 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
     let regions = deployments.iter().flat_map(|deployment| &deployment.regions);
     let regions = regions.map(|settings| Arc::clone(&settings.region)).collect();
     Config {
-        listeners: vec![Listener { address: ([127, 0, 0, 1], 0).into() }],
+        listeners: vec![Listener::cleartext(([127, 0, 0, 1], 0).into())],
         admin: Admin { address: ([127, 0, 0, 1], 0).into() },
         workers: None,
         geoip: GeoipFiles::default(),
@@ -176,6 +182,10 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         signing: Vec::new(),
         hops: Hops::default(),
         shadow: None,
+        client_fields: ClientFields::default(),
+        limits: ClientLimits::default(),
+        requests: RequestRules::default(),
+        origin_networks: Vec::new(),
         client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },
         regions,
         deployments: deployments.into_iter().map(Arc::new).collect(),
