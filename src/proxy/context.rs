@@ -12,15 +12,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
 use super::claims::Claims;
 use super::clock::Clock;
-use super::headers::address_text;
+use super::peer::Peer;
 use super::places::Places;
 use super::terms::Terms;
+use super::tunnel::Tunnel;
 use super::watch::Watch;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
@@ -98,17 +98,40 @@ pub struct Connection {
     pub worker: Rc<WorkerContext>,
     /// Its waits.
     pub watch: Rc<Watch>,
-    /// The other end, IPv4-mapped addresses unmapped.
-    pub(super) peer: IpAddr,
-    /// The same as a header value, made once.
-    pub(super) peer_text: HeaderValue,
+    /// The other end.
+    pub peer: Rc<Peer>,
+    /// What it becomes when its client and an origin agree on another protocol.
+    tunnel: RefCell<Option<Tunnel>>,
 }
 
 impl Connection {
     /// A connection of `peer` that was accepted at `now`.
-    pub fn new(worker: Rc<WorkerContext>, peer: IpAddr, now: Instant) -> Self {
-        let peer = peer.to_canonical();
-        Self { worker, watch: Rc::new(Watch::new(now)), peer, peer_text: address_text(peer) }
+    pub fn new(worker: Rc<WorkerContext>, peer: Rc<Peer>, watch: Rc<Watch>) -> Self {
+        Self { worker, watch, peer, tunnel: RefCell::default() }
+    }
+
+    /// One stream of an HTTP/2 connection, with waits of its own.
+    pub fn stream(&self, now: Instant) -> Self {
+        let watch = Watch::new(now);
+        if self.watch.draining() {
+            watch.drain();
+        }
+        Self::new(Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::new(watch))
+    }
+
+    /// Whether the client came over TLS.
+    pub(super) fn secure(&self) -> bool {
+        self.peer.secure.is_some()
+    }
+
+    /// Lets the connection become a tunnel once its response head has been written.
+    pub(super) fn become_tunnel(&self, tunnel: Tunnel) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// What the connection has become, for its driver; asks once.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.borrow_mut().take()
     }
 }
 

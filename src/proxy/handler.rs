@@ -56,7 +56,7 @@ pub async fn handle(
     };
     let view = connection.worker.view();
     let snapshot = &view.snapshot;
-    let trusted = snapshot.trust.trusts(connection.peer);
+    let trusted = snapshot.trust.trusts(connection.peer.address());
     let unix = connection.worker.unix(now);
     let mut who = identify(&parts.headers, &present, &view, &connection, trusted, unix);
     let draws = Draws { entropy: connection.worker.entropy(), turn: 0 };
@@ -113,7 +113,7 @@ fn identify(
     unix: u64,
 ) -> Identity {
     let trust = &view.snapshot.trust;
-    let client = geo::client(connection.peer, headers, trust);
+    let client = geo::client(connection.peer.address(), headers, trust);
     let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
     let found = view.place(client.address);
     let location = geo::vouched(found.location, vouched, headers, trust);

@@ -84,7 +84,8 @@ pub(super) fn prepare_request(
     }
     forwarded_for(headers, present.forwarded_for && trusted, connection);
     if !(present.forwarded_proto && trusted) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        let scheme = if connection.secure() { "https" } else { "http" };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
     if !(present.forwarded_host && trusted) {
         match headers.get(HOST).cloned() {
@@ -201,15 +202,15 @@ fn forwarded_for(headers: &mut HeaderMap, keep: bool, connection: &Connection) {
     if keep {
         let lines = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.len() + 2);
         // To the byte: `Bytes` keeps a vector without room as it is.
-        let mut list = Vec::with_capacity(lines.sum::<usize>() + connection.peer_text.len());
+        let mut list = Vec::with_capacity(lines.sum::<usize>() + connection.peer.text.len());
         for line in headers.get_all(X_FORWARDED_FOR) {
             list.extend_from_slice(line.as_bytes());
             list.extend_from_slice(b", ");
         }
-        list.extend_from_slice(connection.peer_text.as_bytes());
+        list.extend_from_slice(connection.peer.text.as_bytes());
         value = HeaderValue::from_maybe_shared(Bytes::from(list)).ok();
     }
-    headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| connection.peer_text.clone()));
+    headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| connection.peer.text.clone()));
 }
 
 fn append_via(headers: &mut HeaderMap, version: Version) {

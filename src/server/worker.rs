@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,7 +18,7 @@ use super::listener::Listeners;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
-use crate::proxy::{Connection, Watch, WorkerContext};
+use crate::proxy::{Connection, Peer, Watch, WorkerContext};
 use crate::snapshot::Live;
 
 /// How often idle upstream connections are looked through.
@@ -172,7 +172,7 @@ async fn tend(context: Rc<WorkerContext>) {
 async fn accept(listener: TcpListener, context: Rc<WorkerContext>, open: Rc<OpenConnections>) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer.ip(), &context, &open),
+            Ok((stream, peer)) => admit(stream, peer, &context, &open),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 // Most likely no descriptor is free: connections wait in the kernel's queue until
@@ -196,7 +196,12 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     )
 }
 
-fn admit(stream: TcpStream, peer: IpAddr, context: &Rc<WorkerContext>, open: &Rc<OpenConnections>) {
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    context: &Rc<WorkerContext>,
+    open: &Rc<OpenConnections>,
+) {
     if open.count() >= limits::CONNECTIONS_PER_WORKER {
         context.series.refused.increment();
         return;
@@ -205,7 +210,10 @@ fn admit(stream: TcpStream, peer: IpAddr, context: &Rc<WorkerContext>, open: &Rc
         tracing::trace!(%error, "client left before it was served");
         return;
     }
-    let connection = Rc::new(Connection::new(Rc::clone(context), peer, Instant::now()));
+    let Ok(local) = stream.local_addr() else { return };
+    let watch = Rc::new(Watch::new(Instant::now()));
+    let peer = Rc::new(Peer::new(peer, local));
+    let connection = Rc::new(Connection::new(Rc::clone(context), peer, watch));
     let place = open.enter(&connection.watch);
     let context = Rc::clone(context);
     context.series.accepted.increment();

@@ -1,0 +1,56 @@
+//! The other end of a client connection, and how it came in: the same for all its requests.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+
+use super::headers::address_text;
+use crate::config::HttpsRedirect;
+
+/// Who is at the other end, and on what terms.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it connects from: the socket's other end, or what a trusted peer said in a PROXY
+    /// protocol header. IPv4-mapped addresses are unmapped.
+    pub source: SocketAddr,
+    /// Where it connected to.
+    pub destination: SocketAddr,
+    /// What the TLS handshake brought; `None`: clear text.
+    pub secure: Option<Secure>,
+    /// Every request is sent there instead.
+    pub redirect: Option<HttpsRedirect>,
+    /// `Strict-Transport-Security` of every answer.
+    pub hsts: Option<HeaderValue>,
+    /// The source's address as a header value, made once.
+    pub(super) text: HeaderValue,
+}
+
+/// What a TLS handshake brought.
+#[derive(Clone, Debug, Default)]
+pub struct Secure {
+    /// The name that the client asked for, in lower case.
+    pub server_name: Option<Box<str>>,
+    /// Its verified certificate, as origins are told of it.
+    pub certificate: Option<HeaderValue>,
+}
+
+impl Peer {
+    /// A client in clear text.
+    pub fn new(source: SocketAddr, destination: SocketAddr) -> Self {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port()).into();
+        let source: SocketAddr = canonical(source);
+        Self {
+            source,
+            destination: canonical(destination),
+            secure: None,
+            redirect: None,
+            hsts: None,
+            text: address_text(source.ip()),
+        }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> IpAddr {
+        self.source.ip()
+    }
+}
