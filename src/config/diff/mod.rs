@@ -3,16 +3,18 @@
 //! Regions, deployments and rules are compared by id, so that one that was inserted does not make
 //! all behind it look changed. What a change does to traffic is not known here.
 
+mod edge;
 mod fields;
 mod steering;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use self::fields::Fields;
-use super::settings::{Config, Deployment, Region, Rule};
+use super::settings::{Config, Deployment, Listener, Region, Rule};
 
 /// One field that differs between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +47,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let restart = fields::restart;
     changes.compare("", true, &restart(old), &restart(new));
     changes.compare("", false, &fields::live(old), &fields::live(new));
+    changes.listeners(old, new);
     changes.secrets(old, new);
     changes.regions(old, new);
     changes.deployments(old, new);
@@ -64,6 +67,21 @@ impl Changes {
                 let path = format!("{prefix}{field}");
                 let (from, to) = (from.cloned(), to.cloned());
                 self.0.push(Change { path, from, to, needs_restart });
+            }
+        }
+    }
+
+    /// Listeners that are there before and after. That others come and go is told by the list of
+    /// addresses.
+    fn listeners(&mut self, old: &Config, new: &Config) {
+        let by_address = |config: &Config| -> BTreeMap<SocketAddr, Listener> {
+            config.listeners.iter().map(|it| (it.address, it.clone())).collect()
+        };
+        let (before, after) = (by_address(old), by_address(new));
+        for (address, from, to) in pairs(&before, &after) {
+            if let (Some(from), Some(to)) = (from, to) {
+                let (from, to) = (edge::listener(from), edge::listener(to));
+                self.compare(&format!("listeners[{address}]."), false, &from, &to);
             }
         }
     }
