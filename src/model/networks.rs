@@ -158,6 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn networks_with_refused_addresses_in_them() {
+        for (network, ever) in [
+            ("169.254.170.2/32", true),
+            ("168.0.0.0/6", true),
+            ("0.0.0.0/0", true),
+            ("::/0", true),
+            ("fe80::/64", true),
+            ("64:ff9b::/96", true),
+            ("2002::/16", true),
+            ("10.0.0.0/8", false),
+            ("127.0.0.0/8", false),
+            ("100.100.100.0/25", false),
+            ("fd00::/32", false),
+            ("2001:db8::/32", false),
+        ] {
+            assert_eq!(is_ever_refused(network.parse().unwrap()), ever, "{network}");
+        }
+    }
+
+    #[test]
     fn which_network_it_is_is_told() {
         let found = refused_network("2002:a9fe:a9fe::".parse().unwrap(), &[]).unwrap();
         assert_eq!(found.network.to_string(), "169.254.0.0/16");
