@@ -3,16 +3,20 @@
 //! Regions, deployments and rules are compared by id, so that one that was inserted does not make
 //! all behind it look changed. What a change does to traffic is not known here.
 
+mod edge;
 mod fields;
 mod steering;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use self::fields::Fields;
-use super::settings::{Config, Deployment, Region, Rule};
+use super::settings::{Config, Deployment, Listener, Region, Rule};
 
 /// One field that differs between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +49,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let restart = fields::restart;
     changes.compare("", true, &restart(old), &restart(new));
     changes.compare("", false, &fields::live(old), &fields::live(new));
+    changes.listeners(old, new);
     changes.secrets(old, new);
     changes.regions(old, new);
     changes.deployments(old, new);
@@ -64,6 +69,21 @@ impl Changes {
                 let path = format!("{prefix}{field}");
                 let (from, to) = (from.cloned(), to.cloned());
                 self.0.push(Change { path, from, to, needs_restart });
+            }
+        }
+    }
+
+    /// Listeners that are there before and after. That others come and go is told by the list of
+    /// addresses.
+    fn listeners(&mut self, old: &Config, new: &Config) {
+        let by_address = |config: &Config| -> BTreeMap<SocketAddr, Listener> {
+            config.listeners.iter().map(|it| (it.address, it.clone())).collect()
+        };
+        let (before, after) = (by_address(old), by_address(new));
+        for (address, from, to) in pairs(&before, &after) {
+            if let (Some(from), Some(to)) = (from, to) {
+                let (from, to) = (edge::listener(from), edge::listener(to));
+                self.compare(&format!("listeners[{address}]."), false, &from, &to);
             }
         }
     }
@@ -170,318 +190,4 @@ fn pairs<'m, K: Ord, V>(
     let mut keys: Vec<_> = old.keys().chain(added).collect();
     keys.sort();
     keys.into_iter().map(|key| (key, old.get(key), new.get(key)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::config::parse;
-
-    const EXAMPLE: &str = include_str!("../../../config/rhumb.yaml");
-
-    fn config(text: &str) -> Config {
-        parse(text, "f", Path::new("/"), &|_| None).unwrap_or_else(|e| panic!("{e}")).config
-    }
-
-    fn changes(edits: &[(&str, &str)]) -> Vec<String> {
-        let mut text = EXAMPLE.to_owned();
-        for (from, to) in edits {
-            assert!(text.contains(from), "{from}");
-            text = text.replacen(from, to, 1);
-        }
-        diff(&config(EXAMPLE), &config(&text)).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn equal_configurations_do_not_differ() {
-        assert!(changes(&[]).is_empty());
-        assert!(changes(&[("# The places", "# Comments and spaces\n\n# are nothing")]).is_empty());
-    }
-
-    #[test]
-    fn names_every_changed_field() {
-        for (from, to, expected) in [
-            ("weight: 70", "weight: 30", "deployments[images].regions[eu-west-1].weight: 70 -> 30"),
-            (
-                "0.0.0.0:8080",
-                "0.0.0.0:80",
-                "listeners: [0.0.0.0:8080, [::1]:8081] -> [0.0.0.0:80, [::1]:8081] (needs a restart)",
-            ),
-            ("workers: auto", "workers: 4", "workers: auto -> 4 (needs a restart)"),
-            (
-                "127.0.0.1:9090",
-                "127.0.0.1:9091",
-                "admin.address: 127.0.0.1:9090 -> 127.0.0.1:9091 (needs a restart)",
-            ),
-            ("latitude: 38.95", "latitude: 39", "regions[us-east-1].latitude: 38.95 -> 39"),
-            (
-                "priority: 10",
-                "priority: 5",
-                "deployments[api].routing_rules[eu_users].priority: 10 -> 5",
-            ),
-            (
-                "{ x-preferred-region: asia }",
-                "{ x-preferred-region: eu }",
-                "deployments[api].routing_rules[preferred].header_conditions.x-preferred-region: asia -> eu",
-            ),
-            (
-                "interval_seconds: 30",
-                "interval_seconds: 12.5",
-                "deployments[api].health_check.interval_seconds: 30 -> 12.5",
-            ),
-            (
-                "      host: api.example.com",
-                "      #",
-                "deployments[api].health_check.host: removed api.example.com",
-            ),
-            (
-                "  table: latency.csv",
-                "  table: other.csv",
-                "latency.table: /latency.csv -> /other.csv",
-            ),
-            (
-                "endpoints: [http://10.0.1.20:8000]",
-                "endpoints: [http://10.0.1.21:8000]",
-                "deployments[images].regions[us-east-1].endpoints: [http://10.0.1.20:8000] -> [http://10.0.1.21:8000]",
-            ),
-            (
-                "weight: 2 }",
-                "weight: 3 }",
-                "regions[us-east-1].endpoints: [http://10.0.1.10:8000, http://10.0.1.11:8000 (weight 2)] -> [http://10.0.1.10:8000, http://10.0.1.11:8000 (weight 3)]",
-            ),
-            (
-                "when_all_down: refuse",
-                "when_all_down: last_resort",
-                "deployments[images].when_all_down: refuse -> last_resort",
-            ),
-            (
-                "\"::1\", 10.0.0.0/8",
-                "\"::1\"",
-                "client.trusted_proxies: [127.0.0.0/8, ::1/128, 10.0.0.0/8] -> [127.0.0.0/8, ::1/128]",
-            ),
-        ] {
-            let found = changes(&[(from, to)]);
-            // A changed region is shared by the deployments, which are then compared, too.
-            assert_eq!(found, [expected], "{from}");
-        }
-    }
-
-    #[test]
-    fn names_every_changed_field_of_steering() {
-        let api = "deployments[api]";
-        let every = "deployments[api].routing_rules[every-condition]";
-        for (from, to, expected) in [
-            (
-                "hard_ttl_seconds: 86400",
-                "hard_ttl_seconds: 7200",
-                "latency.hard_ttl_seconds: 86400 -> 7200".to_owned(),
-            ),
-            (
-                "half_life_seconds: 10",
-                "half_life_seconds: 5",
-                "latency.measured.half_life_seconds: 10 -> 5".to_owned(),
-            ),
-            (
-                "min_samples: 20",
-                "min_samples: 9",
-                "latency.measured.min_samples: 20 -> 9".to_owned(),
-            ),
-            ("by_client_network: true", "by_client_network: true #", String::new()),
-            (
-                "file: tenants.csv",
-                "file: homes.csv",
-                "tenants.file: /tenants.csv -> /homes.csv".to_owned(),
-            ),
-            ("edge-fra-1", "edge-fra-2", "hops.id: edge-fra-1 -> edge-fra-2".to_owned()),
-            ("most: 8", "most: 9", "hops.most: 8 -> 9".to_owned()),
-            (
-                "sample_percent: 1",
-                "sample_percent: 2.5",
-                "shadow.sample_percent: 1 -> 2.5".to_owned(),
-            ),
-            (
-                "[soc2, hipaa]",
-                "[soc2]",
-                "regions[us-east-1].compliance: [hipaa, soc2] -> [soc2]".to_owned(),
-            ),
-            (
-                "cost_multiplier: 1.1",
-                "cost_multiplier: 1.2",
-                "regions[eu-west-1].cost_multiplier: 1.1 -> 1.2".to_owned(),
-            ),
-            (
-                "    max_in_flight: 500",
-                "    #",
-                "regions[us-east-1].max_in_flight: removed 500".to_owned(),
-            ),
-            (
-                "latency_switch_ms: 10",
-                "latency_switch_ms: 0",
-                format!("{api}.latency_switch_ms: 10 -> 0"),
-            ),
-            (
-                "latency: 0.6, cost: 0.3",
-                "latency: 0.6, cost: 0.2",
-                format!("{api}.objectives.cost: 0.3 -> 0.2"),
-            ),
-            (
-                "{ header: x-tenant-id }",
-                "{ header: x-org }",
-                format!("{api}.tenant.header: x-tenant-id -> x-org"),
-            ),
-            (
-                "countries: [DE, FR, IT, ES]",
-                "countries: [DE, FR, IT]",
-                format!(
-                    "{api}.residency[eu-data].applies_to.countries: [DE, FR, IT, ES] -> [DE, FR, IT]"
-                ),
-            ),
-            (
-                "required_compliance: [gdpr]",
-                "required_compliance: [soc2]",
-                format!("{api}.residency[eu-data].required_compliance: [gdpr] -> [soc2]"),
-            ),
-            (
-                "when_unknown: apply",
-                "when_unknown: skip",
-                format!("{api}.residency[eu-data].when_unknown: apply -> skip"),
-            ),
-            (
-                "enforcement: report",
-                "enforcement: strict",
-                format!("{api}.residency[health-records].enforcement: report -> strict"),
-            ),
-            (
-                "x-class: health",
-                "x-class: { prefix: health }",
-                format!(
-                    "{api}.residency[health-records].applies_to.headers.x-class: health -> {{ prefix: health }}"
-                ),
-            ),
-            ("mode: primary #", "mode: home #", format!("{api}.writes.mode: primary -> home")),
-            (
-                "sticky_seconds: 5",
-                "sticky_seconds: 6",
-                format!("{api}.writes.sticky_seconds: 5 -> 6"),
-            ),
-            (
-                "name: rhumb-region",
-                "name: stay",
-                format!("{api}.affinity.name: rhumb-region -> stay"),
-            ),
-            (
-                "on_failure: temporary",
-                "on_failure: none",
-                format!("{api}.affinity.on_failure: temporary -> none"),
-            ),
-            ("force: true", "force: false", format!("{api}.hints.force: true -> false")),
-            (
-                "from: trusted_or_signed",
-                "from: signed",
-                format!("{api}.hints.from: trusted_or_signed -> signed"),
-            ),
-            (
-                "regions: [us-east-1, eu-west-1] } #",
-                "regions: [eu-west-1] } #",
-                format!("{api}.replay.regions: [us-east-1, eu-west-1] -> [eu-west-1]"),
-            ),
-            ("batch: 70", "batch: 60", format!("{api}.priorities.classes.batch: 70 -> 60")),
-            (
-                "default_percent: 90",
-                "default_percent: 80",
-                format!("{api}.priorities.default_percent: 90 -> 80"),
-            ),
-            ("[GET, HEAD]", "[GET]", format!("{every}.methods: [GET, HEAD] -> [GET]")),
-            (
-                "x-b: { prefix: p }",
-                "x-b: { suffix: p }",
-                format!("{every}.header_conditions.x-b: {{ prefix: p }} -> {{ suffix: p }}"),
-            ),
-            (
-                "x-e: { present: true }",
-                "x-e: x",
-                format!("{every}.header_conditions.x-e: {{ present: true }} -> x"),
-            ),
-            ("beta: \"1\"", "beta: \"2\"", format!("{every}.cookie_conditions.beta: 1 -> 2")),
-            (
-                "[US-CA, US-NY]",
-                "[US-CA]",
-                format!("{every}.source_subdivisions: [US-CA, US-NY] -> [US-CA]"),
-            ),
-            (
-                "[64500, AS64501]",
-                "[64501]",
-                format!("{every}.source_asns: [64500, 64501] -> [64501]"),
-            ),
-            ("percent: 12.5", "percent: 13", format!("{every}.percent: 12.5 -> 13")),
-            (
-                "until: \"18:00\"",
-                "until: \"24:00\"",
-                format!(
-                    "{every}.time_windows: [mon tue wed thu fri 08:00-18:00 America/New_York] -> [mon tue wed thu fri 08:00-24:00 America/New_York]"
-                ),
-            ),
-            (
-                "routing_strategy: score",
-                "routing_strategy: cost",
-                format!("{every}.routing_strategy: score -> cost"),
-            ),
-        ] {
-            let expected: Vec<_> = Some(expected).into_iter().filter(|e| !e.is_empty()).collect();
-            assert_eq!(changes(&[(from, to)]), expected, "{from}");
-        }
-    }
-
-    #[test]
-    fn long_lists_are_cut_and_still_differ() {
-        let list = |last: u32| (1..1_000).chain([last]).map(|n| n.to_string()).collect::<Vec<_>>();
-        let asns = |last: u32| format!("[{}]", list(last).join(", "));
-        let old = EXAMPLE.replacen("[64500, AS64501]", &asns(5_000), 1);
-        let new = EXAMPLE.replacen("[64500, AS64501]", &asns(5_001), 1);
-        let found = diff(&config(&old), &config(&new));
-        assert_eq!(found.len(), 1);
-        assert!(found[0].to_string().len() < 500, "{}", found[0]);
-        assert!(found[0].to_string().contains("and 968 more"), "{}", found[0]);
-    }
-
-    #[test]
-    fn what_is_new_or_gone_is_one_change() {
-        let found = changes(&[("  - name: images", "  - name: pictures")]);
-        assert_eq!(
-            found,
-            [
-                "deployments[images]: removed /images in [eu-west-1, us-east-1]",
-                "deployments[pictures]: added /images in [eu-west-1, us-east-1]",
-            ]
-        );
-        let found = changes(&[("- id: preferred", "- id: asia")]);
-        assert_eq!(
-            found,
-            [
-                "deployments[api].routing_rules[asia]: added with targets [ap-northeast-1]",
-                "deployments[api].routing_rules[preferred]: removed with targets [ap-northeast-1]",
-            ]
-        );
-    }
-
-    #[test]
-    fn order_is_told() {
-        let found = changes(&[(
-            "[eu-west-1, eu-central-1, ap-northeast-1]",
-            "[eu-central-1, eu-west-1, ap-northeast-1]",
-        )]);
-        assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("deployments[api].regions (in order): [us-east-1, eu-west-1,")
-        );
-        let swapped = EXAMPLE.replacen("priority: 10 ", "priority: 0 ", 1);
-        let mut other = config(&swapped);
-        let deployment = std::sync::Arc::make_mut(&mut other.deployments[0]);
-        deployment.rules.reverse();
-        let found = diff(&config(&swapped), &other);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].path, "deployments[api].routing_rules (order)");
-    }
 }
