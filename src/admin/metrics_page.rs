@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 
 use super::answer::{Answer, problem, typed};
+use super::certificates;
 use super::freshness;
 use super::source::Admin;
 use crate::measure::Observed;
@@ -23,6 +24,7 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     page.sample(names::START_TIME, &[], admin.started_unix_seconds);
     page.sample(names::CONFIG_GENERATION, &[], snapshot.table.generation as f64);
     freshness::write(&mut page, &snapshot, SystemTime::now());
+    certificates::write(&mut page, &snapshot);
     regions(&mut page, &snapshot, admin);
     health(&mut page, &snapshot);
     shadow(&mut page, &snapshot);

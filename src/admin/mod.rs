@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod certificates;
 mod freshness;
 mod metrics_page;
 mod readiness;

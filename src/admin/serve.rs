@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, plain, problem};
 use super::source::Admin;
-use super::{api, metrics_page};
+use super::{api, certificates, metrics_page};
 use crate::model::limits;
 
 /// The admin address, ready to serve.
@@ -42,6 +42,7 @@ impl Admin {
             | "/api/v1/regions"
             | "/api/v1/deployments"
             | "/api/v1/events"
+            | "/api/v1/certificates"
             | "/api/v1/shadow" => &[Method::GET, Method::HEAD],
             "/api/v1/route" => &[Method::POST],
             _ => return problem(StatusCode::NOT_FOUND, "no_such_path", "nothing is at this path"),
@@ -58,6 +59,7 @@ impl Admin {
             "/api/v1/deployments" => api::deployments(self).await,
             "/api/v1/events" => api::events(self).await,
             "/api/v1/shadow" => api::shadow(self),
+            "/api/v1/certificates" => certificates::answer(self),
             _ => match read(body).await {
                 Ok(bytes) => api::route(self, &bytes),
                 Err(answer) => answer,

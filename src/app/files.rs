@@ -1,8 +1,8 @@
-//! Reads the configuration and the files it names, at the start and whenever one of them changes.
+//! Reads the configuration and the files it names again whenever one of them changes.
 //!
 //! On a thread of its own, because reading and verifying a large database takes longer than a
 //! failover may wait. What is valid goes to the controller; what is not is reported to it, and
-//! nothing changes.
+//! nothing changes. What is read is the business of `bundle`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,238 +13,23 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 
+use super::bundle::{Bundle, load_config, load_keys, load_latency, open_geoip, paths, warned};
+use super::load_error::LoadError;
 use super::retired::Retired;
 use super::shadow::ShadowReader;
 use super::tenants;
-use crate::config::{self, Config, ConfigError, ConfigErrors, FileWatch, Loaded, Severity};
+use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
-use crate::geo::{self, Age, Databases, GeoError};
-use crate::model::{Continent, Country, limits};
-use crate::routing::{LatencyError, LatencyTable, Tables, TenantError};
+use crate::routing::Tables;
 use crate::snapshot::Live;
-use crate::tls::{Tls, TlsError};
-use crate::tokens::{Keys, KeysError};
+use crate::tls::Tls;
+use crate::tokens::Keys;
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How far the thread that reads files stands back.
 const NICENESS: i32 = 10;
-
-/// A file that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The configuration.
-    #[error("{0}")]
-    Config(ConfigErrors),
-    /// A GeoIP database.
-    #[error(transparent)]
-    Geoip(#[from] GeoError),
-    /// The latency table cannot be read.
-    #[error("cannot read the latency table {}", .path.display())]
-    LatencyUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The latency table is larger than allowed.
-    #[error("the latency table {} has more than {} bytes", .path.display(), limits::LATENCY_TABLE_BYTES)]
-    LatencyTooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The latency table has errors.
-    #[error("{}", latency_report(.path, .errors))]
-    Latency {
-        /// The file.
-        path: PathBuf,
-        /// All of them.
-        errors: Vec<LatencyError>,
-    },
-    /// The file of tenants cannot be read.
-    #[error("cannot read the file of tenants {}", .path.display())]
-    TenantsUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file of tenants is larger than allowed.
-    #[error("the file of tenants {} has more than {} bytes", .path.display(), limits::TENANTS_BYTES)]
-    TenantsTooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file of tenants has errors.
-    #[error("{}", tenants_report(.path, .errors))]
-    Tenants {
-        /// The file.
-        path: PathBuf,
-        /// All of them.
-        errors: Vec<TenantError>,
-    },
-    /// A key set cannot be used.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// A file of certificates or keys cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
-    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
-}
-
-fn tenants_report(path: &Path, errors: &[TenantError]) -> String {
-    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
-}
-
-fn line_report<'a>(path: &Path, errors: impl Iterator<Item = (usize, &'a str)>) -> String {
-    let lines = errors
-        .take(limits::CONFIG_ERRORS)
-        .map(|(line, message)| format!("error: {message}\n  --> {}:{line}", path.display()));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-impl LoadError {
-    /// Which kind of file it is: the label of `rhumb_reloads_total`.
-    pub fn file(&self) -> &'static str {
-        match self {
-            Self::Config(_) => "config",
-            Self::Geoip(_) => "geoip",
-            Self::LatencyUnreadable { .. }
-            | Self::LatencyTooLarge { .. }
-            | Self::Latency { .. } => "latency",
-            Self::TenantsUnreadable { .. }
-            | Self::TenantsTooLarge { .. }
-            | Self::Tenants { .. } => "tenants",
-            Self::Keys(_) => "keys",
-            Self::Tls(_) => "tls",
-        }
-    }
-
-    /// The error with its causes, for people.
-    pub fn report(&self) -> String {
-        let mut report = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let words = error.to_string();
-            if !report.contains(&words) {
-                report.push_str(&format!(": {words}"));
-            }
-            cause = error.source();
-        }
-        report
-    }
-}
-
-/// A configuration with everything it names.
-#[derive(Clone, Debug)]
-pub struct Bundle {
-    /// The configuration.
-    pub config: Arc<Config>,
-    /// The tables that it names.
-    pub tables: Tables,
-    /// The databases.
-    pub geo: Arc<Databases>,
-    /// The keys.
-    pub keys: Arc<Keys>,
-    /// What handshakes need.
-    pub tls: Arc<Tls>,
-    /// What is probably not meant.
-    pub warnings: Vec<ConfigError>,
-}
-
-impl Bundle {
-    /// Reads the configuration at `path` and all files that it names.
-    ///
-    /// # Errors
-    ///
-    /// The first file that cannot be used, with everything that is wrong with it.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
-        Self::load_watched(path, &mut FileWatch::new([]))
-    }
-
-    /// The same, with every file under watch before it is read, so that no change is missed.
-    pub(super) fn load_watched(path: &Path, watch: &mut FileWatch) -> Result<Self, LoadError> {
-        watch.set_paths([path.to_owned()]);
-        let Loaded { config, warnings, files, .. } = load_config(path)?;
-        watch.set_paths(paths(&config, path).into_iter().chain(files));
-        let geo = open_geoip(&config)?;
-        let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
-        let keys = Arc::new(load_keys(&config)?);
-        let tls = Arc::new(Tls::load(&config, None)?);
-        Ok(Self { config: Arc::new(config), tables, geo, keys, tls, warnings })
-    }
-}
-
-/// Every file that a configuration consists of.
-fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
-    let Config { geoip, latency, tenants, .. } = config;
-    let mut paths = vec![path.to_owned()];
-    paths.extend(geoip.databases.iter().cloned());
-    paths.extend(geoip.asn_database.clone());
-    paths.extend(latency.table.clone());
-    paths.extend(tenants.as_ref().map(|tenants| tenants.file.clone()));
-    paths.extend(Keys::paths(config).map(Path::to_owned));
-    paths.extend(Tls::paths(config).map(Path::to_owned));
-    paths
-}
-
-/// The continent of a country, for routing.
-pub fn continent_of(country: Country) -> Option<Continent> {
-    geo::countries::get(country).map(|facts| facts.continent)
-}
-
-fn load_config(path: &Path) -> Result<Loaded, LoadError> {
-    config::load(path, &config::environment).map_err(LoadError::Config)
-}
-
-/// The databases, less those that are too old by now.
-fn open_geoip(config: &Config) -> Result<Arc<Databases>, LoadError> {
-    let databases = Databases::open(&config.geoip)?;
-    Ok(Arc::new(match databases.at(SystemTime::now()) {
-        Some(aged) => warned(aged),
-        None => databases,
-    }))
-}
-
-/// Says which databases are not asked.
-fn warned(databases: Databases) -> Databases {
-    for (info, age) in databases.info().zip(databases.ages(SystemTime::now())) {
-        let file = info.origin.display();
-        match age {
-            Age::Expired => tracing::warn!(%file, "GeoIP database is too old; it is not asked"),
-            Age::Fresh | Age::Stale => tracing::info!(%file, "GeoIP database is asked"),
-        }
-    }
-    databases
-}
-
-fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError> {
-    let Some(path) = config.latency.table.clone() else { return Ok(None) };
-    let unreadable = |source| LoadError::LatencyUnreadable { path: path.clone(), source };
-    if std::fs::metadata(&path).map_err(unreadable)?.len() > limits::LATENCY_TABLE_BYTES {
-        return Err(LoadError::LatencyTooLarge { path });
-    }
-    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-    let known = |id: &str| config.regions.iter().any(|region| region.id.as_str() == id);
-    match LatencyTable::parse(&text, &known) {
-        Ok(table) => Ok(Some(Arc::new(table))),
-        Err(errors) => Err(LoadError::Latency { path, errors }),
-    }
-}
-
-fn load_keys(config: &Config) -> Result<Keys, KeysError> {
-    Keys::load(config, |path| {
-        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
-            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
-            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
-        }
-        std::fs::read(path)
-    })
-}
 
 /// Lets requests go first where cores are few: a file of a million lines takes a while to read. On
 /// Linux this is about the calling thread alone.
@@ -383,8 +168,7 @@ impl Reader {
             true => Arc::new(load_keys(&config)?),
             false => Arc::clone(&self.bundle.keys),
         };
-        let tls_stale = config.listeners != old.listeners
-            || config.regions != old.regions
+        let tls_stale = Tls::differs(&config, old)
             || Tls::paths(&config).any(|path| self.pending.contains(path));
         let tls = match tls_stale {
             true => Arc::new(Tls::load(&config, Some(&self.bundle.tls))?),
@@ -401,72 +185,4 @@ impl Reader {
         };
         Ok(Command::Adopt { config, tables, geo, keys, tls })
     }
-}
-
-/// Everything that is wrong with the files that a valid configuration names, for `rhumb check`.
-pub fn inspect(config: &Config) -> Vec<ConfigError> {
-    let mut problems = Vec::new();
-    match Databases::open(&config.geoip) {
-        Ok(databases) => problems.extend(too_old(&databases)),
-        Err(error) => {
-            let file = config.geoip.databases.first().or(config.geoip.asn_database.as_ref());
-            let file = file.map_or(Path::new(""), PathBuf::as_path);
-            problems.push(ConfigError::of_file(file, LoadError::Geoip(error).report()));
-        }
-    }
-    if let Err(error) = load_latency(config) {
-        let file = config.latency.table.as_deref();
-        problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
-    }
-    match tenants::load(config) {
-        Ok(table) => {
-            let pins = table.iter().flat_map(|table| table.iter());
-            let pins = pins.map(|(tenant, region, _)| (tenant, region.as_str()));
-            problems.extend(config::pins_outside_policy(config, pins));
-        }
-        Err(error) => {
-            let file = config.tenants.as_ref().map(|tenants| tenants.file.as_path());
-            problems.extend(problems_of(error, file.unwrap_or(Path::new(""))));
-        }
-    }
-    if let Err(error) = load_keys(config) {
-        let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;
-        let path = path.clone();
-        problems.push(ConfigError::of_file(&path, LoadError::Keys(error).report()));
-    }
-    problems
-}
-
-/// Warnings of databases that would not be asked.
-fn too_old(databases: &Databases) -> Vec<ConfigError> {
-    let now = SystemTime::now();
-    let Some(aged) = databases.at(now) else { return Vec::new() };
-    let expired = aged.info().zip(aged.ages(now)).filter(|(_, age)| *age == Age::Expired);
-    let warning = |file: &Path| {
-        let message = "it was built longer ago than `geoip` allows, and would not be asked";
-        let mut problem = ConfigError::of_file(file, message);
-        problem.severity = Severity::Warning;
-        problem
-    };
-    expired.map(|(info, _)| warning(info.origin)).collect()
-}
-
-/// An error of a file, or all errors of its lines.
-fn problems_of(error: LoadError, file: &Path) -> Vec<ConfigError> {
-    let lines: Vec<_> = match error {
-        LoadError::Latency { errors, .. } => {
-            errors.into_iter().map(|error| (error.line, error.message)).collect()
-        }
-        LoadError::Tenants { errors, .. } => {
-            errors.into_iter().map(|error| (error.line, error.message)).collect()
-        }
-        error => return vec![ConfigError::of_file(file, error.report())],
-    };
-    let problem = |(line, message)| {
-        let mut problem = ConfigError::of_file(file, message);
-        problem.line = u32::try_from(line).unwrap_or(u32::MAX);
-        problem.column = 1;
-        problem
-    };
-    lines.into_iter().map(problem).collect()
 }

@@ -7,8 +7,11 @@
 //! rhumb-worker-N   requests
 //! ```
 
+mod bundle;
 mod control;
 mod files;
+mod inspect;
+mod load_error;
 mod retired;
 mod shadow;
 mod tenants;
@@ -27,7 +30,9 @@ use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
-pub use files::{Bundle, LoadError, continent_of, inspect};
+pub use bundle::{Bundle, continent_of};
+pub use inspect::{Inspection, inspect};
+pub use load_error::LoadError;
 
 /// Why Rhumb did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +90,7 @@ impl App {
     pub async fn start(path: &Path) -> Result<Self, AppError> {
         let epoch = Instant::now();
         let mut watch = FileWatch::new([]);
-        let bundle = Bundle::load_watched(path, &mut watch)?;
+        let bundle = Bundle::load_watched(path, &mut watch)?.with_tls()?;
         let config = Arc::clone(&bundle.config);
         let worker_count = worker_count(&config);
         let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::files::{Bundle, continent_of};
+use super::bundle::{Bundle, continent_of};
 use crate::config::{self, FileWatch};
 use crate::failover::Command;
 use crate::routing::{EndpointIds, Plan};

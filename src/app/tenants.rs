@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use super::files::LoadError;
+use super::load_error::LoadError;
 use crate::config::Config;
 use crate::model::limits;
 use crate::routing::TenantTable;

@@ -2,13 +2,17 @@
 //!
 //! Not here: finding them (`config`, and whoever reads the files that a configuration names).
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use serde_json::json;
 
+use crate::app::Inspection;
 use crate::config::{self, Config, ConfigError, Loaded, Severity};
+use crate::tls::CertificateInfo;
 
 /// Arguments of `rhumb check`.
 #[derive(Debug, clap::Args)]
@@ -23,13 +27,21 @@ pub struct CheckArgs {
 
 /// Checks the file and the files that it names. Exit code 0: it is valid; 1: it is not.
 pub fn run(args: &CheckArgs) -> ExitCode {
-    run_with(args, &crate::app::inspect)
+    let now = SystemTime::now();
+    run_with(args, now, &|config| crate::app::inspect(config, now))
 }
 
 /// Checks the file, and with `inspect` what an accepted configuration names, such as databases.
-pub fn run_with(args: &CheckArgs, inspect: &dyn Fn(&Config) -> Vec<ConfigError>) -> ExitCode {
+pub fn run_with(
+    args: &CheckArgs,
+    now: SystemTime,
+    inspect: &dyn Fn(&Config) -> Inspection,
+) -> ExitCode {
     let outcome = Outcome::of(config::load(&args.config, &config::environment), inspect);
-    let printed = if args.json { outcome.print_json(args) } else { outcome.print(args) };
+    let printed = match args.json {
+        true => outcome.print_json(args, now),
+        false => outcome.print(args, now),
+    };
     match printed {
         Ok(()) if outcome.errors == 0 => ExitCode::SUCCESS,
         // A closed pipe leaves nobody to tell.
@@ -42,29 +54,34 @@ struct Outcome {
     errors: usize,
     /// What the file describes, when it could be read.
     summary: Option<String>,
+    certificates: Vec<CertificateInfo>,
 }
 
 impl Outcome {
     fn of(
         result: Result<Loaded, config::ConfigErrors>,
-        inspect: &dyn Fn(&Config) -> Vec<ConfigError>,
+        inspect: &dyn Fn(&Config) -> Inspection,
     ) -> Self {
-        let (problems, summary) = match result {
-            Err(errors) => (errors.into_iter().collect(), None),
+        let (problems, summary, certificates) = match result {
+            Err(errors) => (errors.into_iter().collect(), None, Vec::new()),
             Ok(Loaded { config, mut warnings, .. }) => {
-                warnings.extend(inspect(&config));
-                (warnings, Some(summary(&config)))
+                let Inspection { problems, certificates } = inspect(&config);
+                warnings.extend(problems);
+                (warnings, Some(summary(&config)), certificates)
             }
         };
         let is_error = |problem: &&ConfigError| problem.severity == Severity::Error;
         let errors = problems.iter().filter(is_error).count();
-        Self { problems, errors, summary }
+        Self { problems, errors, summary, certificates }
     }
 
-    fn print(&self, args: &CheckArgs) -> io::Result<()> {
+    fn print(&self, args: &CheckArgs, now: SystemTime) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         for problem in &self.problems {
             writeln!(stderr, "{problem}\n")?;
+        }
+        for info in &self.certificates {
+            writeln!(io::stdout(), "{}", certificate(info, now))?;
         }
         let warnings = counted(self.problems.len() - self.errors, "warning");
         let file = args.config.display();
@@ -79,22 +96,38 @@ impl Outcome {
         writeln!(io::stdout(), "{file}: valid: {summary}, {warnings}")
     }
 
-    fn print_json(&self, args: &CheckArgs) -> io::Result<()> {
+    fn print_json(&self, args: &CheckArgs, now: SystemTime) -> io::Result<()> {
         let of = |severity| -> Vec<_> {
             self.problems.iter().filter(|problem| problem.severity == severity).collect()
         };
+        let certificates: Vec<_> = self.certificates.iter().map(|info| info.report(now)).collect();
         let result = json!({
             "file": args.config.display().to_string(),
             "valid": self.errors == 0,
             "errors": of(Severity::Error),
             "warnings": of(Severity::Warning),
+            "certificates": certificates,
         });
         writeln!(io::stdout(), "{result:#}")
     }
 }
 
+/// A line about a certificate: whose it is, who sees it, and for how long it is good.
+fn certificate(info: &CertificateInfo, now: SystemTime) -> String {
+    let shown_by = match info.listener {
+        Some(listener) => format!("listener {listener}"),
+        None => "towards endpoints".to_owned(),
+    };
+    let left = match info.days_left(now) {
+        days @ 0.. => format!("{} left", counted(days.unsigned_abs(), "day")),
+        _ => "expired".to_owned(),
+    };
+    let file = info.file.display().to_string();
+    format!("{}: {} ({shown_by}): {left}", file.escape_debug(), info.name())
+}
+
 fn summary(config: &Config) -> String {
-    let rules = config.deployments.iter().map(|deployment| deployment.rules.len()).sum();
+    let rules: usize = config.deployments.iter().map(|deployment| deployment.rules.len()).sum();
     format!(
         "{}, {}, {}, {}",
         counted(config.listeners.len(), "listener"),
@@ -104,8 +137,8 @@ fn summary(config: &Config) -> String {
     )
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+fn counted<N: Copy + PartialEq + From<u8> + Display>(count: N, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == N::from(1) { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -120,13 +153,13 @@ regions: [{ id: a, latitude: 1, longitude: 2, country: DE, endpoints: [http://a]
 deployments: [{ name: d, primary_region: a }]
 ";
 
-    fn outcome(text: &str, inspect: &dyn Fn(&Config) -> Vec<ConfigError>) -> Outcome {
+    fn outcome(text: &str, inspect: &dyn Fn(&Config) -> Inspection) -> Outcome {
         Outcome::of(config::parse(text, "f", Path::new(""), &|_| None), inspect)
     }
 
     #[test]
     fn warnings_do_not_make_a_file_invalid() {
-        let outcome = outcome(DOUBTFUL, &|_| Vec::new());
+        let outcome = outcome(DOUBTFUL, &|_| Inspection::default());
         assert_eq!((outcome.errors, outcome.problems.len()), (0, 2));
         let summary = outcome.summary.unwrap();
         assert_eq!(summary, "1 listener, 1 region, 1 deployment, 0 rules");
@@ -134,13 +167,16 @@ deployments: [{ name: d, primary_region: a }]
 
     #[test]
     fn what_the_configuration_names_can_make_it_invalid() {
-        let missing = |_: &Config| vec![ConfigError::of_file(Path::new("x.mmdb"), "is missing")];
+        let problem = ConfigError::of_file(Path::new("x.mmdb"), "is missing");
+        let missing =
+            |_: &Config| Inspection { problems: vec![problem.clone()], ..Inspection::default() };
         assert_eq!(outcome(DOUBTFUL, &missing).errors, 1);
     }
 
     #[test]
     fn errors_and_warnings_of_a_refused_file_are_both_told() {
-        let outcome = outcome(&DOUBTFUL.replace("country: DE", "country: D"), &|_| Vec::new());
+        let outcome =
+            outcome(&DOUBTFUL.replace("country: DE", "country: D"), &|_| Inspection::default());
         assert_eq!((outcome.errors, outcome.problems.len()), (1, 3));
         assert!(outcome.summary.is_none());
     }

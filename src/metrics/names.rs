@@ -135,6 +135,10 @@ names! {
         "Tenants that have a home.";
     TENANTS_AGE = Gauge "rhumb_tenants_age_seconds" []
         "Time since the file of tenants was last modified.";
+    TLS_CERTIFICATE_EXPIRY = Gauge "rhumb_tls_certificate_expiry_timestamp_seconds" ["listener", "name"]
+        "When a certificate of a listener expires, in Unix time.";
+    UPSTREAM_INSECURE = Gauge "rhumb_upstream_insecure" []
+        "Endpoints whose certificates are not verified.";
     START_TIME = Gauge "rhumb_start_time_seconds" []
         "When this process started, in Unix time.";
     BUILD_INFO = Gauge "rhumb_build_info" ["version"]

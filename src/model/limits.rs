@@ -348,3 +348,16 @@ pub const SHADOW_EXAMPLES_ALIKE: usize = 2;
 pub const SHADOW_EXAMPLE_CHARS: usize = 64;
 /// Countries, pairs of rules and examples that are shown.
 pub const SHADOW_SHOWN: usize = 50;
+
+/// Bytes of a file of certificates, keys or an OCSP response.
+pub const TLS_FILE_BYTES: u64 = 4 << 20;
+/// Certificates of a chain that is shown in handshakes.
+pub const CHAIN_CERTIFICATES: usize = 16;
+/// A certificate that is valid for less than this is warned of.
+pub const CERTIFICATE_NOTICE: Duration = Duration::from_secs(21 * 86_400);
+/// Session tickets that a client gets with a handshake of TLS 1.3.
+pub const SESSION_TICKETS: usize = 2;
+/// Sessions with endpoints that are kept for a next handshake, for each way to speak TLS to them.
+pub const UPSTREAM_SESSIONS: usize = 1_024;
+/// Bytes of the header value that tells a client's certificate.
+pub const CLIENT_CERTIFICATE_BYTES: usize = 4 << 10;

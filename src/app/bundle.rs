@@ -1,0 +1,130 @@
+//! A configuration with everything it names, read and checked.
+//!
+//! When it is read again is the business of `files`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::load_error::LoadError;
+use super::tenants;
+use crate::config::{self, Config, ConfigError, FileWatch, Loaded};
+use crate::geo::{self, Age, Databases};
+use crate::model::{Continent, Country, limits};
+use crate::routing::{LatencyTable, Tables};
+use crate::tls::Tls;
+use crate::tokens::{Keys, KeysError};
+
+/// A configuration with everything it names.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The tables that it names.
+    pub tables: Tables,
+    /// The databases.
+    pub geo: Arc<Databases>,
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// What handshakes need; nothing until it is asked for ([`Self::with_tls`]).
+    pub tls: Arc<Tls>,
+    /// What is probably not meant.
+    pub warnings: Vec<ConfigError>,
+}
+
+impl Bundle {
+    /// Reads the configuration at `path` and the files that it names, but for those of TLS.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be used, with everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Self::load_watched(path, &mut FileWatch::new([]))
+    }
+
+    /// The same with what handshakes need: who only asks where requests would go need not be able to
+    /// read private keys.
+    pub(super) fn with_tls(self) -> Result<Self, LoadError> {
+        let tls = Arc::new(Tls::load(&self.config, None)?);
+        Ok(Self { tls, ..self })
+    }
+
+    /// The same, with every file under watch before it is read, so that no change is missed.
+    pub(super) fn load_watched(path: &Path, watch: &mut FileWatch) -> Result<Self, LoadError> {
+        watch.set_paths([path.to_owned()]);
+        let Loaded { config, warnings, files, .. } = load_config(path)?;
+        watch.set_paths(paths(&config, path).into_iter().chain(files));
+        let geo = open_geoip(&config)?;
+        let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
+        let keys = Arc::new(load_keys(&config)?);
+        let tls = Arc::default();
+        Ok(Self { config: Arc::new(config), tables, geo, keys, tls, warnings })
+    }
+}
+
+/// Every file that a configuration consists of.
+pub(super) fn paths(config: &Config, path: &Path) -> Vec<PathBuf> {
+    let Config { geoip, latency, tenants, .. } = config;
+    let mut paths = vec![path.to_owned()];
+    paths.extend(geoip.databases.iter().cloned());
+    paths.extend(geoip.asn_database.clone());
+    paths.extend(latency.table.clone());
+    paths.extend(tenants.as_ref().map(|tenants| tenants.file.clone()));
+    paths.extend(Keys::paths(config).map(Path::to_owned));
+    paths.extend(Tls::paths(config).map(Path::to_owned));
+    paths
+}
+
+/// The continent of a country, for routing.
+pub fn continent_of(country: Country) -> Option<Continent> {
+    geo::countries::get(country).map(|facts| facts.continent)
+}
+
+pub(super) fn load_config(path: &Path) -> Result<Loaded, LoadError> {
+    config::load(path, &config::environment).map_err(LoadError::Config)
+}
+
+/// The databases, less those that are too old by now.
+pub(super) fn open_geoip(config: &Config) -> Result<Arc<Databases>, LoadError> {
+    let databases = Databases::open(&config.geoip)?;
+    Ok(Arc::new(match databases.at(SystemTime::now()) {
+        Some(aged) => warned(aged),
+        None => databases,
+    }))
+}
+
+/// Says which databases are not asked.
+pub(super) fn warned(databases: Databases) -> Databases {
+    for (info, age) in databases.info().zip(databases.ages(SystemTime::now())) {
+        let file = info.origin.display();
+        match age {
+            Age::Expired => tracing::warn!(%file, "GeoIP database is too old; it is not asked"),
+            Age::Fresh | Age::Stale => tracing::info!(%file, "GeoIP database is asked"),
+        }
+    }
+    databases
+}
+
+pub(super) fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError> {
+    let Some(path) = config.latency.table.clone() else { return Ok(None) };
+    let unreadable = |source| LoadError::LatencyUnreadable { path: path.clone(), source };
+    if std::fs::metadata(&path).map_err(unreadable)?.len() > limits::LATENCY_TABLE_BYTES {
+        return Err(LoadError::LatencyTooLarge { path });
+    }
+    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+    let known = |id: &str| config.regions.iter().any(|region| region.id.as_str() == id);
+    match LatencyTable::parse(&text, &known) {
+        Ok(table) => Ok(Some(Arc::new(table))),
+        Err(errors) => Err(LoadError::Latency { path, errors }),
+    }
+}
+
+pub(super) fn load_keys(config: &Config) -> Result<Keys, KeysError> {
+    Keys::load(config, |path| {
+        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
+            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+        }
+        std::fs::read(path)
+    })
+}

@@ -1,0 +1,118 @@
+//! Why a configuration, or a file that it names, cannot be used.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::ConfigErrors;
+use crate::geo::GeoError;
+use crate::model::limits;
+use crate::routing::{LatencyError, TenantError};
+use crate::tls::TlsError;
+use crate::tokens::KeysError;
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The configuration.
+    #[error("{0}")]
+    Config(ConfigErrors),
+    /// A GeoIP database.
+    #[error(transparent)]
+    Geoip(#[from] GeoError),
+    /// The latency table cannot be read.
+    #[error("cannot read the latency table {}", .path.display())]
+    LatencyUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The latency table is larger than allowed.
+    #[error("the latency table {} has more than {} bytes", .path.display(), limits::LATENCY_TABLE_BYTES)]
+    LatencyTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The latency table has errors.
+    #[error("{}", latency_report(.path, .errors))]
+    Latency {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        errors: Vec<LatencyError>,
+    },
+    /// The file of tenants cannot be read.
+    #[error("cannot read the file of tenants {}", .path.display())]
+    TenantsUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of tenants is larger than allowed.
+    #[error("the file of tenants {} has more than {} bytes", .path.display(), limits::TENANTS_BYTES)]
+    TenantsTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of tenants has errors.
+    #[error("{}", tenants_report(.path, .errors))]
+    Tenants {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        errors: Vec<TenantError>,
+    },
+    /// A key set cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A file of certificates or keys cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
+    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
+}
+
+fn tenants_report(path: &Path, errors: &[TenantError]) -> String {
+    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
+}
+
+fn line_report<'a>(path: &Path, errors: impl Iterator<Item = (usize, &'a str)>) -> String {
+    let lines = errors
+        .take(limits::CONFIG_ERRORS)
+        .map(|(line, message)| format!("error: {message}\n  --> {}:{line}", path.display()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+impl LoadError {
+    /// Which kind of file it is: the label of `rhumb_reloads_total`.
+    pub fn file(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Geoip(_) => "geoip",
+            Self::LatencyUnreadable { .. }
+            | Self::LatencyTooLarge { .. }
+            | Self::Latency { .. } => "latency",
+            Self::TenantsUnreadable { .. }
+            | Self::TenantsTooLarge { .. }
+            | Self::Tenants { .. } => "tenants",
+            Self::Keys(_) => "keys",
+            Self::Tls(_) => "tls",
+        }
+    }
+
+    /// The error with its causes, for people.
+    pub fn report(&self) -> String {
+        let mut report = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !report.contains(&words) {
+                report.push_str(&format!(": {words}"));
+            }
+            cause = error.source();
+        }
+        report
+    }
+}
