@@ -1,11 +1,13 @@
 //! The other end of a client connection, and how it came in: the same for all its requests.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::headers::address_text;
 use crate::config::HttpsRedirect;
+use crate::tls::Certificates;
 
 /// Who is at the other end, and on what terms.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Secure {
     pub server_name: Option<Box<str>>,
     /// Its verified certificate, as origins are told of it.
     pub certificate: Option<HeaderValue>,
+    /// The certificates that it could be shown: what tells which hosts the connection is for.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl Peer {

@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::io::AsyncRead;
 
@@ -20,7 +21,7 @@ use super::protocol::{Protocol, recognise};
 use super::transport::{Ahead, Socket, Transport};
 use super::{handshake, http1, http2, introduction};
 use crate::model::{ConnectionRefusal, Handshake};
-use crate::proxy::{Connection, ErrorReason, Peer, Watch, refusal_bytes};
+use crate::proxy::{Connection, ErrorReason, Peer, Secure, Watch, refusal_bytes};
 
 /// A connection that has been accepted.
 #[derive(Debug)]
@@ -84,8 +85,8 @@ async fn greet<S: Socket>(
     let mut peer = Peer::new(source, destination);
     peer.redirect = listener.redirect;
     peer.hsts.clone_from(&listener.hsts);
-    let config = match &terms.security {
-        Security::Tls(config) => config,
+    let (config, certificates) = match &terms.security {
+        Security::Tls(config, certificates) => (config, certificates),
         Security::Missing => return None,
         Security::Clear => {
             let protocol = match listener.http2 {
@@ -99,7 +100,7 @@ async fn greet<S: Socket>(
     let result = shaken.as_ref().map_or_else(|result| *result, |_| Handshake::Success);
     arrival.hall.door.series.handshake(result);
     let handshake::Agreed { mut transport, secure, protocol } = shaken.ok()?;
-    peer.secure = Some(secure);
+    peer.secure = Some(Secure { certificates: Some(Arc::clone(certificates)), ..secure });
     if protocol == Protocol::Http1 {
         more(&mut transport, keeper).await?;
     }

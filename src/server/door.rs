@@ -15,6 +15,7 @@ use rustls::ServerConfig;
 use crate::config::{ClientLimits, Listener};
 use crate::metrics::{ListenerSeries, Registry};
 use crate::snapshot::{Live, Snapshot};
+use crate::tls::Certificates;
 
 /// One listener of one worker.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) enum Security {
     /// Nothing.
     Clear,
     /// TLS, and this is what handshakes need.
-    Tls(Arc<ServerConfig>),
+    Tls(Arc<ServerConfig>, Arc<Certificates>),
     /// TLS, but what handshakes need is not there. Clear text in its place would be the worst
     /// answer of all, so nobody is served.
     Missing,
@@ -81,9 +82,11 @@ impl Terms {
     fn of(configured: SocketAddr, snapshot: &Snapshot) -> Option<Self> {
         let config = &snapshot.config;
         let listener = config.listeners.iter().find(|known| known.address == configured)?.clone();
-        let security = match (&listener.tls, snapshot.tls.server(configured)) {
+        let tls = &snapshot.tls;
+        let made = tls.server(configured).cloned().zip(tls.certificates(configured).cloned());
+        let security = match (&listener.tls, made) {
             (None, _) => Security::Clear,
-            (Some(_), Some(tls)) => Security::Tls(Arc::clone(tls)),
+            (Some(_), Some((config, certificates))) => Security::Tls(config, certificates),
             (Some(_), None) => Security::Missing,
         };
         Some(Self { listener, security, limits: config.limits })

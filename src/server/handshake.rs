@@ -15,6 +15,7 @@ use super::transport::{Ahead, Socket, Transport};
 use crate::config::Alpn;
 use crate::model::{Handshake, limits};
 use crate::proxy::{ErrorReason, Secure, refusal_bytes};
+use crate::tls;
 
 /// What every TLS connection starts with: a record of the handshake (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
@@ -70,7 +71,9 @@ fn agreed<S: Socket>(stream: TlsStream<Ahead<S>>) -> Agreed<S> {
         _ => Protocol::Http1,
     };
     let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
-    let secure = Secure { server_name, certificate: None };
+    let shown = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = shown.and_then(|shown| tls::client_certificate_value(shown));
+    let secure = Secure { server_name, certificate, certificates: None };
     Agreed { transport: Transport::tls(stream), secure, protocol }
 }
 

@@ -19,6 +19,7 @@ use super::{eventually, until};
 /// A configuration that is being put together.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    listeners: Vec<String>,
     top: String,
     workers: usize,
     regions: Vec<(String, String)>,
@@ -29,6 +30,8 @@ pub struct Setup {
 pub struct Proxy {
     /// Where requests go.
     pub address: SocketAddr,
+    /// All listeners, in the order of the configuration.
+    pub addresses: Vec<SocketAddr>,
     /// Where operators look.
     pub admin: SocketAddr,
     child: Child,
@@ -50,7 +53,8 @@ impl Setup {
     /// No region yet.
     pub fn empty() -> Self {
         let (regions, deployments) = (Vec::new(), Vec::new());
-        Self { top: String::new(), workers: 2, regions, deployments }
+        let listeners = Vec::new();
+        Self { listeners, top: String::new(), workers: 2, regions, deployments }
     }
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
@@ -85,6 +89,14 @@ impl Setup {
         self
     }
 
+    /// One more listener, in the place of the one in clear text that there is without: an address
+    /// of loopback of its own, and fields as in a flow mapping of YAML.
+    #[must_use]
+    pub fn listener(mut self, address: &str, fields: &str) -> Self {
+        self.listeners.push(format!("{{ address: \"{address}:0\", {fields} }}"));
+        self
+    }
+
     /// Top-level fields of YAML.
     #[must_use]
     pub fn top(mut self, fields: &str) -> Self {
@@ -107,9 +119,13 @@ impl Setup {
     /// The configuration file.
     pub fn yaml(&self) -> String {
         let mut yaml = format!(
-            "listeners: [{{ address: \"127.0.0.1:0\" }}]\nadmin: {{ address: \"127.0.0.1:0\" }}\n\
-             workers: {}\n{}regions:\n",
-            self.workers, self.top
+            "listeners: [{}]\nadmin: {{ address: \"127.0.0.1:0\" }}\nworkers: {}\n{}regions:\n",
+            match self.listeners.is_empty() {
+                true => "{ address: \"127.0.0.1:0\" }".to_owned(),
+                false => self.listeners.join(", "),
+            },
+            self.workers,
+            self.top
         );
         for (_, line) in &self.regions {
             let _ = writeln!(yaml, "  - {line}");
@@ -173,9 +189,12 @@ impl Proxy {
             panic!("rhumb did not start:\n{}", text(&log));
         };
         assert_eq!(ready["pid"], child.id());
-        let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
+        let address = |value: &Value| -> SocketAddr { value.as_str().unwrap().parse().unwrap() };
+        let addresses: Vec<_> =
+            ready["listeners"].as_array().unwrap().iter().map(address).collect();
         Self {
-            address: address(&ready["listeners"][0]),
+            address: addresses[0],
+            addresses,
             admin: address(&ready["admin"]),
             child,
             dir,
