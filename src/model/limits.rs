@@ -32,6 +32,8 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 pub const DURATION_MAX: Duration = Duration::from_secs(86_400);
 /// Longest failover cooldown that can be configured.
 pub const FAILOVER_COOLDOWN_MAX: Duration = Duration::from_secs(604_800);
+/// Certificates of one listener.
+pub const CERTIFICATES_PER_LISTENER: usize = 1_024;
 /// Listeners of a configuration.
 pub const LISTENERS_MAX: usize = 64;
 /// Largest number of data-plane threads that can be configured.
@@ -50,6 +52,21 @@ pub const HEADER_FIELDS: usize = 100;
 pub const HEADER_BYTES: usize = 32 << 10;
 /// Bytes of a request target.
 pub const URI_BYTES: usize = 8 << 10;
+/// Fewest bytes of a request target that can be configured as the limit.
+pub const URI_BYTES_MIN: u32 = 256;
+/// Fewest bytes of a request's head that can be configured as the limit.
+pub const HEADER_BYTES_MIN: u32 = 1 << 10;
+/// Most bytes of a request's head, and of its target, that can be configured as the limit: the
+/// buffer of a connection has to hold a whole head.
+pub const HEADER_BYTES_MAX: u32 = 64 << 10;
+/// Largest limit on the bytes of a request body that can be configured.
+pub const BODY_BYTES_MAX: i64 = 1 << 50;
+/// Protocols of `Upgrade` that one deployment passes on.
+pub const UPGRADES: usize = 16;
+/// How long `Strict-Transport-Security` binds clients, in seconds.
+pub const HSTS_MAX_AGE_SECONDS: u32 = 31_536_000;
+/// Longest that it can be configured to: ten years.
+pub const HSTS_MAX_AGE_SECONDS_MAX: u32 = 315_360_000;
 /// Read and write buffer of one HTTP/1 connection.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 
@@ -65,6 +82,12 @@ pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
 pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes of a PROXY protocol header of version 1, with the end of its line; the protocol says so.
+pub const PROXY_LINE_BYTES: usize = 107;
+/// Bytes of a PROXY protocol header of version 2: addresses take 52, or 232 of Unix sockets, and what
+/// balancers say of TLS some hundred more.
+pub const PROXY_HEADER_BYTES: usize = 4 << 10;
 
 /// Connecting to an endpoint.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -121,6 +144,10 @@ pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub const PLACES_PER_WORKER: usize = 8_192;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
+/// Largest configurable number of streams of one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 10_000;
+/// Largest configurable number of connections, of one worker or of one client address.
+pub const CONNECTIONS_MAX: u32 = 1_000_000;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

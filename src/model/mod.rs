@@ -18,5 +18,5 @@ pub use geography::{
 };
 pub use health::{EndpointSignal, RegionState, SignalKind};
 pub use ids::{DeploymentName, EndpointId, Framework, RegionId, RuleId, TenantId};
-pub use networks::{RefusedNetwork, refused_address, refused_network};
+pub use networks::{RefusedNetwork, is_ever_refused, refused_address, refused_network};
 pub use token::TokenRefusal;

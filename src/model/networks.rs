@@ -23,6 +23,14 @@ const REFUSED: [(IpNet, &str); 11] = [
     (v4([255, 255, 255, 255], 32), "broadcast"),
 ];
 
+/// IPv6 networks whose addresses stand for IPv4 ones.
+const CARRIERS: [IpNet; 4] = [
+    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
+    v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
+];
+
 const fn v4([a, b, c, d]: [u8; 4], length: u8) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
 }
@@ -55,6 +63,12 @@ pub fn refused_network(address: IpAddr, allowed: &[IpNet]) -> Option<RefusedNetw
     let within = |net: &IpNet| forms.iter().flatten().any(|form| net.contains(form));
     let (network, what) = *REFUSED.iter().find(|(net, _)| within(net))?;
     (!allowed.iter().any(within)).then_some(RefusedNetwork { network, what })
+}
+
+/// Whether any address in the network is refused by default.
+pub fn is_ever_refused(network: IpNet) -> bool {
+    let overlaps = |other: &IpNet| network.contains(other) || other.contains(&network);
+    REFUSED.iter().any(|(net, _)| overlaps(net)) || CARRIERS.iter().any(overlaps)
 }
 
 /// The IPv4 address that packets to an IPv6 address may end at, by way of a translator or tunnel.
