@@ -111,6 +111,8 @@ pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Addresses of an endpoint's name that are tried.
 pub const ADDRESSES_PER_NAME: usize = 8;
+/// Bytes that a PROXY protocol header towards an endpoint has at most: the text of two IPv6 addresses.
+pub const PROXY_HEADER_WRITTEN: usize = 107;
 /// HTTP/2 connections of one worker to one endpoint, however few streams they carry.
 pub const UPSTREAM_HTTP2_CONNECTIONS: usize = 256;
 /// Streams of one of them, whatever the endpoint allows.

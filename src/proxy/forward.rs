@@ -332,8 +332,10 @@ impl Forward {
         let lease = target.endpoint.connect(most, caller).await?;
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
-        target.series.connected(took, now);
-        self.ticket.connection().worker.series.upstream_connections.increment();
+        if lease.is_first() {
+            target.series.connected(took, now);
+            self.ticket.connection().worker.series.upstream_connections.increment();
+        }
         Ok((lease, took))
     }
 

@@ -12,12 +12,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::resolve::addresses;
 use super::stream::Stream;
 use crate::config::{Alpn, EndpointUrl, Host, ProxyProtocolVersion, Scheme, Transport};
+use crate::model::limits;
+use crate::proxy_protocol;
 
 /// An endpoint, and how to get there.
 #[derive(Clone, Debug)]
@@ -225,9 +228,15 @@ async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream
 
 /// Says for whom the connection is, before the first byte of anything else.
 async fn introduce(
-    _stream: &mut TcpStream,
-    _version: ProxyProtocolVersion,
-    _caller: Option<Caller>,
+    stream: &mut TcpStream,
+    version: ProxyProtocolVersion,
+    caller: Option<Caller>,
 ) -> io::Result<()> {
-    Ok(())
+    // Nobody in particular: the header then says that the connection is Rhumb's own.
+    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+    let Caller { source, destination } =
+        caller.unwrap_or(Caller { source: nobody, destination: nobody });
+    let mut header = Vec::with_capacity(limits::PROXY_HEADER_WRITTEN);
+    proxy_protocol::write(version, source, destination, &mut header);
+    stream.write_all(&header).await
 }

@@ -3,13 +3,13 @@
 use http::uri::{Authority, Parts, Scheme};
 use http::{Request, Uri, Version, header};
 
-use crate::config::EndpointUrl;
+use crate::config::{self, EndpointUrl};
 
 /// Makes the pseudo-header fields from target and `Host`. Hyper takes off what belongs to a
 /// connection of HTTP/1.1, and what `Connection` names.
 ///
 /// Returns whether the request has a form in HTTP/2: not if its `Host` is no authority.
-pub(super) fn prepare<B>(request: &mut Request<B>, url: &EndpointUrl, secure: bool) -> bool {
+pub(super) fn prepare<B>(request: &mut Request<B>, url: &EndpointUrl) -> bool {
     let host = request.headers_mut().remove(header::HOST);
     let authority = match &host {
         Some(host) => Authority::try_from(host.as_bytes()),
@@ -21,7 +21,10 @@ pub(super) fn prepare<B>(request: &mut Request<B>, url: &EndpointUrl, secure: bo
         return false;
     };
     let mut parts = Parts::default();
-    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    parts.scheme = Some(match url.scheme {
+        config::Scheme::Https => Scheme::HTTPS,
+        config::Scheme::Http | config::Scheme::H2c => Scheme::HTTP,
+    });
     parts.authority = Some(authority);
     parts.path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
     let Ok(uri) = Uri::from_parts(parts) else { return false };

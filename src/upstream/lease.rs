@@ -14,7 +14,6 @@ use super::failure::SendError;
 use super::http2_head;
 use super::pool::{Endpoint, Idle, Outstanding};
 use super::session::Session;
-use crate::config::Scheme;
 
 /// What one request sends and receives over, counted as outstanding until it is dropped.
 #[derive(Debug)]
@@ -23,6 +22,8 @@ pub struct Lease<B> {
     way: Way<B>,
     outstanding: Outstanding<B>,
     reused: bool,
+    /// Whether the connection was made for this request.
+    made: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl<B> Lease<B> {
         reused: bool,
     ) -> Self {
         let way = Way::Http1 { sender, wire, born, caller };
-        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused }
+        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused, made: !reused }
     }
 
     /// A stream of a session that has room.
@@ -73,14 +74,14 @@ impl<B> Lease<B> {
         session: &Rc<Session<B>>,
         reused: bool,
     ) -> Self {
-        let received = session.open_stream();
+        let (received, made) = session.open_stream();
         let way = Way::Http2(Stream {
             session: Rc::clone(session),
             endpoint: Rc::clone(endpoint),
             brake: None,
             received,
         });
-        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused }
+        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused, made }
     }
 
     /// Whether other requests went over this connection before.
@@ -88,9 +89,14 @@ impl<B> Lease<B> {
         self.reused
     }
 
+    /// Whether the connection was made for this request, or for it first.
+    pub fn is_first(&self) -> bool {
+        self.made
+    }
+
     /// A connection that was made for this request after all.
     pub(super) fn fresh(mut self) -> Self {
-        self.reused = false;
+        (self.reused, self.made) = (false, true);
         self
     }
 
@@ -151,15 +157,16 @@ where
     /// When no response came; with the request, if nothing of it was sent.
     pub fn send(
         &mut self,
-        request: Request<B>,
+        mut request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, SendError<B>>> + use<B> {
         let sent = match &mut self.way {
             Way::Http1 { sender, .. } => Sent::Http1(sender.try_send_request(request)),
-            Way::Http2(stream) => match stream.carry(request) {
-                Ok(request) => {
+            Way::Http2(stream) => match http2_head::prepare(&mut request, stream.endpoint.url()) {
+                true => {
+                    let request = stream.carry(request);
                     Sent::Http2(stream.session.sender().borrow_mut().try_send_request(request))
                 }
-                Err(request) => Sent::Not(request),
+                false => Sent::Not(request),
             },
         };
         async move {
@@ -189,14 +196,10 @@ impl<B> Stream<B>
 where
     B: Body,
 {
-    /// The request as it goes over the stream; as it was if it cannot.
-    fn carry(&mut self, mut request: Request<B>) -> Result<Request<Carried<B>>, Request<B>> {
-        let url = self.endpoint.url();
-        if !http2_head::prepare(&mut request, url, url.scheme == Scheme::Https) {
-            return Err(request);
-        }
+    /// The request as it goes over the stream.
+    fn carry(&mut self, request: Request<B>) -> Request<Carried<B>> {
         let request = request.map(Carried::new);
         self.brake = request.body().brake();
-        Ok(request)
+        request
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Session<B> {
     sender: RefCell<SendRequest<Carried<B>>>,
     shared: Rc<Shared>,
     streams: Cell<usize>,
+    /// Whether it has had a stream.
+    begun: Cell<bool>,
     /// Nothing new goes there; what is under way comes to its end.
     retired: Cell<bool>,
     /// Whose connection it is, if it is not everyone's.
@@ -99,11 +101,12 @@ impl<B> Session<B> {
         now.saturating_duration_since(since) >= limits::POOL_IDLE_TIMEOUT
     }
 
-    /// A stream is about to be opened. Returns how many bytes had come, to tell silence by.
-    pub(super) fn open_stream(&self) -> u64 {
+    /// A stream is about to be opened. Returns what has come so far, to tell silence by, and
+    /// whether it is the first.
+    pub(super) fn open_stream(&self) -> (u64, bool) {
         self.streams.set(self.streams.get() + 1);
         self.used.set(true);
-        self.shared.traffic.received()
+        (self.shared.traffic.received(), !self.begun.replace(true))
     }
 
     /// A stream is over.
@@ -111,7 +114,7 @@ impl<B> Session<B> {
         self.streams.set(self.streams.get().saturating_sub(1));
     }
 
-    /// Bytes that have come.
+    /// What has come.
     pub(super) fn received(&self) -> u64 {
         self.shared.traffic.received()
     }
@@ -164,6 +167,7 @@ where
             sender: RefCell::new(sender),
             shared,
             streams: Cell::default(),
+            begun: Cell::default(),
             retired: Cell::default(),
             caller,
             born: Instant::now(),
