@@ -204,7 +204,10 @@ impl Route {
 }
 
 /// The first address that accepts. Where there are several, none may take the others' time.
-async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, DialError> {
+pub(super) async fn connect(
+    addresses: &[SocketAddr],
+    within: Duration,
+) -> Result<TcpStream, DialError> {
     let share = within / addresses.len().max(1) as u32;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses {

@@ -13,6 +13,8 @@ mod resolve;
 mod session;
 mod sessions;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 pub use connect::ConnectError;

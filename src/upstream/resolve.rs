@@ -85,7 +85,7 @@ mod tests {
         }
         let metadata = "169.254.170.2:80";
         assert_eq!(of(&[metadata], &["169.254.170.2/32"]).unwrap(), [metadata]);
-        assert!(of(&[], &[]).unwrap_err().contains("address"));
+        assert!(of(&[], &[]).unwrap_err().contains("resolved"));
     }
 
     #[test]
