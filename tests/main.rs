@@ -24,6 +24,7 @@ mod headers;
 mod layering;
 mod limits;
 mod malformed;
+mod origins;
 mod reload;
 mod routing;
 mod shadow;

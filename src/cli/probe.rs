@@ -3,12 +3,15 @@
 //! Not here: the checks of regions (`health`), whose way of asking this borrows.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::config::{EndpointUrl, HealthCheck, Host, Scheme};
 use crate::health::probe;
+use crate::upstream::Route;
 
 /// Arguments of `rhumb probe`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +60,15 @@ pub fn run(args: &ProbeArgs) -> ExitCode {
     };
     let timeout = Duration::from_secs(args.timeout_seconds);
     let check = check(&args.target, timeout);
-    let result = runtime.block_on(probe::http(&args.target.endpoint, &check, timeout));
+    // The address comes from who runs the command: it may be any.
+    let everywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::default().into()];
+    let route = Route {
+        url: args.target.endpoint.clone(),
+        transport: Arc::default(),
+        tls: None,
+        allowed: everywhere.into(),
+    };
+    let result = runtime.block_on(probe::http(&route, &check, timeout));
     if args.json {
         let line = match &result {
             Ok(passed) => serde_json::json!({ "ok": true, "ms": passed.took.as_secs_f64() * 1e3 }),

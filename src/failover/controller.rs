@@ -160,7 +160,7 @@ impl Controller {
         let ControllerParts { policy, geo, keys, tls, live, registry, epoch } = parts;
         registry.control.reload("config", true, unix_seconds());
         let mut monitor = Monitor::new(reports_in, Arc::clone(&registry));
-        monitor.adopt(policy.config());
+        monitor.adopt(policy.config(), &tls);
         let controller = Self {
             policy,
             geo,
@@ -314,10 +314,11 @@ impl Controller {
         let fresh_tables = fresh_latency || fresh_tenants;
         self.registry.control.reload("config", true, unix_seconds());
         if changed || fresh_tables {
-            self.monitor.adopt(config);
+            self.monitor.adopt(config, &self.tls);
             self.handle(Input::Config(Arc::clone(config), tables));
             self.forget_removed(config);
         } else if fresh_geo || fresh_keys || fresh_tls {
+            self.monitor.adopt(config, &self.tls);
             self.handle(Input::Refresh);
         }
         if changed || fresh_geo || fresh_keys || fresh_tls || fresh_tables {

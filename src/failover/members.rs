@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Cause;
-use crate::config::{Deployment, EndpointUrl, HealthCheck};
+use crate::config::{Deployment, EndpointUrl, HealthCheck, Transport};
 use crate::health::{CheckId, CheckState, EndpointHealth, RegionMachine};
 use crate::model::{DeploymentName, RegionId, SignalKind};
-use crate::routing::RegionHealth;
+use crate::routing::{EndpointPlan, RegionHealth};
 
 /// One endpoint under one check, and who uses the result.
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) url: EndpointUrl,
+    pub(super) transport: Arc<Transport>,
     pub(super) spec: Arc<HealthCheck>,
     pub(super) region: RegionId,
     pub(super) state: CheckState,
@@ -94,10 +95,13 @@ impl Check {
     }
 }
 
+/// What makes two checks the same.
+type CheckKey = (EndpointUrl, Arc<Transport>, HealthCheck);
+
 /// The checks of a new plan, made from those of the old one.
 pub(super) struct Adoption {
-    old: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
-    new: HashMap<(EndpointUrl, HealthCheck), (CheckId, Check)>,
+    old: HashMap<CheckKey, (CheckId, Check)>,
+    new: HashMap<CheckKey, (CheckId, Check)>,
     next: u64,
 }
 
@@ -105,26 +109,31 @@ impl Adoption {
     pub(super) fn of(checks: BTreeMap<CheckId, Check>, next: u64) -> Self {
         let old = checks
             .into_iter()
-            .map(|(id, check)| ((check.url.clone(), (*check.spec).clone()), (id, check)))
+            .map(|(id, check)| {
+                let (url, transport) = (check.url.clone(), Arc::clone(&check.transport));
+                ((url, transport, (*check.spec).clone()), (id, check))
+            })
             .collect();
         Self { old, new: HashMap::new(), next }
     }
 
     pub(super) fn adopt(
         &mut self,
-        (url, spec): (&EndpointUrl, &HealthCheck),
+        (endpoint, spec): (&EndpointPlan, &HealthCheck),
         region: &RegionId,
         user: (usize, usize),
         settled_at: u32,
         now: Duration,
     ) -> CheckId {
-        let key = (url.clone(), spec.clone());
+        let (url, transport) = (&endpoint.url, &endpoint.transport);
+        let key = (url.clone(), Arc::clone(transport), spec.clone());
         let Self { old, new, next } = self;
         let (id, check) = new.entry(key).or_insert_with_key(|key| {
             let (id, mut check) = old.remove(key).unwrap_or_else(|| {
                 *next += 1;
                 let check = Check {
                     url: url.clone(),
+                    transport: Arc::clone(transport),
                     spec: Arc::new(spec.clone()),
                     region: region.clone(),
                     state: CheckState::new(now, settled_at),

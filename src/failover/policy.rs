@@ -196,7 +196,7 @@ impl Policy {
                 if let Some(check) = &deployment.settings.health_check {
                     for endpoint in &region.endpoints {
                         let id = checks.adopt(
-                            (&endpoint.url, check),
+                            (endpoint, check),
                             &region.id,
                             (d, r),
                             settled_at(&deployment.settings),
@@ -329,6 +329,7 @@ impl Policy {
                 effects.push(Effect::Probe(ProbeOrder {
                     check: id,
                     url: check.url.clone(),
+                    transport: Arc::clone(&check.transport),
                     spec: Arc::clone(&check.spec),
                     timeout: plan.timeout,
                     region: check.region.clone(),

@@ -5,11 +5,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::config::{Config, EndpointUrl, HealthCheck};
+use crate::config::{Config, EndpointUrl, HealthCheck, Transport};
 use crate::metrics::{CONTROL, RegionShard, Registry};
 use crate::model::{RegionId, limits};
+use crate::tls::Tls;
+use crate::upstream::Route;
 
 use super::probe;
 use super::state::{CheckId, Failure};
@@ -21,6 +24,8 @@ pub struct ProbeOrder {
     pub check: CheckId,
     /// Which endpoint.
     pub url: EndpointUrl,
+    /// How it is spoken to.
+    pub transport: Arc<Transport>,
     /// What to ask.
     pub spec: Arc<HealthCheck>,
     /// How long it may take.
@@ -47,6 +52,9 @@ pub struct Monitor {
     /// What checks measure of regions; written by tasks of this thread only.
     regions: Arc<RegionShard>,
     half_life: Duration,
+    tls: Arc<Tls>,
+    /// Networks that endpoints may lie in although they are refused by default.
+    allowed: Arc<[IpNet]>,
 }
 
 impl Monitor {
@@ -58,11 +66,15 @@ impl Monitor {
             registry,
             regions: Arc::default(),
             half_life: limits::MEASURED_HALF_LIFE,
+            tls: Arc::default(),
+            allowed: Arc::default(),
         }
     }
 
-    /// Measures the regions of this configuration from now on.
-    pub fn adopt(&mut self, config: &Config) {
+    /// Measures the regions of this configuration from now on, and reaches them as it says.
+    pub fn adopt(&mut self, config: &Config, tls: &Arc<Tls>) {
+        self.tls = Arc::clone(tls);
+        self.allowed = config.origin_networks.as_slice().into();
         self.half_life = config.latency.measured.half_life;
         let ids = config.regions.iter().map(|region| region.id.clone());
         self.regions = Arc::new(RegionShard::new(ids, Some(&self.regions)));
@@ -78,9 +90,15 @@ impl Monitor {
             let start = Instant::now();
             // In a task of its own, so that a panic ends the probe and nothing else.
             let slots = Arc::clone(&monitor.slots);
+            let route = Route {
+                tls: monitor.tls.client(&order.transport.tls).cloned(),
+                url: order.url,
+                transport: order.transport,
+                allowed: Arc::clone(&monitor.allowed),
+            };
             let probe = tokio::spawn(async move {
                 let _slot = slots.acquire().await;
-                probe::http(&order.url, &order.spec, order.timeout).await
+                probe::http(&route, &order.spec, order.timeout).await
             });
             let result = probe.await.unwrap_or_else(|panic| {
                 tracing::error!(check = check.0, %panic, "a health check broke; this is a bug");

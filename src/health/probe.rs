@@ -1,4 +1,5 @@
-//! One HTTP check over the network, on a connection of its own.
+//! One HTTP check over the network, on a connection of its own, which is made as those of requests
+//! are and on which is spoken what they speak.
 //!
 //! A check uses no pooled connection, because a connection that still works says nothing about
 //! whether a new one can be made.
@@ -9,14 +10,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Uri, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::config::{EndpointUrl, HealthCheck, Host};
+use crate::config::{EndpointUrl, HealthCheck, Scheme};
 use crate::model::limits;
+use crate::upstream::{DialError, Protocol, Route};
 
 use super::state::Failure;
 
@@ -37,12 +39,12 @@ pub struct Passed {
 ///
 /// Why it failed; a timeout covers everything from the name lookup to the end of the body.
 pub async fn http(
-    url: &EndpointUrl,
+    route: &Route,
     check: &HealthCheck,
     timeout: Duration,
 ) -> Result<Passed, Failure> {
     let start = Instant::now();
-    match tokio::time::timeout(timeout, ask(url, check)).await {
+    match tokio::time::timeout(timeout, ask(route, check, timeout)).await {
         Ok(Ok(connected)) => {
             let connect = connected.saturating_duration_since(start);
             Ok(Passed { took: start.elapsed(), connect })
@@ -53,21 +55,43 @@ pub async fn http(
 }
 
 /// Asks, and says when the connection was made.
-async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<Instant, Failure> {
-    let stream = match &url.host {
-        Host::Address(address) => TcpStream::connect((*address, url.port)).await,
-        Host::Name(name) => TcpStream::connect((&**name, url.port)).await,
-    }
-    .map_err(|error| Failure::Connection { detail: describe(&error) })?;
+async fn ask(route: &Route, check: &HealthCheck, within: Duration) -> Result<Instant, Failure> {
+    let (stream, spoken) = route.dial(None, within).await.map_err(|error| unreached(&error))?;
     let connected = Instant::now();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| protocol(&error))?;
-    let mut connection = pin!(connection);
-    let mut exchange = pin!(async {
-        let response = sender.send_request(request(url, check)?).await;
-        read(response.map_err(|error| protocol(&error))?, check).await
-    });
+    let request = request(&route.url, check, spoken)?;
+    let io = TokioIo::new(stream);
+    match spoken {
+        Protocol::Http1 => {
+            let handshake =
+                http1::Builder::new().max_header_size(limits::HEADER_BYTES).handshake(io);
+            let (mut sender, connection) = handshake.await.map_err(|error| protocol(&error))?;
+            beside(connection, async {
+                read(sender.send_request(request).await.map_err(|error| protocol(&error))?, check)
+                    .await
+            })
+            .await
+        }
+        Protocol::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.max_header_list_size(limits::HEADER_BYTES as u32);
+            let (mut sender, connection) =
+                builder.handshake(io).await.map_err(|error| protocol(&error))?;
+            beside(connection, async {
+                read(sender.send_request(request).await.map_err(|error| protocol(&error))?, check)
+                    .await
+            })
+            .await
+        }
+    }
+    .map(|()| connected)
+}
+
+/// Moves an exchange on by moving its connection, until the one or the other has ended.
+async fn beside<E>(
+    connection: impl Future<Output = Result<(), E>>,
+    exchange: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let (mut connection, mut exchange) = (pin!(connection), pin!(exchange));
     let mut open = true;
     poll_fn(|cx| {
         // The connection goes first: it is what moves the exchange on.
@@ -75,7 +99,7 @@ async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<Instant, Failure>
             open = false;
         }
         match exchange.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.map(|()| connected)),
+            Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending if open => Poll::Pending,
             Poll::Pending => Poll::Ready(Err(Failure::Connection {
                 detail: "the connection was closed before the answer was complete".to_owned(),
@@ -85,16 +109,28 @@ async fn ask(url: &EndpointUrl, check: &HealthCheck) -> Result<Instant, Failure>
     .await
 }
 
-fn request(url: &EndpointUrl, check: &HealthCheck) -> Result<Request<Empty<Bytes>>, Failure> {
+fn request(
+    url: &EndpointUrl,
+    check: &HealthCheck,
+    spoken: Protocol,
+) -> Result<Request<Empty<Bytes>>, Failure> {
     let authority = url.authority();
     let host = check.host.as_deref().unwrap_or(&authority);
-    Request::get(check.path.as_str())
-        .header(header::HOST, host)
+    let request = Request::get(check.path.as_str())
         .header(header::USER_AGENT, USER_AGENT)
-        .header(header::ACCEPT, "*/*")
-        .header(header::CONNECTION, HeaderValue::from_static("close"))
-        .body(Empty::new())
-        .map_err(|_| Failure::Broken)
+        .header(header::ACCEPT, "*/*");
+    let request = match spoken {
+        Protocol::Http1 => request
+            .header(header::HOST, host)
+            .header(header::CONNECTION, HeaderValue::from_static("close")),
+        Protocol::Http2 => {
+            let scheme = if url.scheme == Scheme::Https { "https" } else { "http" };
+            let uri = Uri::builder().scheme(scheme).authority(host);
+            let uri = uri.path_and_query(check.path.as_str()).build();
+            request.uri(uri.map_err(|_| Failure::Broken)?).version(Version::HTTP_2)
+        }
+    };
+    request.body(Empty::new()).map_err(|_| Failure::Broken)
 }
 
 async fn read(response: http::Response<Incoming>, check: &HealthCheck) -> Result<(), Failure> {
@@ -112,6 +148,18 @@ async fn read(response: http::Response<Incoming>, check: &HealthCheck) -> Result
         }
     }
     Ok(())
+}
+
+/// Why there is no connection.
+fn unreached(error: &DialError) -> Failure {
+    let detail = match error {
+        DialError::Timeout(within) => {
+            return Failure::Timeout { after_ms: within.as_millis() as u64 };
+        }
+        DialError::Connect(error) | DialError::Resolve(error) => describe(error),
+        _ => error.detail(),
+    };
+    Failure::Connection { detail }
 }
 
 fn protocol(error: &hyper::Error) -> Failure {

@@ -119,6 +119,39 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Addresses of an endpoint's name that are tried.
+pub const ADDRESSES_PER_NAME: usize = 8;
+/// Bytes that a PROXY protocol header towards an endpoint has at most: the text of two IPv6 addresses.
+pub const PROXY_HEADER_WRITTEN: usize = 107;
+/// HTTP/2 connections of one worker to one endpoint, however few streams they carry.
+pub const UPSTREAM_HTTP2_CONNECTIONS: usize = 256;
+/// Streams of one of them, whatever the endpoint allows.
+pub const UPSTREAM_STREAMS_PER_CONNECTION: usize = 256;
+/// Requests of one worker that wait for a connection to one endpoint which they share.
+pub const UPSTREAM_WAITING: usize = 4_096;
+/// What an endpoint may send on one stream of HTTP/2 before Rhumb has taken any of it.
+pub const UPSTREAM_STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of a connection together.
+pub const UPSTREAM_CONNECTION_WINDOW: u32 = 4 << 20;
+/// What waits to be sent on one stream of HTTP/2 to an endpoint.
+pub const UPSTREAM_STREAM_SEND_BYTES: usize = 64 << 10;
+/// Broken streams after which a connection is given up whose endpoint breaks the rules of HTTP/2.
+pub const UPSTREAM_STREAM_ERRORS: usize = 1_024;
+/// Streams of a connection that Rhumb has reset and still remembers, because frames for them may be
+/// on their way: those for others count as errors.
+pub const UPSTREAM_RESET_STREAMS: usize = 1_024;
+/// Attempts at one endpoint to have a request taken that it refuses before it works on it.
+pub const UPSTREAM_REFUSALS: u32 = 3;
+/// An HTTP/2 connection with open streams on which nothing comes is asked for a sign of life. gRPC
+/// servers cut who asks more than twice within five minutes.
+pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(100);
+/// That sign has to come within this time.
+pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The host at the other end of an HTTP/2 connection may be silent for so long.
+pub const UPSTREAM_SILENCE: Duration = Duration::from_secs(30);
+/// Between two lines of the log about the same trouble with an endpoint.
+pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Client addresses whose place one worker remembers.
 pub const PLACES_PER_WORKER: usize = 8_192;
 /// Streams that one HTTP/2 connection may have open.
