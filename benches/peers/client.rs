@@ -93,6 +93,11 @@ impl Client {
         self.source
     }
 
+    /// Gives the memory for answers back, for who only stays.
+    pub(crate) fn forget_buffer(&mut self) {
+        self.buffer = Vec::new();
+    }
+
     /// Ends the connection; the next request opens another.
     pub(crate) async fn disconnect(&mut self) {
         self.stream = None;

@@ -9,6 +9,7 @@ mod client;
 mod contestant;
 mod countries;
 mod error;
+mod idle;
 mod load;
 mod message;
 mod options;
@@ -38,6 +39,7 @@ use options::{Modes, Options};
 use regions::Region;
 use report::{Spread, Standing};
 use sample::{Mode, Sample};
+use scenario::Scenario;
 use usage::Watch;
 use way::{Certificate, Way};
 
@@ -92,6 +94,9 @@ async fn compare(options: &Options) -> Result<bool, BenchError> {
         certificate,
     };
     let (contestants, mut right) = bench.check_all().await;
+    if options.scenario == Scenario::Idle {
+        return bench.hold(&contestants, right).await;
+    }
     let mut samples = Vec::new();
     if options.mode != Modes::Fixed {
         bench.measure(&contestants, Mode::Saturated, None, &mut samples).await?;
@@ -163,6 +168,35 @@ impl Bench<'_> {
                 Err(_) => running.stop().await,
             }
         }
+    }
+
+    /// All rounds of idle connections, interleaved, and the report.
+    async fn hold(&self, contestants: &[Kind], mut right: bool) -> Result<bool, BenchError> {
+        let mut all = Vec::new();
+        for round in 1..=usize::from(self.options.rounds) {
+            for &kind in contestants {
+                let (running, way) = self.start(kind).await?;
+                let machine = &self.options.machine;
+                let watch = Watch::new(running.id(), machine.proxy_core, machine.ticks_per_second);
+                let count = self.options.connections.into();
+                match idle::hold((kind, round), &way, &self.workload, &watch, count).await {
+                    Ok(held) => {
+                        eprintln!("round {round} {}", held.line());
+                        all.push(held);
+                    }
+                    Err(fault) => {
+                        eprintln!("round {round} {}: {fault:?}", kind.name());
+                        right = false;
+                    }
+                }
+                running.stop().await;
+            }
+        }
+        match self.options.json {
+            true => println!("{:#}", json!({ "about": self.options.machine.about, "held": all })),
+            false => print!("{}", idle::table(&all)),
+        }
+        Ok(right && !all.is_empty())
     }
 
     /// All rounds of `mode`, interleaved.

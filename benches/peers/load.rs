@@ -41,6 +41,19 @@ impl Workload {
         Self { scenario, requests, expected }
     }
 
+    /// Sends one request and checks its answer.
+    pub(crate) async fn ask(
+        &self,
+        client: &mut Client,
+        routed: bool,
+        number: usize,
+    ) -> Result<(), Fault> {
+        let index = number % self.requests.len().max(1);
+        let Some((region, request)) = self.requests.get(index) else { return Ok(()) };
+        let response = client.exchange(request).await?;
+        response.verify(routed.then_some(*region), self.expected(*region))
+    }
+
     /// The body that `region` answers with.
     pub(crate) fn expected(&self, region: Region) -> &[u8] {
         let [us, eu, ap] = &self.expected;
@@ -210,10 +223,7 @@ impl Shared {
         let count = self.workload.requests.len().max(1);
         let index = self.next_request.get() % count;
         self.next_request.set(index + 1);
-        let Some((region, request)) = self.workload.requests.get(index) else { return Ok(()) };
-        let expected = self.workload.expected(*region);
-        let response = client.exchange(request).await?;
-        response.verify(self.plan.routed.then_some(*region), expected)
+        self.workload.ask(client, self.plan.routed, index).await
     }
 
     fn record(&self, due: Instant, sending: Instant) {

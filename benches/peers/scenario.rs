@@ -23,6 +23,8 @@ pub(crate) enum Scenario {
     Large,
     /// GET, 1 KiB back, on a new connection each
     Connect,
+    /// GET once on each connection, which then stays: what does it cost?
+    Idle,
 }
 
 impl Scenario {
@@ -34,7 +36,7 @@ impl Scenario {
     /// One request of a client, head and body.
     pub(crate) fn request(self, client: &Client) -> Vec<u8> {
         let line = match self {
-            Self::Get | Self::Connect => "GET /v1/orders?status=open&limit=25",
+            Self::Get | Self::Connect | Self::Idle => "GET /v1/orders?status=open&limit=25",
             Self::Post => "POST /v1/orders",
             Self::Large => "GET /v1/export?format=json",
         };
@@ -116,7 +118,7 @@ impl Documents {
     pub(crate) fn expected(&self, scenario: Scenario) -> &[u8] {
         match scenario {
             Scenario::Large => &self.large,
-            Scenario::Get | Scenario::Post | Scenario::Connect => &self.small,
+            Scenario::Get | Scenario::Post | Scenario::Connect | Scenario::Idle => &self.small,
         }
     }
 }
