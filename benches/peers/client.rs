@@ -1,15 +1,18 @@
-//! One client connection: sends a request, reads the answer, checks that it is the right one.
+//! One client: sends a request, reads the answer, checks that it is the right one. In HTTP/1.1 it
+//! has a connection of its own, in HTTP/2 a stream at a time of one that others use too (`streams`).
 //!
 //! Not here: how many there are and when they send (`load`).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 
 use crate::message::{self, ResponseHead};
 use crate::regions::Region;
+use crate::streams::{Prepared, Shared};
+use crate::way::{Stream, Way};
 
 /// More than any response of this benchmark.
 const RESPONSE_BYTES: usize = 128 * 1024;
@@ -36,12 +39,26 @@ pub(crate) enum Fault {
     Unanswered,
 }
 
-/// A connection to the proxy, opened when it is first needed.
+/// A request in the form of each protocol.
+pub(crate) struct Request {
+    bytes: Vec<u8>,
+    prepared: Prepared,
+}
+
+impl Request {
+    /// From the bytes of HTTP/1.1; `None` if they are none.
+    pub(crate) fn of(bytes: Vec<u8>) -> Option<Self> {
+        Some(Self { prepared: Prepared::of(&bytes)?, bytes })
+    }
+}
+
+/// A client of the proxy, with a connection that is opened when it is first needed.
 pub(crate) struct Client {
-    target: SocketAddr,
+    way: Way,
     /// An address of its own, so that connecting anew for each request cannot run out of ports.
     source: IpAddr,
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
+    shared: Option<Rc<Shared>>,
     buffer: Vec<u8>,
 }
 
@@ -52,11 +69,23 @@ pub(crate) struct Response<'a> {
 }
 
 impl Client {
-    /// The `slot`th client of the proxy at `target`.
-    pub(crate) fn new(target: SocketAddr, slot: usize) -> Self {
-        let [.., high, low] = slot.to_be_bytes();
-        let source = Ipv4Addr::new(127, 1, high, low.saturating_add(1)).into();
-        Self { target, source, stream: None, buffer: Vec::with_capacity(RESPONSE_BYTES) }
+    /// The `slot`th client of the proxy.
+    pub(crate) fn new(way: &Way, slot: usize) -> Self {
+        let source = source(slot);
+        let shared = way.protocol.is_http2().then(|| Rc::new(Shared::new(source)));
+        Self::on(way, source, shared)
+    }
+
+    /// `count` clients on one connection of HTTP/2, or as many connections.
+    pub(crate) fn group(way: &Way, slot: usize, count: usize) -> Vec<Self> {
+        let source = source(slot);
+        let shared = way.protocol.is_http2().then(|| Rc::new(Shared::new(source)));
+        (0..count).map(|_| Self::on(way, source, shared.clone())).collect()
+    }
+
+    fn on(way: &Way, source: IpAddr, shared: Option<Rc<Shared>>) -> Self {
+        let buffer = Vec::with_capacity(RESPONSE_BYTES);
+        Self { way: way.clone(), source, stream: None, shared, buffer }
     }
 
     /// The address that it connects from.
@@ -64,14 +93,28 @@ impl Client {
         self.source
     }
 
+    /// Gives the memory for answers back, for who only stays.
+    pub(crate) fn forget_buffer(&mut self) {
+        self.buffer = Vec::new();
+    }
+
     /// Ends the connection; the next request opens another.
-    pub(crate) fn disconnect(&mut self) {
+    pub(crate) async fn disconnect(&mut self) {
         self.stream = None;
+        if let Some(shared) = &self.shared {
+            shared.disconnect().await;
+        }
     }
 
     /// Sends `request` and reads the whole answer. A fault ends the connection.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Response<'_>, Fault> {
-        let outcome = self.receive(request).await;
+    pub(crate) async fn exchange(&mut self, request: &Request) -> Result<Response<'_>, Fault> {
+        if let Some(shared) = self.shared.clone() {
+            let (head, bytes) = shared.exchange(&self.way, &request.prepared).await?;
+            let before = std::mem::replace(&mut self.buffer, bytes);
+            shared.done_with(before);
+            return Ok(Response { head, body: &self.buffer });
+        }
+        let outcome = self.receive(&request.bytes).await;
         if !matches!(&outcome, Ok((head, _)) if !head.closes) {
             self.stream = None;
         }
@@ -83,7 +126,7 @@ impl Client {
     /// The head of the answer, and where in the buffer its body starts.
     async fn receive(&mut self, request: &[u8]) -> Result<(ResponseHead, usize), Fault> {
         if self.stream.is_none() {
-            self.stream = Some(connect(self.source, self.target).await?);
+            self.stream = Some(self.way.connect(self.source).await?);
         }
         let stream = self.stream.as_mut().ok_or(Fault::Refused)?;
         stream.write_all(request).await.map_err(|_| Fault::Closed)?;
@@ -123,17 +166,12 @@ impl Response<'_> {
     }
 }
 
-async fn connect(source: IpAddr, target: SocketAddr) -> Result<TcpStream, Fault> {
-    let refused = |_| Fault::Refused;
-    let socket = TcpSocket::new_v4().map_err(refused)?;
-    socket.set_reuseaddr(true).map_err(refused)?;
-    socket.bind((source, 0).into()).map_err(refused)?;
-    let stream = socket.connect(target).await.map_err(refused)?;
-    stream.set_nodelay(true).map_err(refused)?;
-    Ok(stream)
+fn source(slot: usize) -> IpAddr {
+    let [.., high, low] = slot.to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low.saturating_add(1)).into()
 }
 
-async fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Fault> {
+async fn read_more(stream: &mut Stream, buffer: &mut Vec<u8>) -> Result<(), Fault> {
     if buffer.len() >= RESPONSE_BYTES {
         return Err(Fault::Length);
     }

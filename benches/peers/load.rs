@@ -7,7 +7,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,12 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use crate::client::{Client, Fault};
+use crate::client::{Client, Fault, Request};
 use crate::countries;
 use crate::regions::Region;
 use crate::scenario::{Documents, Scenario};
 use crate::usage::{Snapshot, Watch};
+use crate::way::Way;
 
 /// How long the last answers may take after the window's end.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -29,15 +29,29 @@ const OVERDUE: usize = 1_000_000;
 /// The requests of a scenario, ready to send, and their right answers.
 pub(crate) struct Workload {
     scenario: Scenario,
-    requests: Vec<(Region, Vec<u8>)>,
+    requests: Vec<(Region, Request)>,
     expected: [Vec<u8>; Region::ALL.len()],
 }
 
 impl Workload {
     pub(crate) fn new(scenario: Scenario, clients: &[countries::Client]) -> Self {
-        let requests = clients.iter().map(|c| (c.region, scenario.request(c.address))).collect();
+        let request = |c: &countries::Client| Some((c.region, Request::of(scenario.request(c))?));
+        let requests = clients.iter().filter_map(request).collect();
         let expected = Region::ALL.map(|r| Documents::of(r).expected(scenario).to_vec());
         Self { scenario, requests, expected }
+    }
+
+    /// Sends one request and checks its answer.
+    pub(crate) async fn ask(
+        &self,
+        client: &mut Client,
+        routed: bool,
+        number: usize,
+    ) -> Result<(), Fault> {
+        let index = number % self.requests.len().max(1);
+        let Some((region, request)) = self.requests.get(index) else { return Ok(()) };
+        let response = client.exchange(request).await?;
+        response.verify(routed.then_some(*region), self.expected(*region))
     }
 
     /// The body that `region` answers with.
@@ -52,10 +66,12 @@ impl Workload {
 }
 
 /// One measurement to make.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Plan {
-    pub(crate) target: SocketAddr,
+    pub(crate) way: Way,
     pub(crate) connections: usize,
+    /// Requests under way at once on each connection of HTTP/2.
+    pub(crate) streams: usize,
     pub(crate) warmup: Duration,
     pub(crate) window: Duration,
     /// Requests per second; `None`: as many as are answered.
@@ -93,9 +109,10 @@ struct Shared {
 
 /// Runs one window. Runs in a `LocalSet`.
 pub(crate) async fn run(workload: &Rc<Workload>, plan: Plan, watch: &Watch) -> Outcome {
+    let (warmup, window) = (plan.warmup, plan.window);
     let shared = Rc::new(Shared {
         workload: Rc::clone(workload),
-        plan,
+        plan: plan.clone(),
         recording: Cell::new(false),
         stopping: Cell::new(false),
         next_request: Cell::new(0),
@@ -105,14 +122,16 @@ pub(crate) async fn run(workload: &Rc<Workload>, plan: Plan, watch: &Watch) -> O
         due: RefCell::default(),
         ready: Semaphore::new(0),
     });
-    let senders: Vec<JoinHandle<()>> =
-        (0..plan.connections).map(|slot| spawn_local(send(Rc::clone(&shared), slot))).collect();
+    let senders: Vec<JoinHandle<()>> = (0..plan.connections)
+        .flat_map(|slot| Client::group(&plan.way, slot, plan.streams))
+        .map(|client| spawn_local(send(Rc::clone(&shared), client)))
+        .collect();
     let pacer = plan.rate.map(|rate| spawn_local(pace(Rc::clone(&shared), rate)));
 
-    sleep(plan.warmup).await;
+    sleep(warmup).await;
     let before = watch.snapshot();
     shared.recording.set(true);
-    sleep(plan.window).await;
+    sleep(window).await;
     shared.recording.set(false);
     let after = watch.snapshot();
 
@@ -166,19 +185,18 @@ async fn pace(shared: Rc<Shared>, rate: f64) {
     }
 }
 
-/// One connection's life.
-async fn send(shared: Rc<Shared>, slot: usize) {
-    let mut client = Client::new(shared.plan.target, slot);
+/// One client's life.
+async fn send(shared: Rc<Shared>, mut client: Client) {
     while let Some(due) = shared.turn().await {
         let sending = Instant::now();
         let outcome = shared.request(&mut client).await;
         if shared.workload.scenario.connects_each_time() {
-            client.disconnect();
+            client.disconnect().await;
         }
         match outcome {
             Ok(()) => shared.record(due, sending),
             Err(fault) => {
-                client.disconnect();
+                client.disconnect().await;
                 shared.fault(fault);
                 // A proxy that refuses everything must not keep this core from the others.
                 sleep(Duration::from_millis(1)).await;
@@ -205,10 +223,7 @@ impl Shared {
         let count = self.workload.requests.len().max(1);
         let index = self.next_request.get() % count;
         self.next_request.set(index + 1);
-        let Some((region, request)) = self.workload.requests.get(index) else { return Ok(()) };
-        let expected = self.workload.expected(*region);
-        let response = client.exchange(request).await?;
-        response.verify(self.plan.routed.then_some(*region), expected)
+        self.workload.ask(client, self.plan.routed, index).await
     }
 
     fn record(&self, due: Instant, sending: Instant) {

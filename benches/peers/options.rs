@@ -6,8 +6,9 @@ use clap::Parser;
 
 use crate::contestant::{Kind, Programs};
 use crate::scenario::Scenario;
+use crate::way::Protocol;
 
-/// Compare Rhumb, nginx, HAProxy and a byte relay.
+/// Compare Rhumb, nginx, HAProxy, Envoy and a byte relay.
 #[derive(Debug, Parser)]
 #[command(name = "benches/peers/run")]
 pub(crate) struct Options {
@@ -29,6 +30,12 @@ pub(crate) struct Options {
     /// Contestants, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
     pub(crate) only: Vec<Kind>,
+    /// What clients speak
+    #[arg(long, value_enum, default_value_t = Protocol::Http)]
+    pub(crate) protocol: Protocol,
+    /// Requests under way at once on each connection of HTTP/2
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=100))]
+    streams: u16,
     /// What is asked and answered
     #[arg(long, value_enum, default_value_t = Scenario::Get)]
     pub(crate) scenario: Scenario,
@@ -42,6 +49,13 @@ pub(crate) struct Options {
     pub(crate) programs: Programs,
     #[command(flatten)]
     pub(crate) machine: Machine,
+}
+
+impl Options {
+    /// Requests under way at once on each connection.
+    pub(crate) fn streams(&self) -> usize {
+        if self.protocol.is_http2() { self.streams.into() } else { 1 }
+    }
 }
 
 /// What the script finds out.

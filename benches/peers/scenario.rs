@@ -2,11 +2,10 @@
 //!
 //! Not here: sending them (`load`), answering them (`origin`).
 
-use std::net::IpAddr;
-
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::countries::Client;
 use crate::regions::Region;
 
 /// The host that clients ask for.
@@ -24,6 +23,8 @@ pub(crate) enum Scenario {
     Large,
     /// GET, 1 KiB back, on a new connection each
     Connect,
+    /// GET once on each connection, which then stays: what does it cost?
+    Idle,
 }
 
 impl Scenario {
@@ -32,14 +33,14 @@ impl Scenario {
         matches!(self, Self::Connect)
     }
 
-    /// One request of a client at `address`, head and body.
-    pub(crate) fn request(self, address: IpAddr) -> Vec<u8> {
+    /// One request of a client, head and body.
+    pub(crate) fn request(self, client: &Client) -> Vec<u8> {
         let line = match self {
-            Self::Get | Self::Connect => "GET /v1/orders?status=open&limit=25",
+            Self::Get | Self::Connect | Self::Idle => "GET /v1/orders?status=open&limit=25",
             Self::Post => "POST /v1/orders",
             Self::Large => "GET /v1/export?format=json",
         };
-        let mut request = head(line, address);
+        let mut request = head(line, client);
         if self == Self::Post {
             request.push_str("content-type: application/json\r\n");
             request.push_str(&format!("content-length: {POST_BYTES}\r\n"));
@@ -56,14 +57,16 @@ impl Scenario {
 }
 
 /// A request whose answer is the head that the origin saw.
-pub(crate) fn echo_request(address: IpAddr) -> Vec<u8> {
-    let mut request = head("GET /echo", address);
+pub(crate) fn echo_request(client: &Client) -> Vec<u8> {
+    let mut request = head("GET /echo", client);
     request.push_str("\r\n");
     request.into_bytes()
 }
 
-/// Eight header fields, as an API client behind a load balancer sends them.
-fn head(line: &str, address: IpAddr) -> String {
+/// Eight header fields, as an API client behind a load balancer sends them, and the region for a
+/// contestant that cannot find it by itself.
+fn head(line: &str, client: &Client) -> String {
+    let (address, region) = (client.address, client.region.id());
     format!(
         "{line} HTTP/1.1\r\n\
          host: {HOST}\r\n\
@@ -73,7 +76,8 @@ fn head(line: &str, address: IpAddr) -> String {
          accept-language: en-GB,en;q=0.9\r\n\
          authorization: Bearer {}\r\n\
          x-forwarded-for: {address}\r\n\
-         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+         traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
+         x-bench-region: {region}\r\n",
         token()
     )
 }
@@ -114,7 +118,7 @@ impl Documents {
     pub(crate) fn expected(&self, scenario: Scenario) -> &[u8] {
         match scenario {
             Scenario::Large => &self.large,
-            Scenario::Get | Scenario::Post | Scenario::Connect => &self.small,
+            Scenario::Get | Scenario::Post | Scenario::Connect | Scenario::Idle => &self.small,
         }
     }
 }
