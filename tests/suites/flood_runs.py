@@ -26,25 +26,25 @@ def run(report, binary, work, certificates, options):
         [program, "--help"], capture_output=True, text=True).stdout, re.M)
     left = options.only.split(",") if options.only else names
     while left:
-        done = _start(report, binary, work, certificates, program, left, options.seconds)
+        done = _start(report, binary, work, certificates, program, left, options)
         # Attacks that ended with the proxy's end are not tried again.
         left = left[max(done, 1):]
 
 
-def _start(report, binary, work, certificates, program, names, seconds):
+def _start(report, binary, work, certificates, program, names, options):
     """Starts the proxy and attacks it in turn; returns how many attacks came to an end."""
     web, grpc, attacked = (stage.free_port() for _ in range(3))
     origins = {"web": web, "sockets": web, "grpc": grpc, "one": attacked}
     cores = sorted(os.sched_getaffinity(0))
     done = 0
     with stage.Stage(binary, work / "floods", certificates, origins, workers=1) as proxy:
-        pin(proxy, cores[:1])
+        pin(proxy, cores[:1], options.nice)
         command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(),
-                   "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", seconds,
+                   "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
                    "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
                    "--ticks-per-second", os.sysconf("SC_CLK_TCK"), "--json"]
         driver = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True,
-                                  preexec_fn=lambda: os.sched_setaffinity(0, cores[1:2] or cores))
+                                  preexec_fn=lambda: place(0, cores[1:2] or cores, options.nice))
         try:
             for line in driver.stdout:
                 _add(report, json.loads(line))
@@ -57,12 +57,18 @@ def _start(report, binary, work, certificates, program, names, seconds):
     return done
 
 
-def pin(proxy, cores):
+def pin(proxy, cores, nice):
     """Gives all of the proxy's threads a core."""
-    pids = {proxy.process.pid, proxy.worker_pid()}
-    for pid in pids:
+    for pid in {proxy.process.pid, proxy.worker_pid()}:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(thread), cores)
+            place(int(thread), cores, nice)
+
+
+def place(thread, cores, nice):
+    """Where a thread runs, and how urgent it is."""
+    os.sched_setaffinity(thread, cores)
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, thread, nice)
 
 
 def _add(report, result):

@@ -23,6 +23,8 @@ def options():
     parser.add_argument("--json", action="store_true", help="JSON on standard output in place of tables")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for tools and results")
     parser.add_argument("--seconds", type=int, default=30, help="how long each flood lasts [30]")
+    parser.add_argument("--nice", type=int, default=0,
+                        help="of proxy and victims during floods: below 0 where others use the machine [0]")
     parser.add_argument("--only", default="", help="cases of `floods` and `slow`, separated by commas; absent: all")
     parser.add_argument("--floods", type=pathlib.Path, help="the program that floods (cargo example `floods`)")
     return parser.parse_args()

@@ -30,11 +30,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_expect_100(self):
         """Refuses a body where the path says so."""
-        if self.path.startswith("/refuse"):
+        refused = self.path.startswith("/refuse")
+        if refused:
             self.close_connection = True
             self._whole(417, b"no body wanted", {"connection": "close"})
-            return False
-        return super().handle_expect_100()
+        else:
+            super().handle_expect_100()
+        self.wfile.flush()
+        return not refused
 
     def do_GET(self):  # noqa: N802, the library's name
         """Answers what the path asks for."""
@@ -45,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_GET
 
     def _body(self):
-        """The request's body as (bytes, digest); chunked bodies are read by hand."""
+        """The request's body as [bytes, digest]; chunked bodies are read by hand."""
         digest, size = hashlib.sha256(), 0
         if "chunked" in self.headers.get("transfer-encoding", "").lower():
             while length := int(self.rfile.readline().split(b";")[0], 16):
