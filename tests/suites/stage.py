@@ -16,7 +16,7 @@ import time
 HOSTS = {"web": "web.test", "grpc": "grpc.test", "grpcs": "grpcs.test", "sockets": "sockets.test",
          "node": "node.test", "raw": "raw.test", "down": "down.test", "one": "one.test"}
 # How the proxy speaks to each origin.
-SCHEMES = {"grpc": "h2c", "grpcs": "https"}
+SCHEMES = {"grpc": "h2c", "grpcs": "https", "down": "h2c"}
 
 
 def free_port():
@@ -50,7 +50,7 @@ class Certificates:
             self._make()
 
     def _make(self):
-        names = ["*.test", "localhost", *HOSTS.values()]
+        names = ["localhost", *HOSTS.values()]
         extensions = self.directory / "extensions"
         extensions.write_text(
             "basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n"
