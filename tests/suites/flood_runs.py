@@ -1,0 +1,94 @@
+"""HTTP/2 floods, each beside well-behaved clients of four protocols: the program `floods` does the work.
+
+Starts the proxy with one worker on a core of its own where there are two, and turns what the
+program says into cases. How an attack looks is in `benches/floods/`.
+"""
+
+import json
+import os
+import re
+import subprocess
+import urllib.request
+
+import stage
+
+# Connections of each attack at once, and how long one that was ended stays away.
+CONNECTIONS, PAUSE_MS = 4, 100
+
+
+def run(report, binary, work, certificates, options):
+    """Runs every attack that was asked for; a proxy that died gets a new start for the rest."""
+    program = options.floods
+    if not program or not program.exists():
+        report.add("floods", False, f"{program} is no program; cargo build --example floods")
+        return
+    names = re.findall(r"^\s+- ([a-z_]+):", subprocess.run(
+        [program, "--help"], capture_output=True, text=True).stdout, re.M)
+    left = options.only.split(",") if options.only else names
+    while left:
+        done = _start(report, binary, work, certificates, program, left, options)
+        # Attacks that ended with the proxy's end are not tried again.
+        left = left[max(done, 1):]
+
+
+def _start(report, binary, work, certificates, program, names, options):
+    """Starts the proxy and attacks it in turn; returns how many attacks came to an end."""
+    web, grpc, attacked = (stage.free_port() for _ in range(3))
+    origins = {"web": web, "sockets": web, "grpc": grpc, "one": attacked}
+    cores = sorted(os.sched_getaffinity(0))
+    done = 0
+    with stage.Stage(binary, work / "floods", certificates, origins, workers=1) as proxy:
+        pin(proxy, cores[:1], options.nice)
+        command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(),
+                   "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
+                   "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
+                   "--ticks-per-second", os.sysconf("SC_CLK_TCK"), "--json"]
+        driver = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True,
+                                  preexec_fn=lambda: place(0, cores[1:2] or cores, options.nice))
+        try:
+            for line in driver.stdout:
+                _add(report, json.loads(line))
+                done += 1
+        finally:
+            driver.kill()
+            driver.wait()
+        if proxy.kind == "rhumb" and proxy.alive():
+            report.add("what the proxy counted", "pass", counted(proxy.admin))
+    return done
+
+
+def pin(proxy, cores, nice):
+    """Gives all of the proxy's threads a core."""
+    for pid in {proxy.process.pid, proxy.worker_pid()}:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            place(int(thread), cores, nice)
+
+
+def place(thread, cores, nice):
+    """Where a thread runs, and how urgent it is."""
+    os.sched_setaffinity(thread, cores)
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, thread, nice)
+
+
+def _add(report, result):
+    goaways = " ".join(f"{code}x{count}" for code, count in result["goaways"].items()) or "none"
+    victims = ", ".join(
+        f"{name} {victim['success_percent']:.2f} % p99 {shown(victim['calm_p99_ms'])}>{shown(victim['p99_ms'])}"
+        for name, victim in sorted(result["victims"].items()))
+    detail = (f"{'; '.join(result['faults']) + ' | ' if result['faults'] else ''}GOAWAY {goaways}; "
+              f"{result['frames']} frames, {result['connections']} connections, +{result['memory_bytes'] >> 20} MiB, "
+              f"{result['in_hand_most']} in hand, {100 * result['busy']:.0f} % cpu; {victims}")
+    report.add(result["attack"], not result["faults"], detail, **result)
+
+
+def shown(milliseconds):
+    """A time; none if nothing went well."""
+    return "-" if milliseconds is None else f"{milliseconds:.2f}"
+
+
+def counted(admin):
+    """What Rhumb's metrics say of floods."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return "; ".join(line.removeprefix("rhumb_") for line in lines if line.startswith("rhumb_floods_total"))
