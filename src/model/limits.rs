@@ -50,6 +50,10 @@ pub const HEADER_FIELDS: usize = 100;
 pub const HEADER_BYTES: usize = 32 << 10;
 /// Bytes of a request target.
 pub const URI_BYTES: usize = 8 << 10;
+/// Bytes of `Forwarded` as it is sent on: a longer list of a trusted peer is not continued.
+pub const FORWARDED_BYTES: usize = 4 << 10;
+/// Informational (1xx) responses to one request.
+pub const INTERIM_RESPONSES: u32 = 8;
 /// Read and write buffer of one HTTP/1 connection.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 

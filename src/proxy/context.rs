@@ -110,6 +110,16 @@ impl Connection {
         let peer = peer.to_canonical();
         Self { worker, watch: Rc::new(Watch::new(now)), peer, peer_text: address_text(peer) }
     }
+
+    /// Whether the client came over TLS.
+    pub(super) fn secure(&self) -> bool {
+        false
+    }
+
+    /// The client's verified certificate, as origins are told of it.
+    pub(super) fn certificate(&self) -> Option<&HeaderValue> {
+        None
+    }
 }
 
 /// A snapshot with this worker's own things beside it.

@@ -19,6 +19,7 @@ use super::expect::Gate;
 use super::headers::RequestId;
 use super::identify::Identity;
 use super::kept::KeptUpload;
+use super::present::Present;
 use super::replay::Wish;
 use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
@@ -27,7 +28,7 @@ use super::watch::stall_timeout;
 use crate::config::Deployment;
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, RegionPosition, permits};
-use crate::upstream::{ConnectError, Lease};
+use crate::upstream::{ConnectError, Lease, TooManyInterim};
 
 /// A request that has been decided.
 #[derive(Debug)]
@@ -270,6 +271,7 @@ impl Forward {
                     Err(error) => return Err(Failed::connect(&error, request)),
                 },
             };
+            self.log(target, &request);
             let reused = lease.reused();
             match self.exchange(lease, request, started).await {
                 Ok(done) => break done,
@@ -282,6 +284,10 @@ impl Forward {
                 Err(failed) => return Err(failed),
             }
         };
+        let present = Present::of(response.headers());
+        if !present.has_one_end() {
+            return Err(Failed::protocol());
+        }
         target.endpoint.succeeded();
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
@@ -292,7 +298,27 @@ impl Forward {
         }
         let stall_timeout = stall_timeout(response.headers());
         let request = self.replies.progress.clone();
-        Ok((response, Exchange { lease, in_flight, request, stall_timeout }))
+        Ok((response, Exchange { lease, in_flight, request, stall_timeout, present }))
+    }
+
+    /// Tells what an endpoint is about to see.
+    fn log(&self, target: &Target, request: &Request<RequestBody>) {
+        tracing::debug!(
+            target: "rhumb::request",
+            id = self.id.as_str(),
+            method = request.method().as_str(),
+            host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
+            target = %request.uri(),
+            region = self.region(target.region),
+            "request forwarded"
+        );
+    }
+
+    /// A region's id.
+    pub(super) fn region(&self, position: RegionPosition) -> Option<&str> {
+        let plan = &self.routed.view.snapshot.table.plan;
+        let region = plan.deployment(self.routed.decision.deployment)?.region(position)?;
+        Some(region.id.as_str())
     }
 
     /// A new connection, and how long it took to make.
@@ -337,7 +363,7 @@ impl Forward {
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 // Nobody asked for another protocol: `Upgrade` was not passed on.
-                Err(Failed { reason: ErrorReason::UpstreamProtocol, signal: None, unsent: None })
+                Err(Failed::protocol())
             }
             Ok(Ok(response)) => {
                 // An origin that says yes without `100 Continue` may still read while it answers;
@@ -406,13 +432,20 @@ impl Forward {
             self.replies.progress.as_ref().is_some_and(|progress| progress.failed());
         let (reason, signal) = if client_broke_off {
             (ErrorReason::Malformed, None)
-        } else if error.is_parse() {
+        } else if error.is_parse() || is_endless(error) {
             (ErrorReason::UpstreamProtocol, None)
         } else {
             (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
         };
         Failed { reason, signal, unsent }
     }
+}
+
+/// Whether the connection was ended because of too many informational responses.
+fn is_endless(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let cause = cause.and_then(std::io::Error::get_ref);
+    cause.is_some_and(|cause| cause.is::<TooManyInterim>())
 }
 
 fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
@@ -422,6 +455,11 @@ fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
 }
 
 impl Failed {
+    /// The response cannot be understood.
+    fn protocol() -> Self {
+        Self { reason: ErrorReason::UpstreamProtocol, signal: None, unsent: None }
+    }
+
     fn connect(error: &ConnectError, request: Request<RequestBody>) -> Self {
         let signal = match error {
             ConnectError::Timeout { .. } => SignalKind::ConnectTimeout,

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
+use super::interim::Counted;
 use crate::config::{EndpointUrl, Host};
 use crate::model::limits;
 
@@ -71,7 +72,7 @@ where
     let (sender, connection) = http1::Builder::new()
         .max_header_size(limits::HEADER_BYTES)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Counted::new(stream)))
         .await
         .map_err(|source| ConnectError::Handshake { url: url.clone(), source })?;
     let task = tokio::task::spawn_local(async move {
