@@ -308,7 +308,7 @@ impl Forward {
             id = self.id.as_str(),
             method = request.method().as_str(),
             host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
-            target = %request.uri(),
+            uri = %request.uri(),
             region = self.region(target.region),
             "request forwarded"
         );

@@ -95,6 +95,10 @@ pub async fn handle(
     if terms.is_some_and(|terms| terms.replays) {
         (body, replies.upload) = body.keep(now);
     }
+    if present.lengths == 0 && !body.is_end_stream() {
+        // Unless it is said, hyper sends no body of unknown length with a GET.
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     parts.version = Version::HTTP_11;
     let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
     let request = Request::from_parts(parts, body);

@@ -115,11 +115,8 @@ pub(super) fn prepare_request(
 /// Makes an origin's response head into the one that goes to the client.
 pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version, present: Present) {
     strip_hop_by_hop(headers, present, false);
-    if present.lengths > 1 {
-        // They say the same, or it would not be a response.
-        if let Some(length) = headers.get(CONTENT_LENGTH).cloned() {
-            headers.insert(CONTENT_LENGTH, length);
-        }
+    if let Some(length) = present.length_to_mend() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if present.told {
         // Between an origin and Rhumb, or Rhumb's own to say.

@@ -12,6 +12,8 @@ pub struct Present {
     pub(super) cookies: u32,
     /// What `Content-Length` says.
     length: Option<u64>,
+    /// A length that is not written as Rhumb would write it.
+    odd_form: bool,
     /// A length that is no number, or another than the one before it.
     odd_length: bool,
     /// A transfer coding other than `chunked` alone.
@@ -99,8 +101,15 @@ impl Present {
     fn count_length(&mut self, value: &HeaderValue) {
         let length = digits(value.as_bytes());
         self.odd_length |= length.is_none() || self.lengths > 0 && self.length != length;
+        self.odd_form |= self.lengths > 0 || value.len() > 1 && value.as_bytes().starts_with(b"0");
         self.length = length;
         self.lengths += 1;
+    }
+
+    /// The length of the body, if it has to be written anew: it was said twice, or with zeros
+    /// before it, which some would read as octal.
+    pub(super) fn length_to_mend(&self) -> Option<u64> {
+        self.length.filter(|_| self.odd_form)
     }
 
     /// Whether a message's body ends in one place only: one length, even if it is said twice, or

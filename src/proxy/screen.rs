@@ -4,7 +4,7 @@
 //! thing to Rhumb and another to an origin, and what has several forms is brought into one: before
 //! anything is decided, so that what is decided is what is forwarded.
 
-use http::header::{COOKIE, TE};
+use http::header::{CONTENT_LENGTH, COOKIE, TE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, Version, request::Parts};
 
@@ -48,6 +48,9 @@ pub fn screen(
         http_2(&mut parts.headers, present)?;
     }
     transfer_coding(present)?;
+    if let Some(length) = present.length_to_mend() {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     let host = host(parts, present)?;
     own_fields(&mut parts.headers, present, config)?;
     Ok(host)
@@ -71,7 +74,7 @@ fn http_2(headers: &mut HeaderMap, present: &mut Present) -> Result<(), ErrorRea
     if present.connection || present.http_1 || present.te && !te_is_fine() {
         return Err(ErrorReason::Malformed);
     }
-    if present.lengths > 1 || !present.has_one_end() {
+    if !present.has_one_end() {
         return Err(ErrorReason::Malformed);
     }
     if present.cookies > 1 {
@@ -260,11 +263,14 @@ mod tests {
                 parts(|r| r.version(Version::HTTP_2).uri("http://a/").header(name, value));
             assert_eq!(check(&mut parts).is_ok(), fine, "{name}: {value}");
         }
-        let mut twice = parts(|r| {
-            let r = r.version(Version::HTTP_2).uri("http://a/");
-            r.header("content-length", "5").header("content-length", "5")
-        });
-        assert_eq!(check(&mut twice), Err(ErrorReason::Malformed));
+        for (second, fine) in [("5", true), ("6", false)] {
+            let mut twice = parts(|r| {
+                let r = r.version(Version::HTTP_2).uri("http://a/");
+                r.header("content-length", "5").header("content-length", second)
+            });
+            assert_eq!(check(&mut twice).is_ok(), fine);
+            assert!(!fine || twice.headers.get_all(CONTENT_LENGTH).iter().count() == 1);
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{eventually, until};
 pub struct Setup {
     top: String,
     workers: usize,
+    log: Vec<String>,
     regions: Vec<(String, String)>,
     deployments: Vec<String>,
 }
@@ -50,7 +51,7 @@ impl Setup {
     /// No region yet.
     pub fn empty() -> Self {
         let (regions, deployments) = (Vec::new(), Vec::new());
-        Self { top: String::new(), workers: 2, regions, deployments }
+        Self { top: String::new(), workers: 2, log: Vec::new(), regions, deployments }
     }
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
@@ -104,6 +105,13 @@ impl Setup {
         Self { workers, ..self }
     }
 
+    /// Logs something else than usual, as JSON.
+    #[must_use]
+    pub fn logging(self, filter: &str) -> Self {
+        let log = ["--log", filter, "--log-format", "json"].map(str::to_owned).into();
+        Self { log, ..self }
+    }
+
     /// The configuration file.
     pub fn yaml(&self) -> String {
         let mut yaml = format!(
@@ -141,22 +149,32 @@ impl Setup {
 
     /// Starts the program.
     pub fn start(&self) -> Proxy {
-        Proxy::start(&self.yaml())
+        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log)
     }
 }
 
 impl Proxy {
     /// Starts the program with this configuration and waits until it is ready.
     pub fn start(yaml: &str) -> Self {
+        Self::start_in(Self::dir_with(yaml))
+    }
+
+    fn dir_with(yaml: &str) -> Arc<TempDir> {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("rhumb.yaml"), yaml).unwrap();
-        Self::start_in(Arc::new(dir))
+        Arc::new(dir)
     }
 
     /// Starts the program with the `rhumb.yaml` of this directory.
     pub fn start_in(dir: Arc<TempDir>) -> Self {
+        Self::start_logging(dir, &[])
+    }
+
+    fn start_logging(dir: Arc<TempDir>, log: &[String]) -> Self {
+        let usual = ["--log", "info"].map(str::to_owned);
         let mut child = Command::new(env!("CARGO_BIN_EXE_rhumb"))
-            .args(["--log", "info", "run", "--json", "-c"])
+            .args(if log.is_empty() { &usual } else { log })
+            .args(["run", "--json", "-c"])
             .arg(dir.path().join("rhumb.yaml"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
