@@ -87,9 +87,8 @@ fn simulate(args: &SimulateArgs) -> Result<bool, SimulateError> {
         None if scenario.is_empty() => (live.table.clone(), None),
         None => (live.table.clone(), Some((scenario.applied(&live.table), &live))),
     };
-    let before = Side { table: &first, geo: &live.bundle.geo };
-    let after = second.as_ref();
-    let after = after.map(|(table, loaded)| Side { table, geo: &loaded.bundle.geo });
+    let before = live.side(&first);
+    let after = second.as_ref().map(|(table, loaded)| loaded.side(table));
     let simulation =
         Simulation::new(before, after, args.pace(), args.seed).on_threads(args.threads());
     let tally = args.tally(&simulation, &live.bundle.config, &live)?;
@@ -110,6 +109,10 @@ impl Loaded {
         let sources = bundle.tables.sources(continent_of);
         let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
         Ok(Self { table: Table::healthy(1, Arc::new(plan)), bundle })
+    }
+
+    fn side<'a>(&'a self, table: &'a Table) -> Side<'a> {
+        Side { table, geo: &self.bundle.geo, requests: self.bundle.config.requests }
     }
 }
 

@@ -105,8 +105,9 @@ impl Inquiry {
         snapshot: &Snapshot,
         observe: impl FnOnce(&Plan, IpAddr, u64) -> Observed,
     ) -> Result<Explanation, InquiryError> {
-        let parts = self.parts()?;
-        let host = screen::screen(&parts, &Present::of(&parts.headers), false)
+        let mut parts = self.parts()?;
+        let mut present = Present::of(&parts.headers);
+        let host = screen::screen(&mut parts, &mut present, &snapshot.config, false)
             .map_err(InquiryError::Refused)?;
         let peer = self.peer.unwrap_or(IpAddr::from([127, 0, 0, 1])).to_canonical();
         let trust = &snapshot.trust;

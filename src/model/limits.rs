@@ -67,6 +67,10 @@ pub const UPGRADES: usize = 16;
 pub const HSTS_MAX_AGE_SECONDS: u32 = 31_536_000;
 /// Longest that it can be configured to: ten years.
 pub const HSTS_MAX_AGE_SECONDS_MAX: u32 = 315_360_000;
+/// Bytes of `Forwarded` as it is sent on: a longer list of a trusted peer is not continued.
+pub const FORWARDED_BYTES: usize = 4 << 10;
+/// Informational (1xx) responses to one request.
+pub const INTERIM_RESPONSES: u32 = 8;
 /// Read and write buffer of one HTTP/1 connection.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 

@@ -12,10 +12,11 @@ use super::context::View;
 use super::decide::{Decided, decide};
 use super::error::ErrorReason;
 use super::forward::{Forward, Replies};
+use super::host::screened_host;
 use super::identify::Asked;
 use super::replay::{Wish, may_go_to};
 use super::retry::Tried;
-use super::screen::{path, screened_host};
+use super::target::path;
 use crate::routing::{self, DeploymentIndex, Facts, RefusalReason};
 
 impl Forward {

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::context::Connection;
+use super::context::{Connection, View};
 use super::expect::Gate;
-use super::headers::remove_own_fields;
 use super::kept::{KeptBody, KeptUpload};
+use super::present::Present;
 use super::ticket::{InFlight, Ticket};
+use super::trailers::{clean_request, clean_response};
 use crate::upstream::Lease;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +40,8 @@ pub struct StreamedBody {
     first: Option<Frame<Bytes>>,
     gate: Option<Gate>,
     progress: Rc<Progress>,
+    /// Whose configuration says what trailers may say.
+    view: Rc<View>,
 }
 
 /// How far a request body has come; the task that sends it writes, the request's own task reads.
@@ -90,6 +93,7 @@ impl RequestBody {
         incoming: Incoming,
         first: Option<Frame<Bytes>>,
         gate: Option<Gate>,
+        view: &Rc<View>,
         now: Instant,
     ) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
@@ -98,7 +102,8 @@ impl RequestBody {
             failed: Cell::new(false),
             starved: Cell::new(false),
         });
-        let body = StreamedBody { incoming, first, gate, progress: Rc::clone(&progress) };
+        let (view, sent) = (Rc::clone(view), Rc::clone(&progress));
+        let body = StreamedBody { incoming, first, gate, progress: sent, view };
         (Self::Stream(Box::new(body)), progress)
     }
 
@@ -165,7 +170,7 @@ impl StreamedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(mut first) = self.first.take() {
-            passed_on(&mut first);
+            self.pass_on(&mut first);
             self.progress.finished.set(first.is_trailers());
             return Poll::Ready(Some(Ok(first)));
         }
@@ -177,7 +182,7 @@ impl StreamedBody {
         let mut frame = ready!(polled);
         self.progress.last.set(Instant::now());
         if let Some(Ok(frame)) = &mut frame {
-            passed_on(frame);
+            self.pass_on(frame);
         }
         match &frame {
             // Nothing comes behind trailers, and nobody asks once more.
@@ -189,13 +194,11 @@ impl StreamedBody {
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
-}
 
-/// Takes off a client's trailers what only Rhumb says: an origin that merges trailers into the
-/// head would believe it.
-fn passed_on(frame: &mut Frame<Bytes>) {
-    if let Some(trailers) = frame.trailers_mut() {
-        remove_own_fields(trailers);
+    fn pass_on(&self, frame: &mut Frame<Bytes>) {
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_request(trailers, &self.view.snapshot.config);
+        }
     }
 }
 
@@ -232,6 +235,8 @@ pub(super) struct Exchange {
     pub(super) in_flight: InFlight,
     pub(super) request: Option<Rc<Progress>>,
     pub(super) stall_timeout: Duration,
+    /// Fields of the response.
+    pub(super) present: Present,
 }
 
 impl Exchange {
@@ -250,7 +255,7 @@ impl ResponseBody {
     }
 
     pub(super) fn origin(incoming: Incoming, exchange: Exchange, ticket: Ticket) -> Self {
-        let Exchange { lease, in_flight, request, stall_timeout } = exchange;
+        let Exchange { lease, in_flight, request, stall_timeout, present: _ } = exchange;
         let source = Source::Origin(OriginBody {
             incoming,
             ended: false,
@@ -309,11 +314,16 @@ impl OriginBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let watch = &connection.watch;
         match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(frame) => {
+            Poll::Ready(mut frame) => {
                 if self.stalled_until.take().is_some() {
                     watch.stop_waiting();
                 }
                 self.ended |= frame.is_none();
+                if let Some(Ok(frame)) = &mut frame
+                    && let Some(trailers) = frame.trailers_mut()
+                {
+                    clean_response(trailers);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => {

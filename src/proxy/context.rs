@@ -134,6 +134,16 @@ impl Connection {
     pub fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.borrow_mut().take()
     }
+
+    /// Whether the client came over TLS.
+    pub(super) fn secure(&self) -> bool {
+        false
+    }
+
+    /// The client's verified certificate, as origins are told of it.
+    pub(super) fn certificate(&self) -> Option<&HeaderValue> {
+        None
+    }
 }
 
 /// A snapshot with this worker's own things beside it.

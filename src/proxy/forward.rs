@@ -19,6 +19,7 @@ use super::expect::Gate;
 use super::headers::RequestId;
 use super::identify::Identity;
 use super::kept::KeptUpload;
+use super::present::Present;
 use super::replay::Wish;
 use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
@@ -288,6 +289,7 @@ impl Forward {
                     Err(error) => return Err(Failed::connect(&error, request)),
                 },
             };
+            self.log(target, &request);
             let reused = lease.reused();
             match self.exchange(lease, request, started).await {
                 Ok(done) => break done,
@@ -308,6 +310,10 @@ impl Forward {
                 Err(failed) => return Err(failed),
             }
         };
+        let present = Present::of(response.headers());
+        if !present.has_one_end() {
+            return Err(Failed::protocol());
+        }
         target.endpoint.succeeded();
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
@@ -318,7 +324,27 @@ impl Forward {
         }
         let stall_timeout = stall_timeout(response.headers());
         let request = self.replies.progress.clone();
-        Ok((response, Exchange { lease, in_flight, request, stall_timeout }))
+        Ok((response, Exchange { lease, in_flight, request, stall_timeout, present }))
+    }
+
+    /// Tells what an endpoint is about to see.
+    fn log(&self, target: &Target, request: &Request<RequestBody>) {
+        tracing::debug!(
+            target: "rhumb::request",
+            id = self.id.as_str(),
+            method = request.method().as_str(),
+            host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()),
+            uri = %request.uri(),
+            region = self.region(target.region),
+            "request forwarded"
+        );
+    }
+
+    /// A region's id.
+    pub(super) fn region(&self, position: RegionPosition) -> Option<&str> {
+        let plan = &self.routed.view.snapshot.table.plan;
+        let region = plan.deployment(self.routed.decision.deployment)?.region(position)?;
+        Some(region.id.as_str())
     }
 
     /// A new connection, and how long it took to make.
@@ -367,8 +393,7 @@ impl Forward {
         match outcome {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 // Nobody asked for another protocol: `Upgrade` was not passed on.
-                let reason = ErrorReason::UpstreamProtocol;
-                Err(Failed { reason, signal: None, unsent: None, untouched: false })
+                Err(Failed::protocol())
             }
             Ok(Ok(response)) => {
                 // An origin that says yes without `100 Continue` may still read while it answers;
@@ -456,6 +481,12 @@ fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
 }
 
 impl Failed {
+    /// The response cannot be understood.
+    fn protocol() -> Self {
+        let reason = ErrorReason::UpstreamProtocol;
+        Self { reason, signal: None, unsent: None, untouched: false }
+    }
+
     fn connect(error: &ConnectError, request: Request<RequestBody>) -> Self {
         tracing::debug!(%error, why = error.source.detail(), "attempt failed");
         let (reason, signal) = (ErrorReason::Unreachable, error.signal());

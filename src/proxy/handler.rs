@@ -46,15 +46,17 @@ pub async fn handle(
     let ticket = Ticket::new(Rc::clone(&connection), now);
     let (mut parts, incoming) = request.into_parts();
 
-    let present = Present::of(&parts.headers);
-    let host = match screen(&parts, &present, connection.watch.take_ambiguous()) {
+    let view = connection.worker.view();
+    let config = &view.snapshot.config;
+    let mut present = Present::of(&parts.headers);
+    let ambiguous = connection.watch.take_ambiguous();
+    let host = match screen(&mut parts, &mut present, config, ambiguous) {
         Ok(host) => host,
         Err(reason) => {
             connection.worker.series.malformed.increment();
             return Ok(refuse(ticket, reason, None, true));
         }
     };
-    let view = connection.worker.view();
     let snapshot = &view.snapshot;
     let trusted = snapshot.trust.trusts(connection.peer.address());
     let unix = connection.worker.unix(now);
@@ -68,8 +70,7 @@ pub async fn handle(
 
     let version = parts.version;
     origin_form(&mut parts.uri, &mut parts.headers);
-    let trust = &snapshot.trust;
-    let id = prepare_request(&mut parts.headers, version, trusted, trust, &present, &connection);
+    let id = prepare_request(&mut parts.headers, version, trusted, config, &present, &connection);
     match passed {
         Ok(Some(onward)) => drop(parts.headers.insert(RHUMB_HOPS, onward)),
         Ok(None) => {}
@@ -84,7 +85,7 @@ pub async fn handle(
         terms.withhold(&mut parts.headers);
     }
     let expects = present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers);
-    let (mut body, mut replies) = match receive(&connection, expects, incoming, now).await {
+    let (mut body, mut replies) = match receive(&connection, &view, expects, incoming, now).await {
         Ok(received) => received,
         Err(reason) => {
             connection.worker.series.malformed.increment();
@@ -93,6 +94,10 @@ pub async fn handle(
     };
     if terms.is_some_and(|terms| terms.replays) {
         (body, replies.upload) = body.keep(now);
+    }
+    if present.lengths == 0 && !body.is_end_stream() {
+        // Unless it is said, hyper sends no body of unknown length with a GET.
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     parts.version = Version::HTTP_11;
     let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
@@ -168,6 +173,7 @@ type Received = (RequestBody, Replies);
 /// the start is refused before an origin hears of it.
 async fn receive(
     connection: &Connection,
+    view: &Rc<View>,
     expects: bool,
     mut incoming: Incoming,
     now: Instant,
@@ -177,7 +183,7 @@ async fn receive(
     }
     if expects {
         let gate = Gate::default();
-        let (body, progress) = RequestBody::stream(incoming, None, Some(gate.clone()), now);
+        let (body, progress) = RequestBody::stream(incoming, None, Some(gate.clone()), view, now);
         return Ok((body, Replies { progress: Some(progress), gate: Some(gate), upload: None }));
     }
     let mut first = None;
@@ -187,7 +193,7 @@ async fn receive(
             return Ok((RequestBody::Empty, Replies::default()));
         }
     }
-    let (body, progress) = RequestBody::stream(incoming, first, None, now);
+    let (body, progress) = RequestBody::stream(incoming, first, None, view, now);
     Ok((body, Replies { progress: Some(progress), ..Replies::default() }))
 }
 

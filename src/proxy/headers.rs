@@ -8,14 +8,15 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::context::Connection;
+use super::forwarded;
 use super::present::Present;
-use crate::config::ClientTrust;
+use crate::config::Config;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -59,7 +60,7 @@ pub(super) fn prepare_request(
     headers: &mut HeaderMap,
     version: Version,
     trusted: bool,
-    trust: &ClientTrust,
+    config: &Config,
     present: &Present,
     connection: &Connection,
 ) -> RequestId {
@@ -75,12 +76,15 @@ pub(super) fn prepare_request(
         }
     }
     if !trusted {
-        for name in trust.country_headers.iter().filter(|name| present.may_have(name)) {
+        for name in config.client.country_headers.iter().filter(|name| present.may_have(name)) {
             headers.remove(name);
         }
-        if present.forwarded {
-            headers.remove(FORWARDED);
-        }
+    }
+    let forwarded = present.forwarded && trusted;
+    if forwarded || config.client_fields.forwarded {
+        forwarded::append(headers, forwarded, connection.peer, connection.secure());
+    } else if present.forwarded {
+        headers.remove(FORWARDED);
     }
     forwarded_for(headers, present.forwarded_for && trusted, connection);
     if !(present.forwarded_proto && trusted) {
@@ -92,6 +96,9 @@ pub(super) fn prepare_request(
             Some(host) => headers.insert(X_FORWARDED_HOST, host),
             None => headers.remove(X_FORWARDED_HOST),
         };
+    }
+    if let Some(certificate) = connection.certificate() {
+        headers.insert(config.client_fields.certificate.clone(), certificate.clone());
     }
     append_via(headers, version);
     let kept = headers.get(X_REQUEST_ID).filter(|_| present.request_id && trusted);
@@ -105,22 +112,12 @@ pub(super) fn prepare_request(
     RequestId::Made(id)
 }
 
-/// Removes from a request's trailers the fields that only Rhumb may set.
-pub(super) fn remove_own_fields(trailers: &mut HeaderMap) {
-    for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_REQUEST_ID] {
-        trailers.remove(name);
-    }
-    for name in [&X_RHUMB_PREFER_REGION, &X_RHUMB_FORCE_REGION, &X_RHUMB_EXPLAIN, &RHUMB_HOPS] {
-        trailers.remove(name);
-    }
-    trailers.remove(FORWARDED);
-    trailers.remove(VIA);
-}
-
 /// Makes an origin's response head into the one that goes to the client.
-pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version) {
-    let present = Present::of(headers);
+pub(super) fn prepare_response(headers: &mut HeaderMap, version: Version, present: Present) {
     strip_hop_by_hop(headers, present, false);
+    if let Some(length) = present.length_to_mend() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     if present.told {
         // Between an origin and Rhumb, or Rhumb's own to say.
         headers.remove(RHUMB_REPLAY);
@@ -180,8 +177,8 @@ fn strip_named(headers: &mut HeaderMap, request: bool) {
                 | "forwarded"
                 | "via"
                 | "x-request-id"
-                | "rhumb-hops"
-        );
+        ) || name.as_str().starts_with("rhumb-")
+            || name.as_str().starts_with("x-rhumb-");
         if !(end_to_end && (request || name == TRAILER || name == "content-length")) {
             headers.remove(name);
         }
@@ -214,7 +211,11 @@ fn forwarded_for(headers: &mut HeaderMap, keep: bool, connection: &Connection) {
 }
 
 fn append_via(headers: &mut HeaderMap, version: Version) {
-    let via = if version == Version::HTTP_10 { "1.0 rhumb" } else { "1.1 rhumb" };
+    let via = match version {
+        Version::HTTP_10 => "1.0 rhumb",
+        Version::HTTP_2 => "2 rhumb",
+        _ => "1.1 rhumb",
+    };
     headers.append(VIA, HeaderValue::from_static(via));
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use super::clock::since_epoch;
 use super::said::{Hearing, Said, name};
-use super::screen::path;
+use super::target::path;
 use super::tenant::Tenant;
 use super::terms::{Kept, Terms};
 use crate::config::JwtSource;

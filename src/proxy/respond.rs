@@ -19,7 +19,7 @@ impl Forward {
         };
         let (mut parts, incoming) = response.into_parts();
         self.ticket.answered(parts.status.as_u16());
-        prepare_response(&mut parts.headers, parts.version);
+        prepare_response(&mut parts.headers, parts.version, exchange.present);
         self.give_tokens(&mut parts.headers, parts.status);
         if let Some(line) = &self.routed.told {
             tell(&mut parts.headers, line, self.answered_by());
@@ -44,9 +44,7 @@ impl Forward {
 
     /// The region that answered.
     fn answered_by(&self) -> Option<&str> {
-        let plan = &self.routed.view.snapshot.table.plan;
-        let region = plan.deployment(self.routed.decision.deployment)?.region(self.answered?)?;
-        Some(region.id.as_str())
+        self.region(self.answered?)
     }
 
     fn give_tokens(&self, headers: &mut HeaderMap, status: StatusCode) {

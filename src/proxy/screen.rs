@@ -1,32 +1,37 @@
 //! Is this request one that may be forwarded, and to which host and path: one parse, one meaning.
 //!
 //! hyper has already refused what is not HTTP. Here is refused what is HTTP but could mean one
-//! thing to Rhumb and another to an origin.
+//! thing to Rhumb and another to an origin, and what has several forms is brought into one: before
+//! anything is decided, so that what is decided is what is forwarded.
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, TE};
 use http::uri::Scheme;
-use http::{HeaderMap, Method, Uri, Version, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Version, request::Parts};
 
 use super::error::ErrorReason;
+use super::host::{HostName, host};
 use super::present::Present;
-use crate::model::limits;
+use super::target::{has_form_for_its_method, length, normalise};
+use crate::config::{Config, Underscores};
 
-/// The host that a request is for, in lower case and without a port; on the stack if it fits.
-pub type HostName = arrayvec::ArrayString<255>;
-
-/// Checks a request's head and finds its host.
+/// Checks a request's head, brings it into its normal form, and finds its host.
 ///
 /// # Errors
 ///
 /// The reason for the refusal; nothing of the request may reach an origin then.
-pub fn screen(parts: &Parts, present: &Present, ambiguous: bool) -> Result<HostName, ErrorReason> {
+pub fn screen(
+    parts: &mut Parts,
+    present: &mut Present,
+    config: &Config,
+    ambiguous: bool,
+) -> Result<HostName, ErrorReason> {
     if ambiguous {
         return Err(ErrorReason::Malformed);
     }
     if parts.method == Method::CONNECT {
         return Err(ErrorReason::NotImplemented);
     }
-    if target_length(parts) > limits::URI_BYTES {
+    if length(&parts.uri) > config.limits.uri_bytes {
         return Err(ErrorReason::UriTooLong);
     }
     if let Some(scheme) = parts.uri.scheme()
@@ -38,92 +43,101 @@ pub fn screen(parts: &Parts, present: &Present, ambiguous: bool) -> Result<HostN
     if !has_form_for_its_method(parts) {
         return Err(ErrorReason::Malformed);
     }
-    transfer_coding(parts, present)?;
-    host(parts, present)
-}
-
-/// `*` is for OPTIONS, and a bare authority for CONNECT (RFC 9112 section 3.2): as the target of
-/// another method it would be taken for a host here and for a path by others.
-fn has_form_for_its_method(parts: &Parts) -> bool {
-    let is_bare_authority = parts.uri.scheme().is_none() && parts.uri.authority().is_some();
-    let is_asterisk = parts.uri.path() == "*";
-    !is_bare_authority && (!is_asterisk || parts.method == Method::OPTIONS)
-}
-
-/// The path that is routed: that of the target, and `/` for `OPTIONS *`.
-pub fn path(uri: &Uri) -> &str {
-    match uri.path() {
-        "*" | "" => "/",
-        path => path,
+    normalise(&mut parts.uri, &config.requests)?;
+    if parts.version == Version::HTTP_2 {
+        http_2(&mut parts.headers, present)?;
     }
-}
-
-fn target_length(parts: &Parts) -> usize {
-    let authority = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
-    authority + parts.uri.path_and_query().map_or(0, |target| target.as_str().len())
+    transfer_coding(present)?;
+    if let Some(length) = present.length_to_mend() {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let host = host(parts, present)?;
+    own_fields(&mut parts.headers, present, config)?;
+    Ok(host)
 }
 
 /// Only `chunked`, once: hyper accepts any list that ends in it, but Rhumb could not pass the
 /// others on (RFC 9112 section 6.1).
-fn transfer_coding(parts: &Parts, present: &Present) -> Result<(), ErrorReason> {
-    let chunked = || {
-        let value = parts.headers.get(TRANSFER_ENCODING);
-        value.is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
-    };
+fn transfer_coding(present: &Present) -> Result<(), ErrorReason> {
     match present.codings {
         0 => Ok(()),
-        1 if chunked() => Ok(()),
+        1 if !present.odd_coding => Ok(()),
         _ => Err(ErrorReason::NotImplemented),
     }
 }
 
-/// The absolute target's authority, else the one `Host`, which has to be there in any case (RFC
-/// 9112 section 3.2).
-fn host(parts: &Parts, present: &Present) -> Result<HostName, ErrorReason> {
-    if present.hosts > 1 {
-        return Err(ErrorReason::BadHost);
+/// What a request has that came as HTTP/2 and may go on as HTTP/1.1: no fields about connections
+/// (RFC 9113 section 8.2.2), one length, and cookies in one line again (section 8.2.3). h2 refuses
+/// some of it as well; that this holds does not depend on it.
+fn http_2(headers: &mut HeaderMap, present: &mut Present) -> Result<(), ErrorReason> {
+    let te_is_fine = || headers.get_all(TE).iter().all(|value| value == "trailers");
+    if present.connection || present.http_1 || present.te && !te_is_fine() {
+        return Err(ErrorReason::Malformed);
     }
-    let text = match (parts.uri.authority(), parts.headers.get(HOST)) {
-        (_, None) if parts.version == Version::HTTP_11 => return Err(ErrorReason::BadHost),
-        (Some(authority), _) => authority.as_str().as_bytes(),
-        (None, Some(value)) => value.as_bytes(),
-        (None, None) => b"",
-    };
-    if text.is_empty() {
-        return Ok(HostName::new());
+    if !present.has_one_end() {
+        return Err(ErrorReason::Malformed);
     }
-    parse_host(text).ok_or(ErrorReason::BadHost)
+    if present.cookies > 1 {
+        join_cookies(headers)?;
+        present.cookies = 1;
+    }
+    Ok(())
 }
 
-/// The host of a head that has been screened before.
-pub(super) fn screened_host(headers: &HeaderMap) -> HostName {
-    headers.get(HOST).and_then(|value| parse_host(value.as_bytes())).unwrap_or_default()
+fn join_cookies(headers: &mut HeaderMap) -> Result<(), ErrorReason> {
+    let lines = || headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let mut line = Vec::with_capacity(lines().map(|line| line.len() + 2).sum());
+    for crumb in lines().filter(|crumb| !crumb.is_empty()) {
+        if !line.is_empty() {
+            line.extend_from_slice(b"; ");
+        }
+        line.extend_from_slice(crumb);
+    }
+    let line = HeaderValue::try_from(line).map_err(|_| ErrorReason::Malformed)?;
+    headers.insert(COOKIE, line);
+    Ok(())
 }
 
-/// `host [":" port]`: a registered name of letters, digits, `-`, `.`, `_`, or an IP literal.
-fn parse_host(text: &[u8]) -> Option<HostName> {
-    let (host, port) = match text {
-        [b'[', ..] => text.split_at(text.iter().position(|byte| *byte == b']')? + 1),
-        _ => text.split_at(text.iter().position(|byte| *byte == b':').unwrap_or(text.len())),
-    };
-    let port_is_fine = match port {
-        [] | [b':'] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let literal = host.starts_with(b"[");
-    let is_fine = |byte: &u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => true,
-        b'[' | b']' | b':' => literal,
-        _ => false,
-    };
-    if !port_is_fine || host.is_empty() || !host.iter().all(is_fine) {
-        return None;
+/// Takes off what would count as said by Rhumb although a client said it, so that no rule reads it
+/// either: the field about the client's certificate, and names that are twins of others to whoever
+/// takes `_` for `-`.
+fn own_fields(
+    headers: &mut HeaderMap,
+    present: &mut Present,
+    config: &Config,
+) -> Result<(), ErrorReason> {
+    let certificate = &config.client_fields.certificate;
+    if present.may_have(certificate) {
+        headers.remove(certificate);
     }
-    let mut name = HostName::from(std::str::from_utf8(host).ok()?).ok()?;
-    name.make_ascii_lowercase();
-    Some(name)
+    if !present.underscore {
+        return Ok(());
+    }
+    let drop = match config.requests.underscores {
+        Underscores::Refuse => return Err(ErrorReason::Malformed),
+        Underscores::Keep => false,
+        Underscores::Drop => true,
+    };
+    let twins: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().contains('_'))
+        .filter(|name| drop || is_said_by_rhumb(name.as_str(), config))
+        .cloned()
+        .collect();
+    for name in twins {
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+/// Whether a field of that name, with `-` for `_`, is one that clients cannot set.
+pub(super) fn is_said_by_rhumb(name: &str, config: &Config) -> bool {
+    let name = name.replace('_', "-");
+    let geography = &config.client.country_headers;
+    matches!(&*name, "forwarded" | "via" | "x-request-id" | "host")
+        || ["x-forwarded-", "x-rhumb-", "rhumb-"].iter().any(|start| name.starts_with(start))
+        || name == config.client_fields.certificate.as_str()
+        || geography.iter().any(|own| name == own.as_str())
 }
 
 #[cfg(test)]
@@ -131,51 +145,34 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::model::limits;
+
+    fn config(change: impl FnOnce(&mut Config)) -> Config {
+        let text = r#"
+            listeners: [{ address: "127.0.0.1:0" }]
+            client: { country_headers: [cf-ipcountry] }
+            regions:
+              - { id: eu, latitude: 0, longitude: 0, country: US, endpoints: ["http://1.1.1.1:1"] }
+            deployments:
+              - { name: api, primary_region: eu }
+        "#;
+        let loaded = crate::config::parse(text, "test.yaml", "".as_ref(), &|_| None).unwrap();
+        let mut config = loaded.config;
+        change(&mut config);
+        config
+    }
 
     fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
         build(Request::builder()).body(()).unwrap().into_parts().0
     }
 
-    fn check(parts: &Parts) -> Result<HostName, ErrorReason> {
-        screen(parts, &Present::of(&parts.headers), false)
+    fn check_with(config: &Config, parts: &mut Parts) -> Result<HostName, ErrorReason> {
+        let mut present = Present::of(&parts.headers);
+        screen(parts, &mut present, config, false)
     }
 
-    #[test]
-    fn hosts() {
-        for (given, expected) in [
-            ("api.example.com", Some("api.example.com")),
-            ("API.Example.com:8080", Some("api.example.com")),
-            ("api.example.com.", Some("api.example.com")),
-            ("127.0.0.1:80", Some("127.0.0.1")),
-            ("[::1]:80", Some("[::1]")),
-            ("[::1", None),
-            ("a:80:90", None),
-            ("a:8x", None),
-            ("user@a", None),
-            ("a,b", None),
-            ("a b", None),
-            ("a/b", None),
-            (":80", None),
-            (".", None),
-        ] {
-            let found = parse_host(given.as_bytes());
-            assert_eq!(found.as_ref().map(arrayvec::ArrayString::as_str), expected, "{given}");
-        }
-        assert_eq!(parse_host(&[b'a'; 256]), None);
-    }
-
-    #[test]
-    fn a_host_comes_once() {
-        let once = parts(|r| r.uri("/").header("host", "a"));
-        assert_eq!(check(&once).unwrap().as_str(), "a");
-        let twice = parts(|r| r.uri("/").header("host", "a").header("host", "a"));
-        assert_eq!(check(&twice), Err(ErrorReason::BadHost));
-        let none = parts(|r| r.uri("/"));
-        assert_eq!(check(&none), Err(ErrorReason::BadHost));
-        let old = parts(|r| r.uri("/").version(Version::HTTP_10));
-        assert_eq!(check(&old).unwrap().as_str(), "");
-        let absolute = parts(|r| r.uri("http://b:81/x").header("host", "a"));
-        assert_eq!(check(&absolute).unwrap().as_str(), "b");
+    fn check(parts: &mut Parts) -> Result<HostName, ErrorReason> {
+        check_with(&config(|_| {}), parts)
     }
 
     #[test]
@@ -187,16 +184,108 @@ mod tests {
             ("chunked, chunked", false),
             ("identity", false),
         ] {
-            let parts =
+            let mut parts =
                 parts(|r| r.uri("/").header("host", "a").header("transfer-encoding", given));
-            assert_eq!(check(&parts).is_ok(), fine, "{given}");
+            assert_eq!(check(&mut parts).is_ok(), fine, "{given}");
         }
     }
 
     #[test]
     fn a_long_target_is_refused() {
         let long = format!("/{}", "a".repeat(limits::URI_BYTES));
-        let parts = parts(|r| r.uri(long).header("host", "a"));
-        assert_eq!(check(&parts), Err(ErrorReason::UriTooLong));
+        let mut long = parts(|r| r.uri(long).header("host", "a"));
+        assert_eq!(check(&mut long), Err(ErrorReason::UriTooLong));
+        let short = config(|config| config.limits.uri_bytes = 4);
+        for (uri, fine) in [("/123", true), ("/1234", false), ("/?23", true), ("http://a/1", true)]
+        {
+            let mut parts = parts(|r| r.uri(uri).header("host", "a"));
+            assert_eq!(check_with(&short, &mut parts).is_ok(), fine, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_path_is_made_normal_or_refused() {
+        let mut odd = parts(|r| r.uri("/a/%2e%2e//%7Eb?%7e").header("host", "a"));
+        assert!(check(&mut odd).is_ok());
+        assert_eq!(odd.uri, "/~b?%7e");
+        let mut bad = parts(|r| r.uri("/%2e%2e/b").header("host", "a"));
+        assert_eq!(check(&mut bad), Err(ErrorReason::Malformed));
+    }
+
+    fn kept(config: &Config, names: &[&str]) -> Result<Vec<String>, ErrorReason> {
+        let start = Request::builder().header("host", "a");
+        let request = names.iter().fold(start, |r, name| r.header(*name, "1"));
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        check_with(config, &mut parts)?;
+        let names = parts.headers.keys().map(|name| name.as_str().to_owned());
+        Ok(names.filter(|name| name != "host").collect())
+    }
+
+    #[test]
+    fn twins_and_the_certificate_are_no_ones_to_send() {
+        let all = [
+            "x_a",
+            "x-b",
+            "x_forwarded_for",
+            "x-forwarded_proto",
+            "cf_ipcountry",
+            "x_forwarded_client_cert",
+            "x_rhumb_force_region",
+            "rhumb_hops",
+            "x-forwarded-client-cert",
+        ];
+        assert_eq!(kept(&config(|_| {}), &all).unwrap(), ["x-b"]);
+        let keep = config(|config| config.requests.underscores = Underscores::Keep);
+        assert_eq!(kept(&keep, &all).unwrap(), ["x_a", "x-b"]);
+        let refuse = config(|config| config.requests.underscores = Underscores::Refuse);
+        assert_eq!(kept(&refuse, &all), Err(ErrorReason::Malformed));
+        assert_eq!(kept(&refuse, &["x-b"]).unwrap(), ["x-b"]);
+        let other = config(|config| config.client_fields.certificate = "x-cert".parse().unwrap());
+        assert_eq!(kept(&other, &["x-cert", "x-forwarded-client-cert"]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn fields_of_connections_have_no_place_in_http_2() {
+        for (name, value, fine) in [
+            ("connection", "close", false),
+            ("keep-alive", "timeout=5", false),
+            ("proxy-connection", "keep-alive", false),
+            ("transfer-encoding", "chunked", false),
+            ("upgrade", "h2c", false),
+            ("te", "gzip", false),
+            ("te", "trailers, gzip", false),
+            ("te", "trailers", true),
+            ("content-length", "5", true),
+            ("content-length", "+5", false),
+            ("content-length", "5, 5", false),
+        ] {
+            let mut parts =
+                parts(|r| r.version(Version::HTTP_2).uri("http://a/").header(name, value));
+            assert_eq!(check(&mut parts).is_ok(), fine, "{name}: {value}");
+        }
+        for (second, fine) in [("5", true), ("6", false)] {
+            let mut twice = parts(|r| {
+                let r = r.version(Version::HTTP_2).uri("http://a/");
+                r.header("content-length", "5").header("content-length", second)
+            });
+            assert_eq!(check(&mut twice).is_ok(), fine);
+            assert!(!fine || twice.headers.get_all(CONTENT_LENGTH).iter().count() == 1);
+        }
+    }
+
+    #[test]
+    fn crumbs_of_cookies_become_one_line_in_http_2_alone() {
+        for (version, uri, expected) in [
+            (Version::HTTP_2, "http://a/", &["a=1; b=2; c=3"][..]),
+            (Version::HTTP_11, "/", &["a=1", "b=2; c=3"]),
+        ] {
+            let mut parts = parts(|r| {
+                let r = r.version(version).uri(uri).header("host", "a");
+                r.header("cookie", "a=1").header("cookie", "b=2; c=3")
+            });
+            assert!(check(&mut parts).is_ok());
+            let found: Vec<_> = parts.headers.get_all(COOKIE).iter().collect();
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -25,6 +25,7 @@ mod hosts;
 mod latency;
 mod networks;
 mod outcome;
+mod path;
 mod plan;
 mod ranking;
 mod regions;
@@ -50,6 +51,7 @@ pub use explain::{Explanation, explain};
 pub use facts::{Conditions, Facts, Forced, Measured, RegionLoad, Words};
 pub use latency::{LatencyError, LatencyTable, RowAges};
 pub use outcome::{Reason, Refusal, RefusalReason};
+pub use path::{PathError, is_path, normal_path};
 pub use plan::{
     DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionNumber, RegionPlan, RegionPosition,
     RuleIndex,

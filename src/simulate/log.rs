@@ -10,8 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 
 use super::case::{Case, Pace};
+use crate::config::RequestRules;
 use crate::model::Country;
 use crate::model::limits::{SHOWN_LINES, SIMULATED_DURATION};
+use crate::routing::{PathError, is_path, normal_path};
 
 /// Times beyond this are milliseconds: in seconds it would be the year 5138.
 const MILLISECONDS_FROM: f64 = 1e11;
@@ -110,7 +112,7 @@ impl Entry {
     /// # Errors
     ///
     /// What is wrong with it, for people.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<(), String> {
+    pub(super) fn read(&mut self, line: &[u8], rules: &RequestRules) -> Result<(), String> {
         let line: Line<'_> = serde_json::from_slice(line).map_err(|error| position_free(&error))?;
         self.time_us = line.time.map(|time| time.micros()).transpose()?;
         let client = line.client.or(line.address);
@@ -131,7 +133,7 @@ impl Entry {
                 .map_err(|_| format!("`method` {method:?} is no HTTP method"))?,
         };
         self.set_host(line.host.as_deref().unwrap_or_default());
-        self.set_path(line.path.as_deref().unwrap_or("/"))?;
+        self.set_path(line.path.as_deref().unwrap_or("/"), rules)?;
         self.set_headers(line.headers)?;
         self.duration_us = match line.duration_ms {
             None => None,
@@ -154,13 +156,19 @@ impl Entry {
         self.host.make_ascii_lowercase();
     }
 
-    fn set_path(&mut self, target: &str) -> Result<(), String> {
+    /// As live traffic has it: in its normal form.
+    fn set_path(&mut self, target: &str, rules: &RequestRules) -> Result<(), String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = if matches!(path, "" | "*") { "/" } else { path };
         if !path.starts_with('/') {
             return Err(format!("`path` {path:?} does not start with `/`"));
         }
-        path.clone_into(&mut self.path);
+        let refused = |why| format!("live traffic would refuse `path` {path:?}: {why}");
+        if !is_path(path) {
+            return Err(refused(PathError::Character));
+        }
+        self.path.clear();
+        self.path.push_str(&normal_path(path, rules).map_err(refused)?);
         query.clone_into(&mut self.query);
         Ok(())
     }
@@ -252,12 +260,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::{DotSegments, EncodedSlash, RepeatedSlash, Underscores};
 
+    const RULES: RequestRules = RequestRules {
+        encoded_slash: EncodedSlash::Keep,
+        repeated_slash: RepeatedSlash::Merge,
+        dot_segments: DotSegments::Resolve,
+        underscores: Underscores::Drop,
+    };
     const PACE: Pace = Pace { now: 7, rate: None, duration_us: 100 };
 
     fn read(line: &str) -> Result<Entry, String> {
         let mut entry = Entry::default();
-        entry.read(line.as_bytes()).map(|()| entry)
+        entry.read(line.as_bytes(), &RULES).map(|()| entry)
     }
 
     #[test]
@@ -292,6 +307,13 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_those_of_live_traffic() {
+        let entry = read(r#"{"client":"1.1.1.1","path":"//a/../%7Eb?x=//%7e"}"#).unwrap();
+        let case = entry.case(0, &PACE);
+        assert_eq!((case.path, case.query), ("/~b", "x=//%7e"));
+    }
+
+    #[test]
     fn what_is_no_request_is_told() {
         for (line, why) in [
             ("nonsense", "expected"),
@@ -302,6 +324,8 @@ mod tests {
             (r#"{"client":"1.1.1.1","country":"Germany"}"#, "country code"),
             (r#"{"client":"1.1.1.1","method":"a b"}"#, "no HTTP method"),
             (r#"{"client":"1.1.1.1","path":"x"}"#, "does not start"),
+            (r#"{"client":"1.1.1.1","path":"/a b"}"#, "would refuse"),
+            (r#"{"client":"1.1.1.1","path":"/../a"}"#, "above the root"),
             (r#"{"client":"1.1.1.1","time":-5}"#, "no Unix time"),
             (r#"{"client":"1.1.1.1","time":1e300}"#, "no Unix time"),
             (r#"{"client":"1.1.1.1","time":"yesterday"}"#, "RFC 3339"),
@@ -321,8 +345,8 @@ mod tests {
         let mut entry = Entry::default();
         let full = r#"{"client":"1.1.1.1","country":"DE","tenant":"a","host":"h","path":"/p?q",
             "headers":{"a":"b"},"duration_ms":1,"time":5,"method":"PUT"}"#;
-        entry.read(full.as_bytes()).unwrap();
-        entry.read(br#"{"client":"1.1.1.1"}"#).unwrap();
+        entry.read(full.as_bytes(), &RULES).unwrap();
+        entry.read(br#"{"client":"1.1.1.1"}"#, &RULES).unwrap();
         let fresh = read(r#"{"client":"1.1.1.1"}"#).unwrap();
         assert_eq!(format!("{entry:?}"), format!("{fresh:?}"));
     }
@@ -330,7 +354,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(line in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Entry::default().read(&line);
+            let _ = Entry::default().read(&line, &RULES);
         }
     }
 }

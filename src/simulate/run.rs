@@ -11,6 +11,7 @@ use super::log::Entry;
 use super::pieces::{Piece, Pieces};
 use super::population::Population;
 use super::tally::Tally;
+use crate::config::RequestRules;
 use crate::geo::Databases;
 use crate::routing::Table;
 
@@ -24,6 +25,8 @@ pub struct Side<'a> {
     pub table: &'a Table,
     /// Where addresses are.
     pub geo: &'a Databases,
+    /// What becomes of odd paths.
+    pub requests: RequestRules,
 }
 
 /// What is to be run.
@@ -98,11 +101,13 @@ impl<'a> Simulation<'a> {
             desk.tally().bad.add(piece.first, "the line is longer than 1 MiB");
             return;
         }
+        // The two sides are to be asked the same.
+        let rules = self.sides.first().map_or_else(RequestRules::default, |side| side.requests);
         for (number, line) in (piece.first..).zip(piece.bytes.split(|byte| *byte == b'\n')) {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match entry.read(line) {
+            match entry.read(line, &rules) {
                 Ok(()) => desk.take(&entry.case(number - 1, &self.pace)),
                 Err(error) => desk.tally().bad.add(number, error),
             }

@@ -20,7 +20,7 @@ static SPACE: LazyLock<Arc<AddressSpace>> =
 const PACE: Pace = Pace { now: 1_700_000_000, rate: None, duration_us: 100_000 };
 
 fn side(table: &Table) -> Side<'_> {
-    Side { table, geo: &DATABASES }
+    Side { table, geo: &DATABASES, requests: config::RequestRules::default() }
 }
 
 fn population(seed: u64) -> Population {

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
 use super::dial::{Caller, DialError, Protocol, Route};
+use super::interim::Counted;
 use super::session::{Driving, Session};
 use super::stream::Stream;
 use crate::config::EndpointUrl;
@@ -102,7 +103,7 @@ where
     let (sender, connection) = http1::Builder::new()
         .max_header_size(limits::HEADER_BYTES)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Counted::new(stream)))
         .await
         .map_err(|source| DialError::Http(source.into()))?;
     let connection = connection.with_upgrades();

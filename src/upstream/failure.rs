@@ -5,6 +5,8 @@ use h2::Reason;
 use http::Request;
 use hyper::client::conn::TrySendError;
 
+use super::interim::TooManyInterim;
+
 /// How an exchange broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -65,7 +67,7 @@ impl<B> SendError<B> {
 }
 
 fn judge(error: &hyper::Error) -> Broken {
-    if error.is_parse() {
+    if error.is_parse() || is_endless(error) {
         return Broken::Protocol;
     }
     let Some(h2) = h2_error(error) else { return Broken::Reset };
@@ -84,6 +86,13 @@ fn judge(error: &hyper::Error) -> Broken {
         }
         _ => Broken::Reset,
     }
+}
+
+/// Whether the connection was ended because of too many informational responses.
+fn is_endless(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let cause = cause.and_then(std::io::Error::get_ref);
+    cause.is_some_and(|cause| cause.is::<TooManyInterim>())
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {

@@ -7,6 +7,7 @@ mod connect;
 mod dial;
 mod failure;
 mod http2_head;
+mod interim;
 mod lease;
 mod pool;
 mod resolve;

@@ -8,6 +8,7 @@ pub mod load;
 pub mod origin;
 pub mod origin_process;
 pub mod proxy;
+pub mod recorder;
 
 use std::io;
 use std::net::TcpStream;

@@ -22,6 +22,7 @@ pub struct Setup {
     listeners: Vec<String>,
     top: String,
     workers: usize,
+    log: Vec<String>,
     regions: Vec<(String, String)>,
     deployments: Vec<String>,
 }
@@ -53,8 +54,8 @@ impl Setup {
     /// No region yet.
     pub fn empty() -> Self {
         let (regions, deployments) = (Vec::new(), Vec::new());
-        let listeners = Vec::new();
-        Self { listeners, top: String::new(), workers: 2, regions, deployments }
+        let (listeners, log) = (Vec::new(), Vec::new());
+        Self { listeners, top: String::new(), workers: 2, log, regions, deployments }
     }
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
@@ -116,6 +117,13 @@ impl Setup {
         Self { workers, ..self }
     }
 
+    /// Logs something else than usual, as JSON.
+    #[must_use]
+    pub fn logging(self, filter: &str) -> Self {
+        let log = ["--log", filter, "--log-format", "json"].map(str::to_owned).into();
+        Self { log, ..self }
+    }
+
     /// The configuration file.
     pub fn yaml(&self) -> String {
         let mut yaml = format!(
@@ -157,22 +165,32 @@ impl Setup {
 
     /// Starts the program.
     pub fn start(&self) -> Proxy {
-        Proxy::start(&self.yaml())
+        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log)
     }
 }
 
 impl Proxy {
     /// Starts the program with this configuration and waits until it is ready.
     pub fn start(yaml: &str) -> Self {
+        Self::start_in(Self::dir_with(yaml))
+    }
+
+    fn dir_with(yaml: &str) -> Arc<TempDir> {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("rhumb.yaml"), yaml).unwrap();
-        Self::start_in(Arc::new(dir))
+        Arc::new(dir)
     }
 
     /// Starts the program with the `rhumb.yaml` of this directory.
     pub fn start_in(dir: Arc<TempDir>) -> Self {
+        Self::start_logging(dir, &[])
+    }
+
+    fn start_logging(dir: Arc<TempDir>, log: &[String]) -> Self {
+        let usual = ["--log", "info"].map(str::to_owned);
         let mut child = Command::new(env!("CARGO_BIN_EXE_rhumb"))
-            .args(["--log", "info", "run", "--json", "-c"])
+            .args(if log.is_empty() { &usual } else { log })
+            .args(["run", "--json", "-c"])
             .arg(dir.path().join("rhumb.yaml"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

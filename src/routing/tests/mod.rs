@@ -7,6 +7,7 @@ mod endpoints;
 pub(crate) mod fixture;
 mod homes;
 mod hosts;
+mod path;
 mod precedence;
 mod reference;
 mod residency;
