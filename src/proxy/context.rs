@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
@@ -135,14 +136,9 @@ impl Connection {
         self.tunnel.borrow_mut().take()
     }
 
-    /// Whether the client came over TLS.
-    pub(super) fn secure(&self) -> bool {
-        false
-    }
-
     /// The client's verified certificate, as origins are told of it.
     pub(super) fn certificate(&self) -> Option<&HeaderValue> {
-        None
+        self.peer.secure.as_ref()?.certificate.as_ref()
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn prepare_request(
     }
     let forwarded = present.forwarded && trusted;
     if forwarded || config.client_fields.forwarded {
-        forwarded::append(headers, forwarded, connection.peer, connection.secure());
+        forwarded::append(headers, forwarded, connection.peer.address(), connection.secure());
     } else if present.forwarded {
         headers.remove(FORWARDED);
     }
