@@ -193,6 +193,34 @@ fn the_limits_are_those_of_the_program() {
             "connection to an endpoint, age for a further request",
             seconds(limits::POOL_CONNECTION_LIFETIME),
         ),
+        (
+            "addresses of an endpoint's name that are tried",
+            count(limits::ADDRESSES_PER_NAME as u64),
+        ),
+        (
+            "HTTP/2 connections of a worker to an endpoint",
+            count(limits::UPSTREAM_HTTP2_CONNECTIONS as u64),
+        ),
+        (
+            "streams on one of them, however many it allows",
+            count(limits::UPSTREAM_STREAMS_PER_CONNECTION as u64),
+        ),
+        (
+            "requests of a worker that wait for a connection to one endpoint",
+            count(limits::UPSTREAM_WAITING as u64),
+        ),
+        (
+            "HTTP/2 window of a stream from an endpoint",
+            bytes(u64::from(limits::UPSTREAM_STREAM_WINDOW)),
+        ),
+        (
+            "HTTP/2 window of a connection from an endpoint",
+            bytes(u64::from(limits::UPSTREAM_CONNECTION_WINDOW)),
+        ),
+        (
+            "silence of an endpoint's host on an HTTP/2 connection",
+            seconds(limits::UPSTREAM_SILENCE),
+        ),
         ("client connections of a worker", count(limits::CONNECTIONS_PER_WORKER as u64)),
         (
             "client addresses whose place a worker remembers",

@@ -105,7 +105,7 @@ impl Forward {
         let retries = self.retries() > 0;
         self.repeatable =
             retries && self.replies.progress.is_none() && is_idempotent(request.method());
-        if self.repeatable || replays || (retries && self.replies.progress.is_none()) {
+        if replays || (retries && self.replies.progress.is_none()) {
             self.saved = Some(SavedRequest::of(&request));
         }
         let answer = self.attempts(request).await?;
@@ -458,6 +458,7 @@ impl Forward {
     }
 
     fn broken(&self, mut error: SendError<RequestBody>, http2: bool) -> Failed {
+        tracing::debug!(broken = ?error.broken(), why = error.detail(), "exchange broke");
         let unsent = error.take_message();
         let client_broke_off =
             self.replies.progress.as_ref().is_some_and(|progress| progress.failed());

@@ -60,6 +60,18 @@ impl<B> SendError<B> {
         self.unsent.take()
     }
 
+    /// All that is known of the cause.
+    pub fn detail(&self) -> String {
+        let mut text = String::new();
+        let mut source = self.source.as_ref().map(|error| error as &dyn std::error::Error);
+        while let Some(error) = source {
+            let colon = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{colon}{error}");
+            source = error.source();
+        }
+        text
+    }
+
     /// How it broke.
     pub fn broken(&self) -> Broken {
         self.broken

@@ -35,7 +35,6 @@ pub struct Manners {
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Arrived {
-    pub connection: usize,
     pub method: String,
     pub uri: String,
     pub version: Version,
@@ -68,7 +67,6 @@ struct Shared {
 /// One connection.
 #[derive(Default)]
 struct Line {
-    number: usize,
     certified: bool,
     requests: AtomicUsize,
     open: AtomicUsize,
@@ -156,10 +154,10 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { continue };
         let shared = Arc::clone(shared);
-        let number = shared.connections.fetch_add(1, SeqCst) + 1;
+        shared.connections.fetch_add(1, SeqCst);
         tokio::spawn(async move {
             let Some(tls) = &shared.manners.tls else {
-                let line = Arc::new(Line { number, ..Line::default() });
+                let line = Arc::new(Line::default());
                 return serve(socket, true, line, &shared).await;
             };
             let Ok(stream) = TlsAcceptor::from(Arc::clone(tls)).accept(socket).await else {
@@ -168,7 +166,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let session = stream.get_ref().1;
             let http2 = session.alpn_protocol() == Some(b"h2");
             let certified = session.peer_certificates().is_some();
-            let line = Arc::new(Line { number, certified, ..Line::default() });
+            let line = Arc::new(Line { certified, ..Line::default() });
             serve(stream, http2, line, &shared).await;
         });
     }
@@ -221,7 +219,6 @@ async fn answer(
     let trailers = body.trailers().cloned();
     let body = body.to_bytes();
     shared.arrived.lock().unwrap().push(Arrived {
-        connection: line.number,
         method: head.method.to_string(),
         uri: head.uri.to_string(),
         version: head.version,
@@ -243,7 +240,8 @@ async fn answer(
     let mut trailers = HeaderMap::new();
     trailers.insert("x-length", HeaderValue::from(body.len()));
     let body = Full::new(body).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(body.boxed());
+    // Without a length: with one, an HTTP/1.1 client cannot be sent trailers.
+    let mut response = Response::new(body.map_frame(|frame| frame).boxed());
     response.headers_mut().insert("trailer", HeaderValue::from_static("x-length"));
     if let Ok(region) = HeaderValue::from_str(&shared.name) {
         response.headers_mut().insert("x-region", region);

@@ -23,8 +23,9 @@ const BOTH: [Alpn; 2] = [Alpn::H2, Alpn::Http11];
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Issuer {
+fn authority(name: &str) -> Issuer {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
@@ -119,7 +120,7 @@ fn the_handshake_decides_what_is_spoken() {
         (&["http/1.1"], &[Alpn::H2], None),
     ] {
         worker(async move {
-            let ca = authority();
+            let ca = authority("one");
             let origin = origin(&ca, &params("127.0.0.1"), theirs).await;
             let endpoint = to(&origin, &ca, speaking(ours, None));
             let Some(spoken) = spoken else {
@@ -154,7 +155,7 @@ fn certificates_are_verified_and_what_is_wrong_with_them_is_told() {
         (params("127.0.0.1"), None, false, Some("UnknownIssuer")),
     ] {
         worker(async move {
-            let (ca, other) = (authority(), authority());
+            let (ca, other) = (authority("one"), authority("other"));
             let origin = origin(&ca, &certificate, &["h2"]).await;
             let endpoint = to(&origin, if by_us { &ca } else { &other }, speaking(&BOTH, name));
             let connected = endpoint.connect(PATIENCE, &caller()).await;
@@ -170,7 +171,7 @@ fn certificates_are_verified_and_what_is_wrong_with_them_is_told() {
 #[test]
 fn at_a_cold_start_an_origin_of_http1_gets_a_connection_for_each_request() {
     worker(async {
-        let ca = authority();
+        let ca = authority("one");
         let origin = origin(&ca, &params("127.0.0.1"), &["http/1.1"]).await;
         let endpoint = to(&origin, &ca, speaking(&BOTH, None));
         let leases: Vec<_> = (0..8)
@@ -191,7 +192,7 @@ fn at_a_cold_start_an_origin_of_http1_gets_a_connection_for_each_request() {
 #[test]
 fn at_a_cold_start_an_origin_of_http2_gets_one_handshake() {
     worker(async {
-        let ca = authority();
+        let ca = authority("one");
         let origin = origin(&ca, &params("127.0.0.1"), &["h2", "http/1.1"]).await;
         let endpoint = to(&origin, &ca, speaking(&BOTH, None));
         let asking: Vec<_> = (0..50)
