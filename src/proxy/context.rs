@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
 use http::HeaderValue;
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
