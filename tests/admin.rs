@@ -141,6 +141,13 @@ fn events_tell_every_change_in_order() {
     assert!(last["uptime_seconds"].as_f64() <= page["uptime_seconds"].as_f64(), "{page}");
 }
 
+#[test]
+fn without_tls_there_are_no_certificates() {
+    let (_us, _eu, proxy) = world();
+    let page = proxy.inspect("/api/v1/certificates").json();
+    assert_eq!(page, json!({ "total": 0, "certificates": [], "insecure_endpoints": [] }));
+}
+
 /// A family of the text format: its name, kind and samples.
 fn check_exposition(page: &str) -> usize {
     let mut kind_of = std::collections::BTreeMap::new();

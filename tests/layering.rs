@@ -53,7 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "admin",
         &[
             "model", "config", "routing", "failover", "geo", "metrics", "measure", "shadow",
-            "snapshot", "inquiry",
+            "snapshot", "inquiry", "tls",
         ],
     ),
 ];

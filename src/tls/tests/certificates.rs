@@ -1,3 +1,5 @@
+//! Which certificate a client is shown, and what a connection is for.
+
 use std::path::Path;
 
 use proptest::prelude::*;
