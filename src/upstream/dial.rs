@@ -77,6 +77,9 @@ pub enum DialError {
     /// It closed the connection instead of saying what it allows.
     #[error("it does not speak HTTP/2: it closed the connection at once")]
     Closed,
+    /// It takes no requests on its connections.
+    #[error("it allows no streams of HTTP/2")]
+    NoStreams,
     /// The HTTP machinery could not start.
     #[error("it does not speak HTTP as configured")]
     Http(#[source] Arc<hyper::Error>),
@@ -93,7 +96,7 @@ impl DialError {
     pub(super) fn is_misconfigured(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Protocol | Self::Unprepared => true,
-            Self::Closed | Self::Http(_) => true,
+            Self::Closed | Self::Http(_) | Self::NoStreams => true,
             // Not what breaks off in the middle of a handshake.
             Self::Tls(error) => error.kind() == io::ErrorKind::InvalidData,
             Self::Timeout(_) | Self::Resolve(_) | Self::Connect(_) | Self::Busy(_) => false,

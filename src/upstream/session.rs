@@ -162,6 +162,9 @@ where
         let unsettled = Unsettled(&shared);
         settle(&mut connection, &shared).await?;
         drop(unsettled);
+        if shared.allowed.get() == 0 {
+            return Err(DialError::NoStreams);
+        }
         let driving = drive(connection, Rc::clone(&shared));
         let session = Self {
             sender: RefCell::new(sender),

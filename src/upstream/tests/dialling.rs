@@ -118,7 +118,7 @@ fn connections_of_many_callers_are_kept_within_bounds_and_the_newest_stay() {
             heads.recv().await.unwrap();
         }
         assert_eq!(endpoint.idle(), limits::POOL_IDLE_PER_ENDPOINT);
-        let newest = callers.last().unwrap();
+        let newest = callers.clone().next_back().unwrap();
         assert!(endpoint.checkout(Instant::now(), &newest).is_some());
     });
 }
@@ -163,6 +163,35 @@ fn a_refused_address_hears_nothing_unless_its_network_is_allowed() {
             assert_eq!(from.port(), stream.tcp().local_addr().unwrap().port());
         }
     });
+}
+
+#[test]
+fn connections_are_kept_over_a_reload_only_if_nothing_about_them_has_changed() {
+    let base = route(Scheme::Https, "127.0.0.1:1".parse().unwrap());
+    let roots = rustls::RootCertStore::empty();
+    let tls = || {
+        Some(Arc::new(
+            rustls::ClientConfig::builder()
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth(),
+        ))
+    };
+    let base = Route { tls: tls(), ..base };
+    assert!(base.is_same(&base.clone()));
+    let alike = Route { transport: Arc::new(Transport::default()), ..base.clone() };
+    assert!(base.is_same(&alike));
+    let proxied =
+        Transport { proxy_protocol: Some(ProxyProtocolVersion::V1), ..Transport::default() };
+    for other in [
+        Route { url: url(Scheme::H2c, "127.0.0.1:1".parse().unwrap()), ..base.clone() },
+        Route { url: url(Scheme::Https, "127.0.0.1:2".parse().unwrap()), ..base.clone() },
+        Route { transport: Arc::new(proxied), ..base.clone() },
+        Route { tls: tls(), ..base.clone() },
+        Route { tls: None, ..base.clone() },
+        Route { allowed: Arc::new(["169.254.0.0/16".parse().unwrap()]), ..base.clone() },
+    ] {
+        assert!(!base.is_same(&other), "{other:?}");
+    }
 }
 
 #[test]

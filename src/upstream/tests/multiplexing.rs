@@ -108,7 +108,7 @@ fn heads_have_what_http2_wants_and_nothing_of_http1() {
         let exchange = origin.next().await;
         let head = &exchange.request;
         assert_eq!(head.uri().to_string(), "http://api.example/a/b?c=%2F");
-        let names: Vec<_> = head.headers().keys().map(|name| name.as_str()).collect();
+        let names: Vec<_> = head.headers().keys().map(http::HeaderName::as_str).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(names.contains(&"te") && names.contains(&"x-stays"), "{names:?}");
         exchange.answer();
@@ -322,6 +322,18 @@ fn who_does_not_speak_http2_is_found_out_before_anything_is_sent() {
             server.abort();
         });
     }
+}
+
+#[test]
+fn an_origin_that_allows_no_stream_costs_one_connection() {
+    worker(async {
+        let origin = Origin::allowing(Some(0)).await;
+        let endpoint = endpoint::<Body>(route(Scheme::H2c, origin.address));
+        let error = endpoint.connect(PATIENCE, &caller()).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error.source, DialError::NoStreams), "{error:?}");
+        origin.until_open(0).await;
+        assert_eq!(origin.connections(), 1);
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! An HTTP/2 origin that shows what comes and answers when it is told to.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -9,13 +9,13 @@ use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 /// What an origin has seen and is told.
 pub(super) struct Origin {
     pub(super) address: SocketAddr,
     seen: Rc<Seen>,
-    requests: RefCell<mpsc::Receiver<Exchange>>,
+    requests: Mutex<mpsc::Receiver<Exchange>>,
     goodbye: watch::Sender<u32>,
 }
 
@@ -91,11 +91,11 @@ impl Origin {
                 });
             }
         });
-        Self { address, seen, requests: RefCell::new(requests), goodbye }
+        Self { address, seen, requests: Mutex::new(requests), goodbye }
     }
 
     pub(super) async fn next(&self) -> Exchange {
-        self.requests.borrow_mut().recv().await.unwrap()
+        self.requests.lock().await.recv().await.unwrap()
     }
 
     /// Connections that were ever made.
