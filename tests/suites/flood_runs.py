@@ -41,6 +41,7 @@ def _start(report, binary, work, certificates, program, names, options):
         pin(proxy, cores[:1], options.nice)
         command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(),
                    "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
+                   "--calm", max(3, min(10, options.seconds)),
                    "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
                    "--ticks-per-second", os.sysconf("SC_CLK_TCK"), "--json"]
         driver = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True,
