@@ -225,7 +225,7 @@ fn the_pure_core_names_no_clock_no_randomness_no_runtime_and_no_global() {
 #[test]
 fn every_file_opens_with_what_it_is_for() {
     let mut complaints = Vec::new();
-    for dir in ["src", "tests", "benches"] {
+    for dir in ["src", "tests", "benches", "fuzz/targets"] {
         for source in sources_in(dir) {
             if !source.text.starts_with("//! ") {
                 complaints.push(format!("{dir}/{} does not open with `//!`", source.path));
@@ -263,6 +263,28 @@ fn every_test_file_belongs_to_a_target() {
         let is_module = mains.contains(&format!("mod {name};"));
         assert!(is_target || is_module, "tests/{name}.rs is never compiled");
     }
+}
+
+#[test]
+fn every_fuzz_target_is_declared_explained_and_has_a_few_small_inputs() {
+    let fuzz = manifest().join("fuzz");
+    let declared = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
+    let explained = std::fs::read_to_string(fuzz.join("README.md")).unwrap();
+    let targets = sources_in("fuzz/targets");
+    assert!(targets.len() >= 4);
+    let (mut count, mut bytes) = (0, 0);
+    for Source { path, .. } in &targets {
+        let name = path.strip_suffix(".rs").unwrap();
+        assert!(declared.contains(&format!("path = \"targets/{path}\"")), "{name} is not built");
+        assert!(explained.contains(&format!("| `{name}` |")), "{name} is not in fuzz/README.md");
+        let before = count;
+        for input in std::fs::read_dir(fuzz.join("corpus").join(name)).unwrap() {
+            bytes += input.unwrap().metadata().unwrap().len();
+            count += 1;
+        }
+        assert!(count > before, "{name} has nothing to start from");
+    }
+    assert!(count < 200 && bytes < 1 << 20, "{count} inputs, {bytes} bytes: minimise them");
 }
 
 #[test]

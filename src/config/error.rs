@@ -14,6 +14,8 @@ use serde::Serialize;
 
 /// Characters of a source line that are shown around a problem.
 const SHOWN_WIDTH: usize = 100;
+/// Characters of a message that are shown: it may repeat what somebody wrote.
+const TEXT_WIDTH: usize = 1_000;
 /// Characters of a value that are repeated in a message.
 const QUOTED_WIDTH: usize = 60;
 
@@ -107,7 +109,7 @@ impl fmt::Display for ConfigError {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        writeln!(f, "{kind}: {}", self.message)?;
+        writeln!(f, "{kind}: {}", Printable(&self.message))?;
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let file = Printable(&self.file);
@@ -122,10 +124,10 @@ impl fmt::Display for ConfigError {
             write!(f, "\n{margin} |\n{number} | {}\n{margin} | {pad}{carets}", source.text)?;
         }
         if !self.path.is_empty() {
-            write!(f, "\n{margin} = field: {}", self.path)?;
+            write!(f, "\n{margin} = field: {}", Printable(&self.path))?;
         }
         if let Some(help) = &self.help {
-            write!(f, "\n{margin} = help: {help}")?;
+            write!(f, "\n{margin} = help: {}", Printable(help))?;
         }
         Ok(())
     }
@@ -240,12 +242,14 @@ fn printable(c: char) -> char {
     }
 }
 
-/// Text from outside, without anything that could command a terminal.
+/// Text that may be from outside, without anything that could command a terminal or fill it.
 struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| f.write_char(printable(c)))
+        let mut rest = self.0.chars();
+        rest.by_ref().take(TEXT_WIDTH).try_for_each(|c| f.write_char(printable(c)))?;
+        if rest.next().is_some() { f.write_str("...") } else { Ok(()) }
     }
 }
 

@@ -50,6 +50,32 @@ fn every_lost_line_is_valid_or_refused_with_a_line() {
     }
 }
 
+/// Whatever a problem repeats of the file, in whichever part of what is shown.
+#[test]
+fn no_problem_commands_a_terminal_or_fills_it() {
+    let endless = "x".repeat(100_000);
+    for hostile in ["\u{f}", "\u{202e}", "\u{85}", "\u{9b}", &endless] {
+        for text in [
+            BASE.replace("http://10.0.1.10:8000", &format!("http:/{hostile}10.0.2.10")),
+            BASE.replace("http://10.0.1.10:8000", &format!("ws://{hostile}")),
+            BASE.replace("http://10.0.1.10:8000", &format!("{hostile}://a:1")),
+            BASE.replace("country: US", &format!("country: '{hostile}'")),
+            BASE.replace("country: US", &format!("\"{hostile}\": 1")),
+            BASE.replace("primary_region: us", &format!("primary_region: \"{hostile}\"")),
+            BASE.replace("/health", hostile),
+            BASE.replace("- id: us", &format!("- id: us{hostile}")),
+        ] {
+            let Err(problems) = read(&text) else { continue };
+            for problem in &problems {
+                let shown = problem.to_string();
+                let commands = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+                assert!(!shown.contains(commands), "{shown:?}");
+                assert!(shown.len() < 5_000, "{} bytes", shown.len());
+            }
+        }
+    }
+}
+
 fn pieces() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("\n"),
