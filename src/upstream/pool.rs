@@ -173,6 +173,11 @@ impl<B> Lease<B> {
         self.reused
     }
 
+    /// Whether it is a stream of HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        false
+    }
+
     /// The endpoint it leads to.
     pub fn endpoint(&self) -> &Rc<Endpoint<B>> {
         &self.outstanding.0
