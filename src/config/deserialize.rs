@@ -15,7 +15,7 @@ use serde::forward_to_deserialize_any;
 
 use super::document::{Entry, Node, Value};
 use super::error::Quoted;
-use super::field::{FIELD, TEXT_OR};
+use super::field::{FIELD, FLAG_OR, TEXT_OR};
 use super::raw::{SECRET, SECRET_SHAPES};
 use super::report::Report;
 use super::unbuilt;
@@ -52,34 +52,45 @@ impl de::Error for Fault {
     }
 }
 
+/// A short form of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Welcome {
+    Text,
+    Flag,
+}
+
 /// Reads one node.
 #[derive(Clone, Copy)]
 pub(super) struct NodeDeserializer<'a> {
     pub(super) node: &'a Node,
     pub(super) report: &'a Report<'a>,
-    /// Whether text would have been welcome too, for the message.
-    text_welcome: bool,
+    /// What would have been welcome too, for the message.
+    welcome: Option<Welcome>,
     /// Whether no message may repeat what is here.
     secret: bool,
 }
 
 impl<'a> NodeDeserializer<'a> {
     pub(super) fn new(node: &'a Node, report: &'a Report<'a>) -> Self {
-        Self { node, report, text_welcome: false, secret: false }
+        Self { node, report, welcome: None, secret: false }
     }
 
     /// Reads a part of what this one reads.
     fn part(&self, node: &'a Node) -> Self {
-        Self { node, text_welcome: false, ..*self }
+        Self { node, welcome: None, ..*self }
     }
 
     /// Says what is there in place of what should be.
     fn mismatch(&self, expected: &str) -> Fault {
-        let or = if self.text_welcome && expected != "text" { "text or " } else { "" };
+        let or = match self.welcome {
+            Some(Welcome::Text) if expected != "text" => "text or ",
+            Some(Welcome::Flag) => "true, false or ",
+            _ => "",
+        };
         let help = match (&self.node.value, expected) {
             (Value::Null, _) => "write a value, or remove the field",
             (Value::Integer(_) | Value::Float(_) | Value::Bool(_), expected)
-                if expected == "text" || self.text_welcome =>
+                if expected == "text" || self.welcome == Some(Welcome::Text) =>
             {
                 "put it in quotes if it is meant as text"
             }
@@ -189,7 +200,13 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
             (FIELD, _) => visitor.visit_seq(Pair { deserializer: self, stage: 0 }),
             (TEXT_OR | SECRET, Value::Text(text)) => visitor.visit_str(text),
             (SECRET, _) => Err(self.mismatch("text")),
-            (TEXT_OR, _) => visitor.visit_newtype_struct(Self { text_welcome: true, ..self }),
+            (TEXT_OR, _) => {
+                visitor.visit_newtype_struct(Self { welcome: Some(Welcome::Text), ..self })
+            }
+            (FLAG_OR, Value::Bool(flag)) => visitor.visit_bool(*flag),
+            (FLAG_OR, _) => {
+                visitor.visit_newtype_struct(Self { welcome: Some(Welcome::Flag), ..self })
+            }
             _ => visitor.visit_newtype_struct(self),
         }
     }

@@ -17,6 +17,8 @@ use super::document::NodeId;
 pub(super) const FIELD: &str = "$rhumb::field";
 /// Asks the deserializer for text as such, and for anything else as the inner type.
 pub(super) const TEXT_OR: &str = "$rhumb::text_or";
+/// Asks the deserializer for true or false as such, and for anything else as the inner type.
+pub(super) const FLAG_OR: &str = "$rhumb::flag_or";
 
 /// A field of a shape.
 #[derive(Clone, Debug)]
@@ -212,5 +214,56 @@ impl<T: JsonSchema> JsonSchema for TextOr<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let other = generator.subschema_for::<T>();
         json_schema!({ "anyOf": [{ "type": "string" }, other] })
+    }
+}
+
+/// True or false, or something that says more.
+#[derive(Clone, Debug)]
+pub(super) enum FlagOr<T> {
+    /// True or false.
+    Flag(bool),
+    /// The longer form.
+    Other(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FlagOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(FLAG_OR, FlagOrVisitor(PhantomData))
+    }
+}
+
+struct FlagOrVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for FlagOrVisitor<T> {
+    type Value = FlagOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false or something else")
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+        Ok(FlagOr::Flag(flag))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
+        T::deserialize(deserializer).map(FlagOr::Other)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for FlagOr<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Flag_or_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let other = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [{ "type": "boolean" }, other] })
     }
 }

@@ -5,6 +5,7 @@
 //! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
+mod edge;
 mod rule;
 mod steering;
 
@@ -13,6 +14,11 @@ use serde::Deserialize;
 
 use super::field::{Entries, Field, TextOr};
 
+pub(super) use edge::{
+    Alpn, Certificate, ClientCertificates, DotSegments, EncodedSlash, GrpcStatus, Hsts, Limits,
+    Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
+    Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
+};
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
     Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
@@ -28,7 +34,7 @@ pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Rhumb configuration")]
 pub(super) struct File {
-    /// Addresses that accept requests. A change needs a restart.
+    /// Addresses that accept requests. A change of the addresses needs a restart.
     #[schemars(length(min = 1))]
     pub(super) listeners: Field<Vec<Field<Listener>>>,
     /// The address for operators. A change needs a restart.
@@ -44,9 +50,18 @@ pub(super) struct File {
     /// Expected round-trip times.
     #[serde(default)]
     pub(super) latency: Field<Latency>,
-    /// Who is believed about the address and the place of a client.
+    /// Who is believed about the address and the place of a client, and what origins are told.
     #[serde(default)]
     pub(super) client: Field<Client>,
+    /// Limits on what clients may use.
+    #[serde(default)]
+    pub(super) limits: Field<Limits>,
+    /// What becomes of requests that could be read in two ways.
+    #[serde(default)]
+    pub(super) requests: Field<Requests>,
+    /// Where endpoints may lie.
+    #[serde(default)]
+    pub(super) origins: Field<Origins>,
     /// Homes of tenants.
     #[serde(default)]
     pub(super) tenants: Field<Tenants>,
@@ -65,14 +80,6 @@ pub(super) struct File {
     /// The APIs that are routed.
     #[schemars(length(min = 1))]
     pub(super) deployments: Field<Vec<Field<Deployment>>>,
-}
-
-/// An address that accepts requests.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Listener {
-    /// IP address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 lets the system choose.
-    pub(super) address: Field<String>,
 }
 
 /// The address for operators: metrics, readiness, live state.
@@ -127,7 +134,7 @@ pub(super) struct Latency {
     pub(super) measured: Field<Measured>,
 }
 
-/// Who is believed about the address and the place of a client.
+/// Who is believed about the address and the place of a client, and what origins are told.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Client {
@@ -141,6 +148,15 @@ pub(super) struct Client {
     #[schemars(extend("default" =
         ["cf-ipcountry", "cloudfront-viewer-country", "x-client-geo-country"]))]
     pub(super) country_headers: Field<Vec<Field<String>>>,
+    /// Whether origins are told the client in `Forwarded` (RFC 7239), too.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) forwarded_header: Field<bool>,
+    /// Header that tells origins the verified certificate of the client; never what a client
+    /// sent in it.
+    #[serde(default)]
+    #[schemars(extend("default" = "x-forwarded-client-cert"))]
+    pub(super) certificate_header: Field<String>,
 }
 
 /// A place that serves.
@@ -182,6 +198,13 @@ pub(super) struct Region {
     #[serde(default)]
     #[schemars(range(min = 1, max = 4_294_967_295_u32))]
     pub(super) max_in_flight: Field<i64>,
+    /// Version of the PROXY protocol in which the endpoints are told who the client is. None when
+    /// absent.
+    #[serde(default)]
+    pub(super) proxy_protocol: Field<ProxyProtocolVersion>,
+    /// TLS with `https` endpoints.
+    #[serde(default)]
+    pub(super) tls: Field<RegionTls>,
     /// Upstream addresses.
     #[schemars(length(min = 1, max = 128))]
     pub(super) endpoints: Field<Vec<Field<TextOr<Endpoint>>>>,
@@ -191,7 +214,8 @@ pub(super) struct Region {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Endpoint {
-    /// `http://host:port`, without a path.
+    /// `http://host:port` (HTTP/1.1), `https://host:port` (TLS), or `h2c://host:port` (HTTP/2 in
+    /// clear text), without a path.
     pub(super) url: Field<String>,
     /// Share of the region's requests, relative to its other endpoints.
     #[serde(default)]
@@ -280,6 +304,19 @@ pub(super) struct Deployment {
     /// Limits of one request.
     #[serde(default)]
     pub(super) timeouts: Field<Timeouts>,
+    /// Protocols of the header `Upgrade` that are passed on; others are taken off the request.
+    #[serde(default)]
+    #[schemars(length(max = 16), extend("default" = ["websocket"]))]
+    pub(super) upgrades: Field<Vec<Field<String>>>,
+    /// Bytes of a request body; a longer one is refused with 413. No limit when absent.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_125_899_906_842_624_u64))]
+    pub(super) max_body_bytes: Field<i64>,
+    /// Whether no request is bound by `timeouts.request_seconds`, as event streams, gRPC and
+    /// tunnels never are.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) streaming: Field<bool>,
     /// How often a failed attempt is repeated elsewhere.
     #[serde(default)]
     pub(super) retries: Field<Retries>,
@@ -412,6 +449,10 @@ pub(super) struct Timeouts {
     #[serde(default)]
     #[schemars(range(min = 0.001, max = 86_400), extend("default" = 60))]
     pub(super) request_seconds: Field<f64>,
+    /// Without a byte in either direction, for streams and tunnels.
+    #[serde(default)]
+    #[schemars(range(min = 0.001, max = 86_400), extend("default" = 300))]
+    pub(super) stream_idle_seconds: Field<f64>,
 }
 
 /// How often a failed attempt is repeated elsewhere.
@@ -422,6 +463,10 @@ pub(super) struct Retries {
     #[serde(default)]
     #[schemars(range(min = 0, max = 7), extend("default" = 2))]
     pub(super) attempts: Field<i64>,
+    /// Codes of gRPC that make a call be tried again, when the answer has nothing else in it.
+    #[serde(default)]
+    #[schemars(extend("default" = ["unavailable"]))]
+    pub(super) grpc_statuses: Field<Vec<Field<GrpcStatus>>>,
 }
 
 /// What to do when no region is healthy.

@@ -39,3 +39,8 @@ pub(super) fn classes(_: &mut SchemaGenerator) -> Schema {
         "maxProperties": 32,
     })
 }
+
+/// `min_version` of TLS: with or without quotes.
+pub(super) fn tls_version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["1.2", "1.3", 1.2, 1.3], "default": "1.2" })
+}

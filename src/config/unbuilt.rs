@@ -3,12 +3,6 @@
 
 /// Shape, fields, and what to do without them.
 const FIELDS: &[(&str, &[&str], &str)] = &[
-    ("Listener", &["tls"], "remove it, and end TLS in front of Rhumb"),
-    (
-        "Listener",
-        &["proxy_protocol"],
-        "remove it; use `client.trusted_proxies` and X-Forwarded-For",
-    ),
     ("Admin", &["token", "tokens", "tls"], "remove it, and keep the admin address private"),
     ("Deployment", &["hooks", "safety"], "remove it; watch the log and the metrics instead"),
     ("HealthCheck", &["steps", "service"], "remove it; checks are of type `http`"),
@@ -18,7 +12,7 @@ const FIELDS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Choice, and words that it will have.
-const VALUES: &[(&str, &[&str])] = &[("CheckType", &["tcp", "grpc", "script"])];
+const VALUES: &[(&str, &[&str])] = &[("CheckType", &["tcp", "grpc", "script"]), ("Alpn", &["h3"])];
 
 /// What to do without a field, when it is one of those.
 pub(super) fn field(shape: &str, name: &str) -> Option<&'static str> {

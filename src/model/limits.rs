@@ -32,6 +32,8 @@ pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 pub const DURATION_MAX: Duration = Duration::from_secs(86_400);
 /// Longest failover cooldown that can be configured.
 pub const FAILOVER_COOLDOWN_MAX: Duration = Duration::from_secs(604_800);
+/// Certificates of one listener.
+pub const CERTIFICATES_PER_LISTENER: usize = 1_024;
 /// Listeners of a configuration.
 pub const LISTENERS_MAX: usize = 64;
 /// Largest number of data-plane threads that can be configured.
@@ -50,6 +52,21 @@ pub const HEADER_FIELDS: usize = 100;
 pub const HEADER_BYTES: usize = 32 << 10;
 /// Bytes of a request target.
 pub const URI_BYTES: usize = 8 << 10;
+/// Fewest bytes of a request target that can be configured as the limit.
+pub const URI_BYTES_MIN: u32 = 256;
+/// Fewest bytes of a request's head that can be configured as the limit.
+pub const HEADER_BYTES_MIN: u32 = 1 << 10;
+/// Most bytes of a request's head, and of its target, that can be configured as the limit: the
+/// buffer of a connection has to hold a whole head.
+pub const HEADER_BYTES_MAX: u32 = 64 << 10;
+/// Largest limit on the bytes of a request body that can be configured.
+pub const BODY_BYTES_MAX: i64 = 1 << 50;
+/// Protocols of `Upgrade` that one deployment passes on.
+pub const UPGRADES: usize = 16;
+/// How long `Strict-Transport-Security` binds clients, in seconds.
+pub const HSTS_MAX_AGE_SECONDS: u32 = 31_536_000;
+/// Longest that it can be configured to: ten years.
+pub const HSTS_MAX_AGE_SECONDS_MAX: u32 = 315_360_000;
 /// Read and write buffer of one HTTP/1 connection.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 
@@ -68,6 +85,12 @@ pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
 pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes of a PROXY protocol header of version 1, with the end of its line; the protocol says so.
+pub const PROXY_LINE_BYTES: usize = 107;
+/// Bytes of a PROXY protocol header of version 2: addresses take 52, or 232 of Unix sockets, and what
+/// balancers say of TLS some hundred more.
+pub const PROXY_HEADER_BYTES: usize = 4 << 10;
 
 /// Connecting to an endpoint.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -89,10 +112,45 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Addresses of an endpoint's name that are tried.
+pub const ADDRESSES_PER_NAME: usize = 8;
+/// HTTP/2 connections of one worker to one endpoint, however few streams they carry.
+pub const UPSTREAM_HTTP2_CONNECTIONS: usize = 256;
+/// Streams of one of them, whatever the endpoint allows.
+pub const UPSTREAM_STREAMS_PER_CONNECTION: usize = 256;
+/// Requests of one worker that wait for a connection to one endpoint which they share.
+pub const UPSTREAM_WAITING: usize = 4_096;
+/// What an endpoint may send on one stream of HTTP/2 before Rhumb has taken any of it.
+pub const UPSTREAM_STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of a connection together.
+pub const UPSTREAM_CONNECTION_WINDOW: u32 = 4 << 20;
+/// What waits to be sent on one stream of HTTP/2 to an endpoint.
+pub const UPSTREAM_STREAM_SEND_BYTES: usize = 64 << 10;
+/// Broken streams after which a connection is given up whose endpoint breaks the rules of HTTP/2.
+pub const UPSTREAM_STREAM_ERRORS: usize = 1_024;
+/// Streams of a connection that Rhumb has reset and still remembers, because frames for them may be
+/// on their way: those for others count as errors.
+pub const UPSTREAM_RESET_STREAMS: usize = 1_024;
+/// Attempts at one endpoint to have a request taken that it refuses before it works on it.
+pub const UPSTREAM_REFUSALS: u32 = 3;
+/// An HTTP/2 connection with open streams on which nothing comes is asked for a sign of life. gRPC
+/// servers cut who asks more than twice within five minutes.
+pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(100);
+/// That sign has to come within this time.
+pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The host at the other end of an HTTP/2 connection may be silent for so long.
+pub const UPSTREAM_SILENCE: Duration = Duration::from_secs(30);
+/// Between two lines of the log about the same trouble with an endpoint.
+pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Client addresses whose place one worker remembers.
 pub const PLACES_PER_WORKER: usize = 8_192;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
+/// Largest configurable number of streams of one HTTP/2 connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 10_000;
+/// Largest configurable number of connections, of one worker or of one client address.
+pub const CONNECTIONS_MAX: u32 = 1_000_000;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

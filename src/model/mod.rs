@@ -1,4 +1,5 @@
-//! Leaf value types that every other module speaks: ids, places, clients, health, limits.
+//! Leaf value types that every other module speaks: ids, places, clients, health, limits, refused
+//! networks.
 //!
 //! Deliberately without I/O, without parsing of whole documents and without policy: a type lives
 //! here when two modules that may not know each other both need the word.
@@ -8,6 +9,7 @@ mod geography;
 mod health;
 mod ids;
 pub mod limits;
+mod networks;
 mod token;
 
 pub use client::{Client, ClientSource};
@@ -16,4 +18,5 @@ pub use geography::{
 };
 pub use health::{EndpointSignal, RegionState, SignalKind};
 pub use ids::{DeploymentName, EndpointId, Framework, RegionId, RuleId, TenantId};
+pub use networks::{RefusedNetwork, is_ever_refused, refused_address, refused_network};
 pub use token::TokenRefusal;

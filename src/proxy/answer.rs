@@ -228,9 +228,6 @@ impl OriginBody {
         {
             lease.give_back(now);
         }
-        if let Some(request) = &self.request {
-            request.abandon();
-        }
     }
 }
 

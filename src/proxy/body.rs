@@ -1,10 +1,10 @@
 //! Request bodies on their way through: never collected, one frame at a time, each side at the pace
 //! of the other. Responses are `answer`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -65,10 +65,6 @@ pub(super) struct Progress {
     finished: Cell<bool>,
     failure: Cell<Option<ErrorReason>>,
     starved: Cell<bool>,
-    /// Nobody waits for the rest of it.
-    abandoned: Cell<bool>,
-    /// Wakes who sends it.
-    waker: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -78,8 +74,6 @@ impl Progress {
             finished: Cell::default(),
             failure: Cell::default(),
             starved: Cell::default(),
-            abandoned: Cell::default(),
-            waker: RefCell::default(),
         }
     }
 
@@ -98,35 +92,13 @@ impl Progress {
         self.failure.get()
     }
 
-    /// The exchange is over: the rest is not read any more. A connection of HTTP/1.1 is closed
-    /// then in any case, but one of HTTP/2 goes on, and so would whoever sends on it.
-    pub(super) fn abandon(&self) {
-        if self.finished.get() {
-            return;
-        }
-        self.abandoned.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn remember(&self, waker: &Waker) {
-        let mut known = self.waker.borrow_mut();
-        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            *known = Some(waker.clone());
-        }
-    }
-
     /// Whether it waits for the client, rather than for the origin to take more.
     pub(super) fn starved(&self) -> bool {
         self.starved.get()
     }
 
-    /// It is sent from its beginning again, elsewhere: who sent it so far has to notice.
+    /// It is sent from its beginning again.
     pub(super) fn restart(&self, now: Instant) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
         self.last.set(now);
         self.finished.set(false);
         self.starved.set(false);
@@ -231,9 +203,6 @@ impl StreamedBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.progress.abandoned.get() {
-            return Poll::Ready(Some(Err(BrokenOff::boxed("the exchange is over"))));
-        }
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(self.pass(first)));
         }
@@ -242,9 +211,6 @@ impl StreamedBody {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.progress.starved.set(polled.is_pending());
-        if polled.is_pending() {
-            self.progress.remember(cx.waker());
-        }
         let frame = ready!(polled);
         self.progress.last.set(Instant::now());
         Poll::Ready(match frame {

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use tokio::sync::mpsc;
 
 use super::body::RequestBody;
@@ -29,7 +30,7 @@ use crate::model::{DeploymentName, EndpointId, EndpointSignal};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, Route};
 
 pub(super) type Upstream = Endpoint<RequestBody>;
 /// A series that requests hold while they run: counted by this worker alone, so that holding it
@@ -237,6 +238,7 @@ impl WorkerContext {
 impl View {
     fn new(snapshot: &Arc<Snapshot>, version: u64, worker: usize, before: Option<&Self>) -> Self {
         let plan = &snapshot.table.plan;
+        let allowed: Arc<[IpNet]> = snapshot.config.origin_networks.as_slice().into();
         let mut endpoints: Vec<Option<Rc<Upstream>>> = Vec::new();
         for endpoint in plan.endpoints() {
             let index = endpoint.id.index();
@@ -244,14 +246,20 @@ impl View {
                 endpoints.resize(index + 1, None);
             }
             if let Some(slot @ None) = endpoints.get_mut(index) {
+                let route = Route {
+                    url: endpoint.url.clone(),
+                    transport: Arc::clone(&endpoint.transport),
+                    tls: snapshot.tls.client(&endpoint.transport.tls).cloned(),
+                    allowed: Arc::clone(&allowed),
+                };
                 let known = before
                     .and_then(|before| before.endpoints.get(index)?.as_ref())
-                    // A number may have been given to another address.
-                    .filter(|known| *known.url() == endpoint.url);
-                *slot = Some(known.map_or_else(
-                    || Rc::new(Upstream::new(endpoint.id, endpoint.url.clone())),
-                    Rc::clone,
-                ));
+                    // A number may have been given to another address, and what was trusted when
+                    // the connections were made may be trusted no longer.
+                    .filter(|known| known.route().is_same(&route));
+                *slot = Some(
+                    known.map_or_else(|| Rc::new(Upstream::new(endpoint.id, route)), Rc::clone),
+                );
             }
         }
         let turns: HashMap<_, _> = before

@@ -31,7 +31,7 @@ use super::upgrade;
 use crate::config::Deployment;
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, RegionPosition, permits};
-use crate::upstream::{ConnectError, Lease};
+use crate::upstream::{Broken, Caller, ConnectError, DialError, Lease, SendError};
 
 /// What is silent at times, and never complete.
 const EVENT_STREAM: &[u8] = b"text/event-stream";
@@ -91,6 +91,8 @@ struct Failed {
     signal: Option<SignalKind>,
     /// The request, if not a byte of it was sent.
     unsent: Option<Request<RequestBody>>,
+    /// Whether the origin did not work on it, sent or not.
+    untouched: bool,
 }
 
 /// Where an attempt goes.
@@ -118,7 +120,10 @@ impl Forward {
         let retries = self.retries() > 0;
         self.repeatable =
             retries && self.replies.progress.is_none() && is_idempotent(request.method());
-        if self.repeatable || self.replies.upload.is_some() || replays {
+        let sends_again = self.repeatable
+            || self.replies.upload.is_some()
+            || retries && self.replies.progress.is_none();
+        if sends_again || replays {
             self.saved = Some(SavedRequest::of(&request));
         }
         let answer = self.attempts(request).await?;
@@ -168,8 +173,8 @@ impl Forward {
             if let Some(kind) = failed.signal {
                 self.blame(&target, kind);
             }
-            let again = failed.unsent.or_else(|| self.repeated());
-            match again {
+            let untouched = failed.untouched;
+            match failed.unsent.or_else(|| self.once_more(untouched)) {
                 Some(again) if self.tried.count() <= retries && self.in_time() => request = again,
                 _ => break,
             }
@@ -195,6 +200,19 @@ impl Forward {
     /// The request once more, if it may be sent twice.
     fn repeated(&self) -> Option<Request<RequestBody>> {
         Some(self.saved.as_ref().filter(|_| self.repeatable)?.restore())
+    }
+
+    /// The same; one that no origin has worked on may be sent twice in any case, if there is still
+    /// enough of it.
+    fn once_more(&self, untouched: bool) -> Option<Request<RequestBody>> {
+        if !untouched {
+            return self.repeated();
+        }
+        let mut request = self.saved.as_ref()?.restore();
+        if self.replies.progress.is_some() {
+            *request.body_mut() = self.replies.upload.as_ref()?.send(Instant::now())?;
+        }
+        Some(request)
     }
 
     fn retries(&self) -> u32 {
@@ -305,12 +323,19 @@ impl Forward {
             // HTTP/1.1 has to name one (RFC 9112 section 3.2), so the endpoint is told its own.
             name_host(&mut request, &target.endpoint);
         }
-        let mut kept = target.endpoint.checkout(started);
+        let peer = &self.ticket.connection().peer;
+        let caller = Caller { source: peer.source, destination: peer.destination };
+        // What is to become a tunnel gets a connection of its own.
+        let mut kept = match self.routed.upgrade {
+            None => target.endpoint.checkout(started, &caller),
+            Some(_) => None,
+        };
         let mut connecting = Duration::ZERO;
+        let mut refusals = 0;
         let (response, lease) = loop {
             let lease = match kept.take() {
                 Some(lease) => lease,
-                None => match self.connect(target).await {
+                None => match self.connect(target, &caller).await {
                     Ok((lease, took)) => {
                         connecting = took;
                         lease
@@ -321,11 +346,24 @@ impl Forward {
             if !self.is_spoken(&lease) {
                 lease.give_back(Instant::now());
                 let reason = ErrorReason::UpstreamProtocol;
-                return Err(Failed { reason, signal: None, unsent: Some(request) });
+                return Err(Failed {
+                    reason,
+                    signal: None,
+                    unsent: Some(request),
+                    untouched: false,
+                });
             }
             let reused = lease.reused();
             match self.exchange(lease, request, started).await {
                 Ok(done) => break done,
+                // Connections of HTTP/2 end with notice; so do those that are made instead.
+                Err(failed) if failed.untouched && refusals < limits::UPSTREAM_REFUSALS => {
+                    refusals += 1;
+                    match failed.unsent.or_else(|| self.once_more(true)) {
+                        Some(again) => request = again,
+                        None => return Err(Failed { unsent: None, ..failed }),
+                    }
+                }
                 Err(failed) if reused && failed.signal == Some(SignalKind::Reset) => {
                     match failed.unsent.or_else(|| self.repeated()) {
                         Some(again) => request = again,
@@ -370,12 +408,16 @@ impl Forward {
     async fn connect(
         &self,
         target: &Target,
+        caller: &Caller,
     ) -> Result<(Lease<RequestBody>, Duration), ConnectError> {
         let most = self.settings().map_or(limits::CONNECT_TIMEOUT, |s| s.timeouts.connect);
         let started = Instant::now();
         let left = self.patience.deadline().map(|end| end.saturating_duration_since(started));
         let most = left.map_or(most, |left| left.min(most));
-        let lease = target.endpoint.connect(most).await?;
+        let lease = match self.routed.upgrade {
+            None => target.endpoint.connect(most, caller).await?,
+            Some(_) => target.endpoint.connect_http1(most, caller).await?,
+        };
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         target.series.connected(took, now);
@@ -385,10 +427,13 @@ impl Forward {
 
     fn unconnected(&self, error: &ConnectError, request: Request<RequestBody>) -> Failed {
         let failed = Failed::connect(error, request);
-        match self.is_over(Instant::now()) {
+        if self.is_over(Instant::now()) {
             // It had less time than connecting may take.
-            true => Failed { reason: ErrorReason::UpstreamTimeout, signal: None, ..failed },
-            false => failed,
+            Failed { reason: ErrorReason::UpstreamTimeout, signal: None, ..failed }
+        } else if self.routed.upgrade.is_some() && matches!(error.source, DialError::Protocol) {
+            Failed { reason: ErrorReason::UpstreamProtocol, signal: None, ..failed }
+        } else {
+            failed
         }
     }
 
@@ -410,7 +455,8 @@ impl Forward {
                 }
             });
         }
-        let mut sending = pin!(lease.sender.try_send_request(request));
+        let http2 = lease.is_http2();
+        let mut sending = pin!(lease.send(request));
         let connection = self.ticket.connection();
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(result) = sending.as_mut().poll(cx) {
@@ -422,7 +468,8 @@ impl Forward {
         .await;
         match outcome {
             Ok(Ok(response)) if !self.is_fit(&response) => {
-                Err(Failed { reason: ErrorReason::UpstreamProtocol, signal: None, unsent: None })
+                let reason = ErrorReason::UpstreamProtocol;
+                Err(Failed { reason, signal: None, unsent: None, untouched: false })
             }
             Ok(Ok(response)) => {
                 // An origin that says yes without `100 Continue` may still read while it answers;
@@ -434,15 +481,15 @@ impl Forward {
                 }
                 Ok((response, lease))
             }
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message();
-                Err(self.broken(&error.into_error(), unsent))
-            }
+            Ok(Err(error)) => Err(self.broken(error, http2)),
             Err(reason) => {
                 let is_slow = reason == ErrorReason::UpstreamTimeout
                     && self.patience.blames(started, Instant::now());
                 let signal = is_slow.then_some(SignalKind::FirstByteTimeout);
-                Err(Failed { reason, signal, unsent: None })
+                if signal.is_some() {
+                    lease.doubt();
+                }
+                Err(Failed { reason, signal, unsent: None, untouched: false })
             }
         }
     }
@@ -488,16 +535,19 @@ impl Forward {
         self.patience.until(started, upload)
     }
 
-    fn broken(&self, error: &hyper::Error, unsent: Option<Request<RequestBody>>) -> Failed {
+    fn broken(&self, mut error: SendError<RequestBody>, http2: bool) -> Failed {
+        let unsent = error.take_message();
         let failure = self.replies.progress.as_ref().and_then(|progress| progress.failure());
-        let (reason, signal) = if let Some(reason) = failure {
-            (reason, None)
-        } else if error.is_parse() {
-            (ErrorReason::UpstreamProtocol, None)
-        } else {
-            (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
+        let (reason, signal) = match error.broken() {
+            _ if failure.is_some() => (failure.unwrap_or(ErrorReason::Malformed), None),
+            Broken::Protocol => (ErrorReason::UpstreamProtocol, None),
+            Broken::Unsent | Broken::Refused | Broken::Reset => {
+                (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
+            }
         };
-        Failed { reason, signal, unsent }
+        let untouched =
+            http2 && signal.is_some() && matches!(error.broken(), Broken::Unsent | Broken::Refused);
+        Failed { reason, signal, unsent, untouched }
     }
 }
 
@@ -515,11 +565,8 @@ fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
 
 impl Failed {
     fn connect(error: &ConnectError, request: Request<RequestBody>) -> Self {
-        let signal = match error {
-            ConnectError::Timeout { .. } => SignalKind::ConnectTimeout,
-            ConnectError::Io { .. } | ConnectError::Handshake { .. } => SignalKind::ConnectFailed,
-        };
-        tracing::debug!(%error, "attempt failed");
-        Self { reason: ErrorReason::Unreachable, signal: Some(signal), unsent: Some(request) }
+        tracing::debug!(%error, why = error.source.detail(), "attempt failed");
+        let (reason, signal) = (ErrorReason::Unreachable, error.signal());
+        Self { reason, signal, unsent: Some(request), untouched: true }
     }
 }

@@ -71,7 +71,8 @@ impl Forward {
         self.ticket.answered(parts.status.as_u16());
         let idle = self.settings().map_or(limits::STREAM_IDLE_TIMEOUT, |s| s.streams.idle);
         let connection = Rc::clone(self.ticket.connection());
-        let Exchange { lease, in_flight, .. } = exchange;
+        let Exchange { mut lease, in_flight, .. } = exchange;
+        lease.upgraded();
         let tunnel = Tunnel::new(origin, idle, self.ticket, in_flight, lease);
         match wish {
             Wish::Connection(_) => connection.become_tunnel(tunnel),

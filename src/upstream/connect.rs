@@ -1,44 +1,39 @@
-//! Making one connection to an endpoint, within its time.
+//! Making one connection to an endpoint, within its time, and starting what moves its bytes.
 
-use std::io;
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use crate::config::{EndpointUrl, Host};
-use crate::model::limits;
+use super::dial::{Caller, DialError, Protocol, Route};
+use super::session::{Driving, Session};
+use super::stream::Stream;
+use crate::config::EndpointUrl;
+use crate::model::{SignalKind, limits};
 
 /// Why a connection could not be made. No byte of a request was sent.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// It took too long.
-    #[error("no connection to {url} within {after:?}")]
-    Timeout {
-        /// The endpoint.
-        url: EndpointUrl,
-        /// How long was waited.
-        after: Duration,
-    },
-    /// The system refused.
-    #[error("cannot connect to {url}")]
-    Io {
-        /// The endpoint.
-        url: EndpointUrl,
-        /// Why.
-        source: io::Error,
-    },
-    /// The HTTP machinery could not start.
-    #[error("cannot speak HTTP to {url}")]
-    Handshake {
-        /// The endpoint.
-        url: EndpointUrl,
-        /// Why.
-        source: hyper::Error,
-    },
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("no connection to {url}")]
+pub struct ConnectError {
+    /// The endpoint.
+    pub url: EndpointUrl,
+    /// How far it came.
+    pub source: DialError,
+}
+
+impl ConnectError {
+    /// What the endpoint is to blame for, if it is.
+    pub fn signal(&self) -> Option<SignalKind> {
+        match self.source {
+            DialError::Timeout(_) => Some(SignalKind::ConnectTimeout),
+            // It works; it is just full.
+            DialError::Busy(_) => None,
+            _ => Some(SignalKind::ConnectFailed),
+        }
+    }
 }
 
 /// The task that moves bytes on a connection; it ends at the latest with this.
@@ -46,48 +41,76 @@ pub enum ConnectError {
 /// Without it a connection that is in the middle of a request body which nobody will complete
 /// would stay for as long as its origin does.
 #[derive(Debug)]
-pub(super) struct Wire(AbortHandle);
+pub(super) struct Wire(Option<AbortHandle>);
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Wire {
+    /// Lets the task come to its own end: the connection is not HTTP any more.
+    pub(super) fn release(&mut self) {
+        self.0 = None;
+    }
+
+    /// Whether it was.
+    pub(super) fn is_released(&self) -> bool {
+        self.0.is_none()
     }
 }
 
-/// Connects, and starts the task that moves bytes on the connection.
-pub(super) async fn connect<B>(
-    url: &EndpointUrl,
-    timeout: Duration,
-) -> Result<(SendRequest<B>, Wire), ConnectError>
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// A connection, and what is spoken on it.
+pub(super) enum Made<B> {
+    Http1(SendRequest<B>, Wire),
+    Http2(Rc<Session<B>>, Driving),
+}
+
+/// Connects, and finds out what is spoken there.
+pub(super) async fn make<B>(
+    route: &Route,
+    caller: Option<Caller>,
+    within: Duration,
+) -> Result<Made<B>, DialError>
+where
+    B: Body + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let started = route.may_multiplex().then(Instant::now);
+    let (stream, protocol) = route.dial(caller, within).await?;
+    match protocol {
+        Protocol::Http1 => http1(stream).await,
+        Protocol::Http2 => {
+            let spent = started.map_or(Duration::ZERO, |started| started.elapsed());
+            let opened = Session::open(stream, caller, within.saturating_sub(spent)).await;
+            let (session, driving) = opened?;
+            Ok(Made::Http2(session, driving))
+        }
+    }
+}
+
+async fn http1<B>(stream: Stream) -> Result<Made<B>, DialError>
 where
     B: Body + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = tokio::time::timeout(timeout, open(url))
-        .await
-        .map_err(|_| ConnectError::Timeout { url: url.clone(), after: timeout })?
-        .map_err(|source| ConnectError::Io { url: url.clone(), source })?;
     let (sender, connection) = http1::Builder::new()
         .max_header_size(limits::HEADER_BYTES)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|source| ConnectError::Handshake { url: url.clone(), source })?;
+        .map_err(|source| DialError::Http(source.into()))?;
+    let connection = connection.with_upgrades();
     let task = tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             // The request that was on it has been told; nobody else needs to know.
             tracing::trace!(%error, "upstream connection ended");
         }
     });
-    Ok((sender, Wire(task.abort_handle())))
-}
-
-async fn open(url: &EndpointUrl) -> io::Result<TcpStream> {
-    let stream = match &url.host {
-        Host::Address(address) => TcpStream::connect((*address, url.port)).await?,
-        Host::Name(name) => TcpStream::connect((&**name, url.port)).await?,
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Made::Http1(sender, Wire(Some(task.abort_handle()))))
 }

@@ -2,8 +2,22 @@
 //!
 //! Which endpoint a request goes to is `routing`'s choice; what is sent there is `proxy`'s.
 
+mod carried;
 mod connect;
+mod dial;
+mod failure;
+mod http2_head;
+mod lease;
 mod pool;
+mod resolve;
+mod session;
+mod sessions;
+mod stream;
+mod traffic;
 
 pub use connect::ConnectError;
-pub use pool::{Endpoint, Lease};
+pub use dial::{Caller, DialError, Protocol, Route};
+pub use failure::{Broken, SendError};
+pub use lease::Lease;
+pub use pool::Endpoint;
+pub use stream::Stream;

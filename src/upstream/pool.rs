@@ -1,7 +1,8 @@
-//! One worker's idle connections to one endpoint, and how busy the worker keeps it.
+//! One worker's connections to one endpoint, and how busy the worker keeps it.
 //!
-//! Nothing here is shared between threads. A connection comes back only when its last exchange
-//! ended cleanly on both sides; whoever holds a lease decides that.
+//! Nothing here is shared between threads. A connection of HTTP/1.1 comes back only when its last
+//! exchange ended cleanly on both sides; whoever holds a lease decides that. Those of HTTP/2, which
+//! many use at once, are in `sessions`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +11,10 @@ use std::time::{Duration, Instant};
 use hyper::body::Body;
 use hyper::client::conn::http1::SendRequest;
 
-use super::connect::{ConnectError, Wire, connect};
+use super::connect::{ConnectError, Made, Wire, make};
+use super::dial::{Caller, DialError, Protocol, Route};
+use super::lease::Lease;
+use super::sessions::Sessions;
 use crate::config::EndpointUrl;
 use crate::model::{EndpointId, limits};
 
@@ -18,40 +22,38 @@ use crate::model::{EndpointId, limits};
 #[derive(Debug)]
 pub struct Endpoint<B> {
     id: EndpointId,
-    url: EndpointUrl,
+    route: Route,
     idle: RefCell<Vec<Idle<B>>>,
+    pub(super) sessions: Sessions<B>,
     outstanding: Cell<u32>,
     failures: Cell<u32>,
+    /// When the log was told of trouble.
+    complained: Cell<Option<Instant>>,
 }
 
 /// A connection that waits for a request.
 #[derive(Debug)]
-struct Idle<B> {
-    sender: SendRequest<B>,
-    wire: Wire,
-    born: Instant,
-    since: Instant,
-}
-
-/// A connection in use by one request, counted as outstanding until it is dropped.
-#[derive(Debug)]
-pub struct Lease<B> {
-    outstanding: Outstanding<B>,
-    /// Sends the request.
-    pub sender: SendRequest<B>,
-    wire: Wire,
-    born: Instant,
-    reused: bool,
+pub(super) struct Idle<B> {
+    pub(super) sender: SendRequest<B>,
+    pub(super) wire: Wire,
+    pub(super) born: Instant,
+    pub(super) since: Instant,
+    /// Whose it is, if it is not everyone's.
+    pub(super) caller: Option<Caller>,
 }
 
 /// Counts one request at an endpoint for as long as it lives.
 #[derive(Debug)]
-struct Outstanding<B>(Rc<Endpoint<B>>);
+pub(super) struct Outstanding<B>(Rc<Endpoint<B>>);
 
 impl<B> Outstanding<B> {
-    fn new(endpoint: Rc<Endpoint<B>>) -> Self {
+    pub(super) fn new(endpoint: Rc<Endpoint<B>>) -> Self {
         endpoint.outstanding.set(endpoint.outstanding.get() + 1);
         Self(endpoint)
+    }
+
+    pub(super) fn endpoint(&self) -> &Rc<Endpoint<B>> {
+        &self.0
     }
 }
 
@@ -63,13 +65,15 @@ impl<B> Drop for Outstanding<B> {
 
 impl<B> Endpoint<B> {
     /// An endpoint without connections.
-    pub fn new(id: EndpointId, url: EndpointUrl) -> Self {
+    pub fn new(id: EndpointId, route: Route) -> Self {
         Self {
             id,
-            url,
+            route,
             idle: RefCell::default(),
+            sessions: Sessions::default(),
             outstanding: Cell::default(),
             failures: Cell::default(),
+            complained: Cell::default(),
         }
     }
 
@@ -80,7 +84,12 @@ impl<B> Endpoint<B> {
 
     /// Its address.
     pub fn url(&self) -> &EndpointUrl {
-        &self.url
+        &self.route.url
+    }
+
+    /// How to get there.
+    pub fn route(&self) -> &Route {
+        &self.route
     }
 
     /// Requests that this worker has under way there.
@@ -99,9 +108,26 @@ impl<B> Endpoint<B> {
         self.failures.get()
     }
 
+    /// A connection that is there, for a request of `caller`: a stream of one of HTTP/2, or an idle
+    /// one of HTTP/1.1.
+    pub fn checkout(self: &Rc<Self>, now: Instant, caller: &Caller) -> Option<Lease<B>> {
+        let caller = self.route.is_personal().then_some(caller);
+        if self.route.may_multiplex()
+            && let Some(session) = self.sessions.find(now, caller)
+        {
+            return Some(Lease::http2(self, &session, true));
+        }
+        let found = match caller {
+            None => self.last_idle(now),
+            Some(caller) => self.own_idle(now, caller),
+        }?;
+        let Idle { sender, wire, born, caller, .. } = found;
+        Some(Lease::http1(self, (sender, wire), born, caller, true))
+    }
+
     /// The idle connection used last, because it is the likeliest to be alive and lets the others
     /// grow old.
-    pub fn checkout(self: &Rc<Self>, now: Instant) -> Option<Lease<B>> {
+    fn last_idle(&self, now: Instant) -> Option<Idle<B>> {
         let mut idle = self.idle.borrow_mut();
         let mut busy = None;
         let found = loop {
@@ -119,44 +145,142 @@ impl<B> Endpoint<B> {
             }
         };
         idle.extend(busy);
-        drop(idle);
-        found.map(|idle| self.lease((idle.sender, idle.wire), idle.born, true))
+        found
+    }
+
+    /// An idle connection that was made for this caller.
+    fn own_idle(&self, now: Instant, caller: &Caller) -> Option<Idle<B>> {
+        let mut idle = self.idle.borrow_mut();
+        let good = |idle: &Idle<B>| {
+            idle.caller.as_ref() == Some(caller) && !idle.expired(now) && idle.sender.is_ready()
+        };
+        let place = idle.iter().rposition(good)?;
+        // In order, so that the one that has been idle for longest stays first.
+        Some(idle.remove(place))
+    }
+
+    /// An HTTP/1.1 connection is free for the next request.
+    pub(super) fn take_back(&self, free: Idle<B>) {
+        if free.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() >= limits::POOL_IDLE_PER_ENDPOINT {
+            if free.caller.is_none() {
+                return;
+            }
+            // Callers come and go: the newest is the likeliest to come again.
+            idle.remove(0);
+        }
+        idle.push(free);
+    }
+
+    /// A new connection that nobody has used yet.
+    pub(super) fn keep(&self, sender: SendRequest<B>, wire: Wire, now: Instant) {
+        self.take_back(Idle { sender, wire, born: now, since: now, caller: None });
     }
 
     /// Closes connections that were idle for too long.
     pub fn reap(&self, now: Instant) {
         self.idle.borrow_mut().retain(|idle| !idle.expired(now) && !idle.sender.is_closed());
+        self.sessions.reap(now);
     }
 
-    /// Idle connections.
+    /// Connections without a request, of HTTP/1.1.
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()
     }
 
-    fn lease(
-        self: &Rc<Self>,
-        (sender, wire): (SendRequest<B>, Wire),
-        born: Instant,
-        reused: bool,
-    ) -> Lease<B> {
-        Lease { outstanding: Outstanding::new(Rc::clone(self)), sender, wire, born, reused }
+    /// Tells the log what no retry mends, once in a while.
+    pub(super) fn complain(&self, error: &DialError, now: Instant) {
+        if !error.is_misconfigured() {
+            return;
+        }
+        let before = self.complained.get();
+        if before
+            .is_none_or(|at| now.saturating_duration_since(at) >= limits::UPSTREAM_LOG_INTERVAL)
+        {
+            self.complained.set(Some(now));
+            let why = error.detail();
+            tracing::warn!(endpoint = %self.route.url, %error, why, "endpoint cannot be used");
+        }
     }
 }
 
 impl<B> Endpoint<B>
 where
-    B: Body + 'static,
+    B: Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// A new connection.
+    /// A new connection for a request of `caller`, or a stream of one that others use as well.
     ///
     /// # Errors
     ///
-    /// When none could be made; nothing was sent.
-    pub async fn connect(self: &Rc<Self>, timeout: Duration) -> Result<Lease<B>, ConnectError> {
-        let connection = connect(&self.url, timeout).await?;
-        Ok(self.lease(connection, Instant::now(), false))
+    /// When there is none within `timeout`; nothing was sent.
+    pub async fn connect(
+        self: &Rc<Self>,
+        timeout: Duration,
+        caller: &Caller,
+    ) -> Result<Lease<B>, ConnectError> {
+        let failed = |source| ConnectError { url: self.route.url.clone(), source };
+        if self.route.may_multiplex() && !self.route.is_personal() && self.sessions.are_likely() {
+            let started = Instant::now();
+            if let Some(lease) = self.join(timeout).await.map_err(failed)? {
+                return Ok(lease);
+            }
+            // The connection that all have waited for serves one of them.
+            let now = Instant::now();
+            if let Some(lease) = self.checkout(now, caller) {
+                return Ok(lease.fresh());
+            }
+            let left = timeout.saturating_sub(now.saturating_duration_since(started));
+            return self.connect_alone(left, caller).await.map_err(failed);
+        }
+        self.connect_alone(timeout, caller).await.map_err(failed)
+    }
+
+    /// A new connection of HTTP/1.1, whatever else is spoken there: for what is to become something
+    /// else.
+    ///
+    /// # Errors
+    ///
+    /// When there is none within `timeout`, or HTTP/1.1 is not spoken there; nothing was sent.
+    pub async fn connect_http1(
+        self: &Rc<Self>,
+        timeout: Duration,
+        caller: &Caller,
+    ) -> Result<Lease<B>, ConnectError> {
+        let failed = |source| ConnectError { url: self.route.url.clone(), source };
+        let caller = self.route.is_personal().then_some(*caller);
+        let route = self.route.http1().ok_or_else(|| failed(DialError::Protocol))?;
+        let made = make(&route, caller, timeout).await;
+        let now = Instant::now();
+        match made.inspect_err(|error| self.complain(error, now)).map_err(failed)? {
+            Made::Http1(sender, wire) => Ok(Lease::http1(self, (sender, wire), now, caller, false)),
+            Made::Http2(..) => Err(failed(DialError::Protocol)),
+        }
+    }
+
+    /// A connection that is nobody else's, if what is spoken there lets it be.
+    async fn connect_alone(
+        self: &Rc<Self>,
+        timeout: Duration,
+        caller: &Caller,
+    ) -> Result<Lease<B>, DialError> {
+        let caller = self.route.is_personal().then_some(*caller);
+        let made = make(&self.route, caller, timeout).await;
+        let now = Instant::now();
+        match made.inspect_err(|error| self.complain(error, now))? {
+            Made::Http1(sender, wire) => {
+                self.sessions.heard(Protocol::Http1);
+                Ok(Lease::http1(self, (sender, wire), now, caller, false))
+            }
+            Made::Http2(session, driving) => {
+                self.adopt(&session, driving, now);
+                Ok(Lease::http2(self, &session, false))
+            }
+        }
     }
 }
 
@@ -164,32 +288,5 @@ impl<B> Idle<B> {
     fn expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) >= limits::POOL_IDLE_TIMEOUT
             || now.saturating_duration_since(self.born) >= limits::POOL_CONNECTION_LIFETIME
-    }
-}
-
-impl<B> Lease<B> {
-    /// Whether other requests went over this connection before.
-    pub fn reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Whether it is a stream of HTTP/2.
-    pub fn is_http2(&self) -> bool {
-        false
-    }
-
-    /// The endpoint it leads to.
-    pub fn endpoint(&self) -> &Rc<Endpoint<B>> {
-        &self.outstanding.0
-    }
-
-    /// Gives the connection back for the next request. Only after an exchange that ended cleanly:
-    /// the request was sent to its end and the response read to its end.
-    pub fn give_back(self, now: Instant) {
-        let Self { outstanding, sender, wire, born, .. } = self;
-        let mut idle = outstanding.0.idle.borrow_mut();
-        if idle.len() < limits::POOL_IDLE_PER_ENDPOINT && !sender.is_closed() {
-            idle.push(Idle { sender, wire, born, since: now });
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::steering;
+use super::{edge, steering};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -18,8 +18,12 @@ pub(super) type Fields = BTreeMap<String, String>;
 pub(super) struct Writer(Fields);
 
 impl Writer {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Fields::new())
+    }
+
+    pub(super) fn done(self) -> Fields {
+        self.0
     }
 
     pub(super) fn put(&mut self, field: impl Into<String>, value: impl Display) {
@@ -62,6 +66,7 @@ pub(super) fn live(config: &Config) -> Fields {
         geoip: GeoipFiles { databases, asn_database, freshness },
         latency,
         client: ClientTrust { trusted_proxies, country_headers },
+        // These four are `edge`'s.
         client_fields: _,
         limits: _,
         requests: _,
@@ -82,6 +87,7 @@ pub(super) fn live(config: &Config) -> Fields {
     steering::latency(latency, &mut out);
     out.put("client.trusted_proxies", ids(trusted_proxies));
     out.put("client.country_headers", ids(country_headers));
+    edge::everywhere(config, &mut out);
     if let Some(tenants) = tenants {
         steering::tenants(tenants, &mut out);
     }
@@ -120,6 +126,10 @@ pub(super) fn region(region: &Region) -> Fields {
     out.put("cost_multiplier", cost_multiplier);
     out.put_some("max_in_flight", max_in_flight.as_ref());
     out.put("endpoints", self::endpoints(endpoints));
+    // All endpoints of a region are spoken to in one way, those of deployments included.
+    if let Some(Endpoint { transport, .. }) = endpoints.first() {
+        edge::transport(transport, &mut out);
+    }
     out.0
 }
 
@@ -158,8 +168,8 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         health_check,
         failover: Failover { auto_failover_enabled, threshold, cooldown },
         timeouts: Timeouts { connect, first_byte, request },
-        retries: Retries { attempts, grpc_statuses: _ },
-        streams: _,
+        retries: Retries { attempts, grpc_statuses },
+        streams,
         when_all_down,
     } = deployment;
     let mut out = Writer::new();
@@ -188,6 +198,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
     out.seconds("timeouts.first_byte_seconds", *first_byte);
     out.seconds("timeouts.request_seconds", *request);
     out.put("retries.attempts", attempts);
+    edge::streams(streams, *grpc_statuses, &mut out);
     let when = match when_all_down {
         WhenAllDown::LastResort => "last_resort",
         WhenAllDown::Refuse => "refuse",

@@ -18,7 +18,7 @@ const SHOWN: usize = 32;
 impl Writer {
     /// A list, when there is anything in it. A long one is cut, with a digest of what is not shown
     /// so that a difference there is one here.
-    fn put_list<T: Display>(&mut self, field: &str, items: impl IntoIterator<Item = T>) {
+    pub(super) fn put_list<T: Display>(&mut self, field: &str, items: impl IntoIterator<Item = T>) {
         let mut items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
         if items.len() > SHOWN {
             let rest = items.split_off(SHOWN);

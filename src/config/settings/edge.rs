@@ -287,6 +287,27 @@ impl Default for Streams {
     }
 }
 
+/// What the codes of gRPC are called, from 0 on.
+const GRPC_CODES: [&str; 17] = [
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
 /// Codes of gRPC, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GrpcStatuses(u32);
@@ -301,6 +322,11 @@ impl GrpcStatuses {
     #[must_use]
     pub const fn with(self, code: u32) -> Self {
         if code < 32 { Self(self.0 | 1 << code) } else { self }
+    }
+
+    /// What its members are called, in ascending order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        (0..).zip(GRPC_CODES).filter(move |(code, _)| self.contains(*code)).map(|(_, name)| name)
     }
 
     /// Whether it is one of them.

@@ -1,5 +1,6 @@
 //! Broken files, and exactly what is said of them: line, field, and part of the message.
 
+mod edge;
 mod residency;
 mod secrets;
 mod steering;
@@ -45,11 +46,15 @@ fn lines_of_the_file() {
             "admin: { address: \"127.0.0.1:8080\" }\nlisteners:",
             &[(1, "admin.address", "both the admin address")],
         ),
-        (2, "  - { address: \"0.0.0.0:80\", tls: {} }", &[(2, "listeners[0].tls", "not built")]),
+        (
+            2,
+            "  - { address: \"0.0.0.0:80\", tls: {} }",
+            &[(2, "listeners[0].tls.certificates", "is missing")],
+        ),
         (
             2,
             "  - { address: \"0.0.0.0:80\", proxy_protocol: {} }",
-            &[(2, "listeners[0].proxy_protocol", "not built")],
+            &[(2, "listeners[0].proxy_protocol.trusted", "is missing")],
         ),
         (4, "  - id: u s", &[(4, "regions[0].id", "cannot be a name")]),
         (4, "  - id: 7", &[(4, "regions[0].id", "expected text, found the number 7")]),
@@ -73,7 +78,7 @@ fn lines_of_the_file() {
         (7, "    country: no", &[(8, "regions[0].endpoints[0]", "no scheme")]),
         (8, "    endpoints: []", &[(8, "regions[0].endpoints", "is empty")]),
         (8, "    endpoints: http://a", &[(8, "regions[0].endpoints", "expected a list")]),
-        (8, "    endpoints: [https://a]", &[(8, "regions[0].endpoints[0]", "not built")]),
+        (8, "    endpoints: [ftp://a]", &[(8, "regions[0].endpoints[0]", "scheme other")]),
         (
             8,
             "    endpoints: [http://a, http://A:80]",

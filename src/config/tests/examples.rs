@@ -81,6 +81,27 @@ fn the_schema_refuses_what_the_program_refuses() {
     for (line, replacement) in [
         (2, "  - adress: 0.0.0.0:8080"),
         (2, "  - { address: \"0.0.0.0:8080\", tls: {} }"),
+        (2, "  - { address: \"0.0.0.0:8080\", proxy_protocol: {} }"),
+        (2, "  - { address: \"0.0.0.0:8080\", proxy_protocol: { trusted: [] } }"),
+        (2, "  - { address: \"0.0.0.0:8080\", redirect_to_https: yes }"),
+        (2, "  - { address: \"0.0.0.0:8080\", redirect_to_https: { status: 200 } }"),
+        (
+            2,
+            "  - { address: \"0.0.0.0:8080\", tls: { certificates: [{ certificate: a, key: b }], min_version: 1.1 } }",
+        ),
+        (
+            2,
+            "  - { address: \"0.0.0.0:8080\", tls: { certificates: [{ certificate: a, key: b }], alpn: [spdy] } }",
+        ),
+        (1, "limits: { header_bytes: 100 }\nlisteners:"),
+        (1, "requests: { dot_segments: keep }\nlisteners:"),
+        (1, "origins: { allow: all }\nlisteners:"),
+        (7, "    country: US\n    proxy_protocol: v4"),
+        (7, "    country: US\n    tls: { skip_verify: true }"),
+        (14, "    upgrades: websocket"),
+        (14, "    max_body_bytes: -1"),
+        (14, "    retries: { grpc_statuses: [ok] }"),
+        (14, "    timeouts: { stream_idle_seconds: 0 }"),
         (1, "workers: none\nlisteners:"),
         (1, "workers: 0\nlisteners:"),
         (4, "  - id: 'a b'"),
@@ -136,6 +157,15 @@ fn the_schema_refuses_what_the_program_refuses() {
         assert!(super::read(&text).is_err(), "the program accepts {replacement}");
     }
     assert!(validator.is_valid(&as_json(super::BASE)));
+    for version in ["1.2", "\"1.2\"", "1.3", "\"1.3\""] {
+        let tls =
+            format!("{{ certificates: [{{ certificate: a, key: b }}], min_version: {version} }}");
+        let text = super::with_line(
+            2,
+            &format!("  - {{ address: \"0.0.0.0:1\", tls: {tls}, hsts: true }}"),
+        );
+        assert!(validator.is_valid(&as_json(&text)) && super::read(&text).is_ok(), "{text}");
+    }
 }
 
 /// The schema names each field with its description, so that an editor can show it.
@@ -156,7 +186,7 @@ fn every_field_in_the_schema_is_described() {
         }
         fields(name, definition, &mut found);
     }
-    assert!(found > 150, "{found}");
+    assert!(found > 200, "{found}");
 }
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");

@@ -9,6 +9,7 @@ use super::known_regions::KnownRegions;
 use super::ranking::{ranking, strategy};
 use super::rule::rules;
 use super::stay::{affinity, collisions, writes};
+use super::streams::streams;
 use super::tenant::tenant;
 use super::timing::{failover, health_check, retries, timeouts};
 use super::values::{Seen, choice, count, name, optional};
@@ -19,7 +20,7 @@ use crate::config::error::Quoted;
 use crate::config::field::{Entries, Field, State};
 use crate::config::raw;
 use crate::config::settings::{
-    Affinity, Deployment, Endpoint, Hints, Priorities, RankingSettings, RegionSettings, Streams,
+    Affinity, Deployment, Endpoint, Hints, Priorities, RankingSettings, Region, RegionSettings,
     TenantSource, WhenAllDown, Writes,
 };
 use crate::model::RegionId;
@@ -65,6 +66,7 @@ fn one<'f>(
     let health_check = health_check(&raw.health_check, cx);
     let failover = failover(&raw.failover, cx);
     let timeouts = timeouts(&raw.timeouts, cx);
+    let streams = streams(raw, cx);
     let retries = retries(&raw.retries, cx);
     advice::deployment(raw, at, &members, cx.report);
     advice::weights(raw, strategy, &members, cx.report);
@@ -97,7 +99,7 @@ fn one<'f>(
         health_check: health_check?,
         failover: failover?,
         timeouts: timeouts?,
-        streams: Streams::default(),
+        streams: streams?,
         retries: retries?,
         when_all_down: when_all_down?,
     };
@@ -279,18 +281,27 @@ fn settings<'f>(
             let help = "add it to `replica_regions`, or remove it here";
             cx.report.error(key.at, message, help);
         }
-        let own = value.value().and_then(|raw| region_use(raw, value.at, cx));
+        let region = id.and_then(|id| known.region(id));
+        let own = value.value().and_then(|raw| region_use(raw, value.at, region.as_deref(), cx));
         all.extend(id.zip(own));
     }
     (all.len() == entries.len()).then_some(all)
 }
 
-fn region_use(raw: &raw::RegionUse, at: NodeId, cx: Context<'_>) -> Option<Own> {
+fn region_use(
+    raw: &raw::RegionUse,
+    at: NodeId,
+    region: Option<&Region>,
+    cx: Context<'_>,
+) -> Option<Own> {
     let weight = &raw.weight;
     let weight = optional(weight, |_| count(weight, 0..=WEIGHT_MAX, DEFAULT_WEIGHT, cx.report))?;
     if raw.endpoints.is_absent() {
         return Some(Own { weight, endpoints: None });
     }
-    let endpoints = endpoints(&raw.endpoints, at, cx)?;
+    // All endpoints of a region are spoken to in one way.
+    let transport =
+        region.and_then(|region| region.endpoints.first()).map(|first| &first.transport);
+    let endpoints = endpoints(&raw.endpoints, at, transport, cx)?;
     Some(Own { weight, endpoints: Some(endpoints) })
 }

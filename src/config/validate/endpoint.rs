@@ -1,22 +1,24 @@
-//! Upstream addresses: `http://host:port`.
+//! Upstream addresses: `http://host:port`, `https://host:port`, `h2c://host:port`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Context;
+use super::transport::check_address;
 use super::values::{Seen, count};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
-use crate::config::settings::{Endpoint, EndpointUrl, Host, Scheme};
+use crate::config::settings::{Endpoint, EndpointUrl, Host, Scheme, Transport};
 use crate::model::limits::{ENDPOINTS_PER_REGION, WEIGHT_MAX};
 
-/// A list of endpoints, none of them twice.
+/// A list of endpoints, none of them twice. `transport`: `None` when it could not be read.
 pub(super) fn endpoints(
     field: &Field<Vec<Field<TextOr<raw::Endpoint>>>>,
     parent: NodeId,
+    transport: Option<&Arc<Transport>>,
     cx: Context<'_>,
 ) -> Option<Vec<Endpoint>> {
     let help = "list at least one, such as http://10.0.1.10:8000";
@@ -28,29 +30,33 @@ pub(super) fn endpoints(
     let mut seen = Seen::new();
     let mut all = Vec::with_capacity(list.len());
     for element in list {
-        let Some((at, endpoint)) = element.value().and_then(|raw| one(element.at, raw, cx.report))
+        let Some((at, url, weight)) =
+            element.value().and_then(|raw| one(element.at, raw, cx.report))
         else {
             continue;
         };
-        if seen.first(endpoint.url.clone(), &endpoint.url.to_string(), at, cx.report) {
-            all.push(endpoint);
+        let first = seen.first(url.clone(), &url.to_string(), at, cx.report);
+        if check_address(at, &url, cx.origins, cx.report) && first {
+            let transport = transport.map(Arc::clone).unwrap_or_default();
+            all.push(Endpoint { url, weight, transport });
         }
     }
     (all.len() == list.len()).then_some(all)
 }
 
-fn one(at: NodeId, raw: &TextOr<raw::Endpoint>, report: &Report<'_>) -> Option<(NodeId, Endpoint)> {
+fn one(
+    at: NodeId,
+    raw: &TextOr<raw::Endpoint>,
+    report: &Report<'_>,
+) -> Option<(NodeId, EndpointUrl, u32)> {
     match raw {
-        TextOr::Text(text) => {
-            let transport = Arc::default();
-            Some((at, Endpoint { url: url(at, text, report)?, weight: 1, transport }))
-        }
+        TextOr::Text(text) => Some((at, url(at, text, report)?, 1)),
         TextOr::Other(raw::Endpoint { url: field, weight }) => {
             let weight = count(weight, 1..=WEIGHT_MAX, 1, report);
             let help = "an address such as http://10.0.1.10:8000";
             let text = report.required(field, at, "url", help)?;
             let url = url(field.at, text, report)?;
-            Some((field.at, Endpoint { url, weight: weight?, transport: Arc::default() }))
+            Some((field.at, url, weight?))
         }
     }
 }
@@ -67,34 +73,45 @@ fn url(at: NodeId, text: &str, report: &Report<'_>) -> Option<EndpointUrl> {
 
 type Refusal = (&'static str, String);
 
+const SCHEMES: [Scheme; 3] = [Scheme::Http, Scheme::Https, Scheme::H2c];
+
 fn parse(text: &str) -> Result<EndpointUrl, Refusal> {
-    let rest = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
-            let help = format!("write http://{rest}; TLS to upstreams comes later");
-            return Err(("uses https, which is not built in this version of Rhumb", help));
-        }
-        Some(_) => return Err(("has a scheme other than http", "write http://host:port".into())),
-        None => return Err(("has no scheme", format!("write http://{text}"))),
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(("has no scheme", format!("write http://{text}, or https://{text}")));
     };
+    let known = SCHEMES.into_iter().find(|known| scheme.eq_ignore_ascii_case(known.as_str()));
+    let scheme = known.ok_or_else(|| unknown_scheme(scheme, rest))?;
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#']) {
-        let help = "write http://host:port only; the path of each request is kept".to_owned();
+        let help =
+            format!("write {}://host:port; the path of each request is kept", scheme.as_str());
         return Err(("has a path", help));
     }
     if authority.contains('@') {
-        let help = "write http://host:port only; Rhumb sends no credentials".to_owned();
+        let help = format!("write {}://host:port; Rhumb sends no credentials", scheme.as_str());
         return Err(("has a user name", help));
     }
-    let (host, port) = split_port(authority)?;
-    Ok(EndpointUrl { scheme: Scheme::Http, host: parse_host(host)?, port })
+    let default_port = if scheme == Scheme::Https { 443 } else { 80 };
+    let (host, port) = split_port(authority, default_port)?;
+    Ok(EndpointUrl { scheme, host: parse_host(host)?, port })
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16), Refusal> {
+fn unknown_scheme(scheme: &str, rest: &str) -> Refusal {
+    let help = match scheme.to_ascii_lowercase().as_str() {
+        "ws" => format!("write http://{rest}; requests for a WebSocket start as HTTP"),
+        "wss" => format!("write https://{rest}; requests for a WebSocket start as HTTP"),
+        "grpc" | "http2" => format!("write h2c://{rest}, or https://{rest}"),
+        "grpcs" | "h2" => format!("write https://{rest}"),
+        _ => "write http://host:port, https://host:port or h2c://host:port".to_owned(),
+    };
+    ("has a scheme other than http, https and h2c", help)
+}
+
+fn split_port(authority: &str, default: u16) -> Result<(&str, u16), Refusal> {
     // The colons of an IPv6 address are inside brackets.
     let host_end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let tail = authority.get(host_end..).unwrap_or("");
-    let Some(colon) = tail.find(':') else { return Ok((authority, 80)) };
+    let Some(colon) = tail.find(':') else { return Ok((authority, default)) };
     let host = authority.get(..host_end + colon).unwrap_or("");
     let digits = tail.get(colon + 1..).unwrap_or("");
     let port = digits.parse().ok().filter(|port| *port != 0);
@@ -132,8 +149,12 @@ fn parse_host(host: &str) -> Result<Host, Refusal> {
             "such as http://10.0.1.10:8000 or http://origin:8000".into(),
         ));
     }
-    // A name of digits would be taken for an address by some and for a name by others.
-    if last.bytes().all(|b| b.is_ascii_digit()) {
+    // A name of digits would be taken for an address by some and for a name by others; so would
+    // one that ends in a hexadecimal number.
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    if last.bytes().all(|b| b.is_ascii_digit())
+        || hexadecimal.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
         return Err(("has a bad IPv4 address", "four numbers from 0 to 255".to_owned()));
     }
     Ok(Host::Name(host.to_ascii_lowercase().into()))
@@ -150,6 +171,12 @@ mod tests {
             ("HTTP://Origin-US", "http://origin-us:80"),
             ("http://[2001:DB8::1]:81/", "http://[2001:db8::1]:81"),
             ("http://a_b.example.com.:1", "http://a_b.example.com.:1"),
+            ("https://origin", "https://origin:443"),
+            ("HTTPS://[::1]/", "https://[::1]:443"),
+            ("https://origin:80", "https://origin:80"),
+            ("h2c://10.0.0.1", "h2c://10.0.0.1:80"),
+            ("h2c://origin:50051", "h2c://origin:50051"),
+            ("http://0xg", "http://0xg:80"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), expected);
         }
@@ -159,8 +186,17 @@ mod tests {
     fn refuses_everything_else() {
         for (text, part) in [
             ("10.0.1.10:8000", "no scheme"),
-            ("https://a", "not built"),
             ("ftp://a", "scheme other"),
+            ("wss://a", "scheme other"),
+            ("://a", "scheme other"),
+            ("https:a", "no scheme"),
+            ("https://a/b", "path"),
+            ("h2c://u@a", "user name"),
+            ("https://", "bad host"),
+            ("http://0xa9fea9fe", "bad IPv4"),
+            ("http://0XA9FEA9FE", "bad IPv4"),
+            ("http://169.254.43518.0x", "bad IPv4"),
+            ("http://2852039166", "bad IPv4"),
             ("http://", "bad host"),
             ("http:///", "bad host"),
             ("http://a/b", "path"),

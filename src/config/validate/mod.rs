@@ -2,13 +2,14 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `network`, `files` and `signing`, `region` with `endpoint`; `deployment` with
-//! `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing` and `rule`, which has
-//! `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
+//! One file a part: `listener`, `clients`, `network`, `files` and `signing`; `region` with `endpoint`
+//! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
+//! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
 //! are for single values. What parts mean together: `residency`, and what is allowed but probably
 //! not meant: `advice`, `shadowed`, `effect`.
 
 mod advice;
+mod clients;
 mod condition;
 mod deployment;
 mod effect;
@@ -16,6 +17,7 @@ mod endpoint;
 mod files;
 mod hosts;
 mod known_regions;
+mod listener;
 mod network;
 mod policy;
 mod ranking;
@@ -25,8 +27,11 @@ mod rule;
 mod shadowed;
 mod signing;
 mod stay;
+mod streams;
 mod tenant;
 mod timing;
+mod tls;
+mod transport;
 mod values;
 mod window;
 mod wishes;
@@ -34,6 +39,8 @@ mod words;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
 
 use self::condition::Patterns;
 use self::known_regions::KnownRegions;
@@ -53,6 +60,9 @@ pub(super) struct Context<'a> {
     /// Where relative paths start.
     base_dir: &'a Path,
     around: Around,
+    /// Networks that endpoints may lie in although they are refused by default; `None` when what
+    /// the file says of that is wrong.
+    origins: Option<&'a [IpNet]>,
     patterns: &'a Patterns,
     /// Files that were read on the way.
     files: &'a RefCell<Vec<PathBuf>>,
@@ -98,8 +108,12 @@ pub(super) fn validate(
     let file = file.value()?;
     let (patterns, files) = (Patterns::default(), RefCell::default());
     let around = Around::of(file);
-    let cx = Context { report, base_dir, around, patterns: &patterns, files: &files };
+    let mut cx =
+        Context { report, base_dir, around, origins: None, patterns: &patterns, files: &files };
+    let origins = transport::origins(&file.origins, cx);
+    cx.origins = origins.as_deref();
     let network = network(file, cx);
+    let clients = clients(file, cx);
     let named = named(file, cx);
 
     let regions = region::regions(&file.regions, cx);
@@ -111,20 +125,22 @@ pub(super) fn validate(
     if report.has_errors() {
         return None;
     }
-    let Network { listeners, admin, workers, client, signing, hops } = network?;
+    transport::unused_tls(&file.regions, regions.as_deref(), deployments.as_deref(), report);
+    let Clients { client, client_fields, limits, requests } = clients?;
+    let Network { listeners, admin, workers, signing, hops } = network?;
     let Named { geoip, latency, tenants, shadow } = named?;
     let regions: Option<Vec<_>> = regions?.into_iter().collect();
     let config = Config {
-        client_fields: ClientFields::default(),
-        limits: ClientLimits::default(),
-        requests: RequestRules::default(),
-        origin_networks: Vec::new(),
         listeners,
         admin,
         workers,
         geoip,
         latency,
         client,
+        client_fields,
+        limits,
+        requests,
+        origin_networks: origins?,
         tenants,
         signing,
         hops,
@@ -135,33 +151,51 @@ pub(super) fn validate(
     Some(Valid { config, files: files.take() })
 }
 
-/// Where requests come in, and who is believed.
+/// Where requests come in.
 struct Network {
     listeners: Vec<Listener>,
     admin: Admin,
     workers: Option<std::num::NonZeroUsize>,
-    client: ClientTrust,
     signing: Vec<SigningKey>,
     hops: Hops,
 }
 
 fn network(file: &raw::File, cx: Context<'_>) -> Option<Network> {
-    let listeners = network::listeners(&file.listeners, cx);
+    let listeners = listener::listeners(&file.listeners, cx);
     let admin = network::admin(&file.admin, cx);
     if let (Some(listeners), Some(admin)) = (&listeners, &admin) {
         network::admin_apart(&file.admin, admin, &file.listeners, listeners, cx);
     }
     let workers = network::workers(&file.workers, cx);
-    let client = network::client(&file.client, cx);
     let signing = signing::signing(&file.signing, cx);
     let hops = signing::hops(&file.hops, cx);
     Some(Network {
         listeners: listeners?,
         admin: admin?,
         workers: workers?,
-        client: client?,
         signing: signing?,
         hops: hops?,
+    })
+}
+
+/// Who clients are, what they may, and what is said of them.
+struct Clients {
+    client: ClientTrust,
+    client_fields: ClientFields,
+    limits: ClientLimits,
+    requests: RequestRules,
+}
+
+fn clients(file: &raw::File, cx: Context<'_>) -> Option<Clients> {
+    let client = network::client(&file.client, cx);
+    let client_fields = clients::fields(&file.client, cx);
+    let limits = clients::limits(&file.limits, cx);
+    let requests = clients::requests(&file.requests);
+    Some(Clients {
+        client: client?,
+        client_fields: client_fields?,
+        limits: limits?,
+        requests: requests?,
     })
 }
 

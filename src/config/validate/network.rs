@@ -1,4 +1,6 @@
-//! Addresses that Rhumb listens on, its threads, and whom it believes.
+//! The address for operators, Rhumb's threads, and whom it believes.
+//!
+//! Where clients come in is `listener`'s business.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -6,16 +8,16 @@ use std::num::NonZeroUsize;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use super::Context;
 use super::values::unique_texts;
 use super::words::{header_name, network};
-use super::{Context, elements};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State, TextOr};
 use crate::config::raw;
 use crate::config::report::Report;
 use crate::config::settings::{Admin, ClientTrust, Listener};
-use crate::model::limits::{LISTENERS_MAX, WORKERS_MAX};
+use crate::model::limits::WORKERS_MAX;
 
 const DEFAULT_ADMIN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
@@ -26,37 +28,6 @@ const DEFAULT_COUNTRY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("cloudfront-viewer-country"),
     HeaderName::from_static("x-client-geo-country"),
 ];
-
-pub(super) fn listeners(
-    field: &Field<Vec<Field<raw::Listener>>>,
-    cx: Context<'_>,
-) -> Option<Vec<Listener>> {
-    let help = "write for example `listeners: [{ address: \"0.0.0.0:8080\" }]`";
-    let list = elements(field, NodeId::ROOT, "listeners", help, cx.report)?;
-    if list.len() > LISTENERS_MAX {
-        let message = format!("{} listeners are more than {LISTENERS_MAX}", list.len());
-        cx.report.error(field.at, message, "an address such as 0.0.0.0:8080 listens on all");
-        return None;
-    }
-    let mut seen: Vec<(SocketAddr, NodeId)> = Vec::new();
-    for listener in list {
-        let Some(raw::Listener { address }) = listener.value() else { continue };
-        let help = "an address and a port, such as `0.0.0.0:8080`";
-        let text = cx.report.required(address, listener.at, "address", help);
-        let Some(parsed) = text.and_then(|text| socket_address(address.at, text, cx.report)) else {
-            continue;
-        };
-        if let Some((_, first)) = seen.iter().find(|(other, _)| overlap(*other, parsed)) {
-            let help =
-                format!("the other is on line {}; remove one of them", cx.report.line(*first));
-            let message = format!("{parsed} is already taken by another listener");
-            cx.report.error(address.at, message, help);
-        }
-        seen.push((parsed, address.at));
-    }
-    (seen.len() == list.len())
-        .then(|| seen.into_iter().map(|(address, _)| Listener::cleartext(address)).collect())
-}
 
 pub(super) fn admin(field: &Field<raw::Admin>, cx: Context<'_>) -> Option<Admin> {
     let default = Some(Admin { address: DEFAULT_ADMIN });
@@ -106,13 +77,13 @@ fn raw_address(listener: &Field<raw::Listener>) -> Option<&Field<String>> {
 }
 
 /// Whether two addresses cannot both be listened on. `[::]` and `0.0.0.0` can.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
     let same_family = a.is_ipv4() == b.is_ipv4();
     a.port() != 0 && a.port() == b.port() && same_family && (everywhere || a.ip() == b.ip())
 }
 
-fn socket_address(at: NodeId, text: &str, report: &Report<'_>) -> Option<SocketAddr> {
+pub(super) fn socket_address(at: NodeId, text: &str, report: &Report<'_>) -> Option<SocketAddr> {
     let address: Option<SocketAddr> = text.parse().ok();
     if address.is_none() {
         let help = match text.strip_prefix(':') {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::endpoint::endpoints;
 use super::policy::frameworks;
+use super::transport::transport;
 use super::values::{Seen, integer, name, number, optional};
 use super::words::country;
 use super::{Context, elements};
@@ -49,7 +50,9 @@ fn one(id: Option<&str>, raw: &raw::Region, at: NodeId, cx: Context<'_>) -> Opti
     let max_in_flight = optional(&raw.max_in_flight, |_| {
         integer(&raw.max_in_flight, 1..=i64::from(u32::MAX), 1, report)
     });
-    let endpoints = endpoints(&raw.endpoints, at, cx);
+    let transport = transport(id, raw, cx);
+    let endpoints = endpoints(&raw.endpoints, at, transport.as_ref(), cx);
+    transport?;
     Some(Region {
         id: id?.into(),
         name: raw.name.value().cloned(),

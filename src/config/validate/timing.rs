@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::hosts::check_path;
+use super::streams::grpc_statuses;
 use super::values::{count, seconds};
 use crate::config::error::Quoted;
 use crate::config::field::{Field, State};
@@ -159,6 +160,11 @@ pub(super) fn retries(field: &Field<raw::Retries>, cx: Context<'_>) -> Option<Re
         State::Broken => return None,
         State::Present(raw) => raw,
     };
-    let attempts = count(&raw.attempts, 0..=RETRY_ATTEMPTS_MAX, RETRY_ATTEMPTS, cx.report)?;
-    Some(Retries { attempts, grpc_statuses: GrpcStatuses::UNAVAILABLE })
+    let attempts = count(&raw.attempts, 0..=RETRY_ATTEMPTS_MAX, RETRY_ATTEMPTS, cx.report);
+    let grpc_statuses = grpc_statuses(&raw.grpc_statuses, cx.report);
+    if attempts == Some(0) && raw.grpc_statuses.value().is_some_and(|list| !list.is_empty()) {
+        let message = "`grpc_statuses` has no effect with `attempts: 0`";
+        cx.report.warning(raw.grpc_statuses.at, message, "remove it, or allow an attempt");
+    }
+    Some(Retries { attempts: attempts?, grpc_statuses: grpc_statuses? })
 }
