@@ -1,0 +1,76 @@
+//! What a listener's settings are now: those of the current snapshot, at the moment when a
+//! connection is accepted.
+//!
+//! A reload changes TLS, the PROXY protocol, redirects and limits for new connections; those that
+//! are there go on as they began. A listener that is no longer in the configuration keeps its last
+//! settings, because its socket is open until the process ends.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use crate::config::{ClientLimits, Listener};
+use crate::metrics::{ListenerSeries, Registry};
+use crate::snapshot::{Live, Snapshot};
+
+/// One listener of one worker.
+#[derive(Debug)]
+pub(super) struct Door {
+    configured: SocketAddr,
+    live: Arc<Live>,
+    version: Cell<u64>,
+    terms: RefCell<Rc<Terms>>,
+    pub(super) series: Arc<ListenerSeries>,
+}
+
+/// On what terms connections come in.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) listener: Listener,
+    /// What handshakes need, if the listener speaks TLS.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) limits: ClientLimits,
+}
+
+impl Door {
+    /// The listener that is configured with this address.
+    pub(super) fn new(configured: SocketAddr, live: &Arc<Live>, registry: &Registry) -> Self {
+        let version = live.version();
+        let snapshot = live.load();
+        let terms = Terms::of(configured, &snapshot).unwrap_or_else(|| Terms {
+            listener: Listener::cleartext(configured),
+            tls: None,
+            limits: snapshot.config.limits,
+        });
+        Self {
+            configured,
+            live: Arc::clone(live),
+            version: Cell::new(version),
+            terms: RefCell::new(Rc::new(terms)),
+            series: registry.listener(configured),
+        }
+    }
+
+    /// The terms of a connection that comes now.
+    pub(super) fn terms(&self) -> Rc<Terms> {
+        let version = self.live.version();
+        if self.version.replace(version) != version
+            && let Some(terms) = Terms::of(self.configured, &self.live.load())
+        {
+            *self.terms.borrow_mut() = Rc::new(terms);
+        }
+        Rc::clone(&self.terms.borrow())
+    }
+}
+
+impl Terms {
+    fn of(configured: SocketAddr, snapshot: &Snapshot) -> Option<Self> {
+        let config = &snapshot.config;
+        let listener = config.listeners.iter().find(|known| known.address == configured)?.clone();
+        let tls = snapshot.tls.server(configured).filter(|_| listener.tls.is_some()).cloned();
+        Some(Self { listener, tls, limits: config.limits })
+    }
+}
