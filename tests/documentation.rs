@@ -179,6 +179,7 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("client connection between requests", seconds(limits::KEEP_ALIVE_IDLE_TIMEOUT)),
         ("wait for `100 Continue`", seconds(limits::EXPECT_CONTINUE_TIMEOUT)),
+        ("PROXY protocol header", bytes(limits::PROXY_HEADER_BYTES as u64)),
         ("connecting to an endpoint", seconds(limits::CONNECT_TIMEOUT)),
         ("first byte of a response, each attempt", seconds(limits::RESPONSE_HEAD_TIMEOUT)),
         ("request to the head of its response, all attempts", seconds(limits::REQUEST_TIMEOUT)),

@@ -15,7 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &["model", "config"]),
     ("health", &["model", "config", "metrics", "tls", "upstream"]),
     ("measure", &["model", "config", "metrics", "routing"]),
-    ("upstream", &["model", "config", "metrics", "tls"]),
+    ("proxy_protocol", &["model", "config"]),
+    ("upstream", &["model", "config", "metrics", "proxy_protocol", "tls"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
     ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
@@ -34,7 +35,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
-    ("server", &["model", "config", "proxy", "metrics", "measure", "snapshot", "tls", "upstream"]),
+    (
+        "server",
+        &[
+            "model",
+            "config",
+            "proxy",
+            "proxy_protocol",
+            "metrics",
+            "measure",
+            "snapshot",
+            "tls",
+            "upstream",
+        ],
+    ),
     (
         "admin",
         &[

@@ -76,6 +76,12 @@ pub const GOAWAY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
 pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Bytes of a PROXY protocol header of version 1, with the end of its line; the protocol says so.
+pub const PROXY_LINE_BYTES: usize = 107;
+/// Bytes of a PROXY protocol header of version 2: addresses take 52, or 232 of Unix sockets, and what
+/// balancers say of TLS some hundred more.
+pub const PROXY_HEADER_BYTES: usize = 4 << 10;
+
 /// Connecting to an endpoint.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// From a sent request to the first byte of its response, for each attempt.
