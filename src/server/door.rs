@@ -30,9 +30,20 @@ pub(super) struct Door {
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) listener: Listener,
-    /// What handshakes need, if the listener speaks TLS.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) security: Security,
     pub(super) limits: ClientLimits,
+}
+
+/// What stands around what is said.
+#[derive(Clone, Debug)]
+pub(super) enum Security {
+    /// Nothing.
+    Clear,
+    /// TLS, and this is what handshakes need.
+    Tls(Arc<ServerConfig>),
+    /// TLS, but what handshakes need is not there. Clear text in its place would be the worst
+    /// answer of all, so nobody is served.
+    Missing,
 }
 
 impl Door {
@@ -42,7 +53,7 @@ impl Door {
         let snapshot = live.load();
         let terms = Terms::of(configured, &snapshot).unwrap_or_else(|| Terms {
             listener: Listener::cleartext(configured),
-            tls: None,
+            security: Security::Clear,
             limits: snapshot.config.limits,
         });
         Self {
@@ -70,7 +81,11 @@ impl Terms {
     fn of(configured: SocketAddr, snapshot: &Snapshot) -> Option<Self> {
         let config = &snapshot.config;
         let listener = config.listeners.iter().find(|known| known.address == configured)?.clone();
-        let tls = snapshot.tls.server(configured).filter(|_| listener.tls.is_some()).cloned();
-        Some(Self { listener, tls, limits: config.limits })
+        let security = match (&listener.tls, snapshot.tls.server(configured)) {
+            (None, _) => Security::Clear,
+            (Some(_), Some(tls)) => Security::Tls(Arc::clone(tls)),
+            (Some(_), None) => Security::Missing,
+        };
+        Some(Self { listener, security, limits: config.limits })
     }
 }

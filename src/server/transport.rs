@@ -48,9 +48,6 @@ impl<S> Ahead<S> {
         }
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.stream
-    }
 }
 
 impl<S: AsyncRead + Unpin> Ahead<S> {
