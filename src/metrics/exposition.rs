@@ -7,7 +7,7 @@ use prometheus::proto;
 
 use super::names::{self, Kind, Name};
 use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
-use crate::model::TokenRefusal;
+use crate::model::{ConnectionRefusal, Flood, Handshake, TokenRefusal};
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
@@ -61,6 +61,7 @@ impl Page {
             PairPage { page: self, deployment, region, shards: &shards }.write(reasons, signals);
         });
         self.workers(registry);
+        self.listeners(registry);
         self.control(registry);
     }
 
@@ -99,7 +100,6 @@ impl Page {
         self.sample(names::WORKERS, &[], workers.len() as f64);
         self.sample(names::CONNECTIONS, &[], (accepted - closed).max(0.0));
         self.sample(names::CONNECTIONS_ACCEPTED, &[], accepted);
-        self.sample(names::CONNECTIONS_REFUSED, &[], sum(|w| &w.refused));
         self.sample(names::ACCEPT_FAILURES, &[], sum(|w| &w.accept_failures));
         self.sample(names::MALFORMED, &[], sum(|w| &w.malformed));
         self.sample(names::UPSTREAM_CONNECTIONS, &[], sum(|w| &w.upstream_connections));
@@ -107,11 +107,34 @@ impl Page {
         self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
+        let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {
+            let counters = workers.iter().filter_map(|worker| read(worker).get(place));
+            counters.map(Counter::get).sum::<u64>() as f64
+        };
         for (place, kind) in TokenRefusal::ALL.into_iter().enumerate() {
-            let counters = workers.iter().filter_map(|worker| worker.tokens_refused.get(place));
-            let count = counters.map(Counter::get).sum::<u64>() as f64;
+            let count = at(place, |worker| &worker.tokens_refused);
             self.sample(names::TOKENS_REFUSED, &[kind.as_str()], count);
         }
+        for (place, why) in ConnectionRefusal::ALL.into_iter().enumerate() {
+            let count = at(place, |worker| &worker.refused);
+            self.sample(names::CONNECTIONS_REFUSED, &[why.as_str()], count);
+        }
+        for (place, kind) in Flood::ALL.into_iter().enumerate() {
+            self.sample(names::FLOODS, &[kind.as_str()], at(place, |worker| &worker.floods));
+        }
+    }
+
+    fn listeners(&mut self, registry: &Registry) {
+        registry.visit_listeners(|address, shards| {
+            let address = address.to_string();
+            let errors: u64 = shards.iter().map(|shard| shard.proxy_protocol_errors.get()).sum();
+            self.sample(names::PROXY_PROTOCOL_ERRORS, &[&address], errors as f64);
+            for (place, result) in Handshake::ALL.into_iter().enumerate() {
+                let counters = shards.iter().filter_map(|shard| shard.handshakes.get(place));
+                let count = counters.map(Counter::get).sum::<u64>() as f64;
+                self.sample(names::TLS_HANDSHAKES, &[&address, result.as_str()], count);
+            }
+        });
     }
 
     fn control(&mut self, registry: &Registry) {

@@ -75,8 +75,14 @@ names! {
         "Client connections open now.";
     CONNECTIONS_ACCEPTED = Counter "rhumb_connections_accepted_total" []
         "Client connections accepted.";
-    CONNECTIONS_REFUSED = Counter "rhumb_connections_refused_total" []
-        "Client connections closed at once because a worker was at its limit.";
+    CONNECTIONS_REFUSED = Counter "rhumb_connections_refused_total" ["why"]
+        "Client connections closed at once, by whose limit was reached.";
+    TLS_HANDSHAKES = Counter "rhumb_tls_handshakes_total" ["listener", "result"]
+        "TLS handshakes with clients.";
+    PROXY_PROTOCOL_ERRORS = Counter "rhumb_proxy_protocol_errors_total" ["listener"]
+        "Connections closed because of their PROXY protocol header, or because they had none.";
+    FLOODS = Counter "rhumb_floods_total" ["kind"]
+        "HTTP/2 connections and streams that were cut because of what their client did too much of.";
     ACCEPT_FAILURES = Counter "rhumb_accept_failures_total" []
         "Failures to accept a connection, such as exhausted descriptors.";
     MALFORMED = Counter "rhumb_malformed_requests_total" []

@@ -4,11 +4,12 @@
 //! drops some, and by a scrape; never by a request that counts.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{ControlSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
+use super::{ControlSeries, ListenerSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
 
 /// Stands for the control thread where others have the number of a worker.
 pub const CONTROL: usize = usize::MAX;
@@ -22,6 +23,7 @@ pub struct Registry {
     epoch: Instant,
     pairs: Mutex<BTreeMap<PairKey, Shards>>,
     workers: Mutex<Vec<Arc<WorkerSeries>>>,
+    listeners: Mutex<BTreeMap<SocketAddr, Vec<Arc<ListenerSeries>>>>,
     regions: Mutex<Vec<(usize, Arc<RegionShard>)>>,
     regions_version: AtomicU64,
     /// What the control thread counts.
@@ -34,6 +36,7 @@ impl Default for Registry {
             epoch: Instant::now(),
             pairs: Mutex::default(),
             workers: Mutex::default(),
+            listeners: Mutex::default(),
             regions: Mutex::default(),
             regions_version: AtomicU64::new(0),
             control: ControlSeries::default(),
@@ -86,6 +89,20 @@ impl Registry {
         let series = Arc::new(WorkerSeries::default());
         lock(&self.workers).push(Arc::clone(&series));
         series
+    }
+
+    /// A worker's own series of the listener that is configured with this address.
+    pub fn listener(&self, address: SocketAddr) -> Arc<ListenerSeries> {
+        let series = Arc::new(ListenerSeries::default());
+        lock(&self.listeners).entry(address).or_default().push(Arc::clone(&series));
+        series
+    }
+
+    /// Calls `visit` with every listener and its shards, in order of the addresses.
+    pub fn visit_listeners(&self, mut visit: impl FnMut(SocketAddr, &[Arc<ListenerSeries>])) {
+        for (address, shards) in lock(&self.listeners).iter() {
+            visit(*address, shards);
+        }
     }
 
     /// Forgets the pairs for which `keep` is false.

@@ -1,6 +1,8 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{DeploymentName, RegionId, TokenRefusal};
+use crate::model::{
+    ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal,
+};
 
 use super::{Counter, Histogram, StatusCodes};
 
@@ -56,6 +58,20 @@ pub struct PairSeries {
 }
 
 impl WorkerSeries {
+    /// A connection was refused.
+    pub fn refused(&self, why: ConnectionRefusal) {
+        if let Some(counter) = self.refused.get(why as usize) {
+            counter.increment();
+        }
+    }
+
+    /// A connection or a stream was cut.
+    pub fn flooded(&self, kind: Flood) {
+        if let Some(counter) = self.floods.get(kind as usize) {
+            counter.increment();
+        }
+    }
+
     /// A token was not believed.
     pub fn token_refused(&self, why: TokenRefusal) {
         if let Some(counter) = self.tokens_refused.get(why as usize) {
@@ -72,8 +88,10 @@ pub struct WorkerSeries {
     pub accepted: Counter,
     /// Client connections closed; the difference is open.
     pub closed: Counter,
-    /// Client connections refused at the limit.
-    pub refused: Counter,
+    /// Client connections refused, by the places of [`ConnectionRefusal::ALL`].
+    pub refused: [Counter; ConnectionRefusal::ALL.len()],
+    /// What was cut, by the places of [`Flood::ALL`].
+    pub floods: [Counter; Flood::ALL.len()],
     /// Failures to accept, such as exhausted descriptors.
     pub accept_failures: Counter,
     /// Requests refused because they were malformed.
@@ -90,4 +108,23 @@ pub struct WorkerSeries {
     pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
     /// Attempts that were stopped because the region may not see the request.
     pub residency_violations: Counter,
+}
+
+/// What one worker counts about one listener.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ListenerSeries {
+    /// Handshakes, by the places of [`Handshake::ALL`].
+    pub handshakes: [Counter; Handshake::ALL.len()],
+    /// Connections that were closed because of their PROXY protocol header.
+    pub proxy_protocol_errors: Counter,
+}
+
+impl ListenerSeries {
+    /// A handshake came to its end.
+    pub fn handshake(&self, result: Handshake) {
+        if let Some(counter) = self.handshakes.get(result as usize) {
+            counter.increment();
+        }
+    }
 }

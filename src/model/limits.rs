@@ -77,12 +77,22 @@ pub const TUNNEL_BYTES: usize = 16 << 10;
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the first byte of a request to the end of its head.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the first byte of a TLS handshake to its end.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte of a body moving, in either direction.
 pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Without a byte of a response that is an event stream.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A kept-alive client connection without a request.
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A clear-text or TLS connection that speaks HTTP/1.1 and was idle for so long gives its buffers back.
+pub const PARK_AFTER: Duration = Duration::from_secs(1);
+/// What a client still sends to a connection that is being closed is taken and thrown away so long.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same in bytes.
+pub const LINGER_BYTES: usize = 1 << 20;
+/// An HTTP/2 client that was told to go has so long to finish what is not under way any more.
+pub const GOAWAY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
 pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -151,6 +161,26 @@ pub const STREAMS_PER_CONNECTION: u32 = 100;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 10_000;
 /// Largest configurable number of connections, of one worker or of one client address.
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
+/// Bytes that one HTTP/2 stream's client may send before they are passed on.
+pub const STREAM_WINDOW: u32 = 64 << 10;
+/// The same for all streams of a connection together.
+pub const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes of a frame that an HTTP/2 client may send.
+pub const FRAME_BYTES: u32 = 16 << 10;
+/// Bytes of the table that a client's heads are packed with (RFC 7541).
+pub const HEADER_TABLE_BYTES: u32 = 4_096;
+/// Bytes of one stream's response that wait for the client.
+pub const STREAM_SEND_BYTES: usize = 64 << 10;
+/// Streams that an HTTP/2 client took back before they were looked at.
+pub const RESET_STREAMS_PENDING: usize = 20;
+/// Streams that an HTTP/2 client made Rhumb take back by its errors.
+pub const RESET_STREAMS_LOCAL: usize = 64;
+/// What an HTTP/2 client may spend on frames that bring no request any further, at once.
+pub const FLOOD_CREDIT: u32 = 400;
+/// What comes back of it every second.
+pub const FLOOD_CREDIT_PER_SECOND: u32 = 50;
+/// Bytes that wait to be written to an HTTP/2 client, beside those of its streams.
+pub const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

@@ -5,6 +5,7 @@
 //! here when two modules that may not know each other both need the word.
 
 mod client;
+mod edge;
 mod geography;
 mod health;
 mod ids;
@@ -13,6 +14,7 @@ mod networks;
 mod token;
 
 pub use client::{Client, ClientSource};
+pub use edge::{ConnectionRefusal, Flood, Handshake};
 pub use geography::{
     Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,
 };

@@ -113,7 +113,7 @@ impl Connection {
 
     /// One stream of an HTTP/2 connection, with waits of its own.
     pub fn stream(&self, now: Instant) -> Self {
-        let watch = Watch::new(now);
+        let watch = Watch::stream(now);
         if self.watch.draining() {
             watch.drain();
         }

@@ -6,7 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::Instant as Clock;
 
 use crate::model::limits;
 
@@ -25,7 +27,7 @@ pub enum Phase {
     Flushing,
 }
 
-/// The waits of one client connection.
+/// The waits of one client connection, or of one stream of it.
 #[derive(Debug)]
 pub struct Watch {
     phase: Cell<Phase>,
@@ -36,23 +38,56 @@ pub struct Watch {
     clock: Cell<Instant>,
     ambiguous: Cell<bool>,
     draining: Cell<bool>,
+    expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Watch {
     /// A connection that was accepted at `now`.
     pub fn new(now: Instant) -> Self {
+        let watch = Self::stream(now);
+        watch.begin(now, limits::FIRST_BYTE_TIMEOUT);
+        watch
+    }
+
+    /// A stream whose request has been read already.
+    pub fn stream(now: Instant) -> Self {
         Self {
             phase: Cell::new(Phase::Fresh),
-            phase_deadline: Cell::new(Some(now + limits::FIRST_BYTE_TIMEOUT)),
+            phase_deadline: Cell::default(),
             request_deadline: Cell::default(),
             write_blocked: Cell::default(),
             write_deadline: Cell::default(),
             clock: Cell::new(now),
             ambiguous: Cell::default(),
             draining: Cell::default(),
+            expired: Cell::default(),
             waker: RefCell::default(),
         }
+    }
+
+    /// From `now` on, the first byte of what comes next may take so long.
+    pub fn begin(&self, now: Instant, most: Duration) {
+        self.phase.set(Phase::Fresh);
+        self.phase_deadline.set(Some(now + most));
+        self.clock.set(now);
+    }
+
+    /// Waits for the first byte of a further request until `deadline`.
+    pub fn idle_until(&self, deadline: Instant) {
+        self.phase.set(Phase::Idle);
+        self.phase_deadline.set(Some(deadline));
+    }
+
+    /// Something is under way that has deadlines of its own.
+    pub fn busy(&self) {
+        self.phase.set(Phase::Request);
+        self.phase_deadline.set(None);
+    }
+
+    /// Until when the present phase may last.
+    pub fn phase_deadline(&self) -> Option<Instant> {
+        self.phase_deadline.get()
     }
 
     /// What the connection is doing.
@@ -144,9 +179,25 @@ impl Watch {
     /// The process is about to end: no further request on this connection.
     pub fn drain(&self) {
         self.draining.set(true);
+        self.wake();
+    }
+
+    /// Lets the task look at what has changed.
+    pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
+    }
+
+    /// It has to go; the task sees it when it looks next.
+    pub fn expire(&self) {
+        self.expired.set(true);
+        self.wake();
+    }
+
+    /// Whether it has to go.
+    pub fn expired(&self) -> bool {
+        self.expired.get()
     }
 
     /// Whether the process is about to end.
@@ -184,8 +235,10 @@ impl Watch {
         false
     }
 
-    fn look(&self) -> Instant {
-        let now = Instant::now();
+    /// The time; the watch remembers it.
+    pub fn look(&self) -> Instant {
+        // The runtime's clock, which tests can stop; otherwise the same.
+        let now = Clock::now().into_std();
         self.clock.set(now);
         now
     }

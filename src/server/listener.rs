@@ -31,9 +31,9 @@ fn advice(error: &io::Error) -> String {
     }
 }
 
-/// The sockets of one worker, one for each configured address.
+/// The sockets of one worker, each with the address that it is configured with.
 #[derive(Debug)]
-pub struct Listeners(pub Vec<TcpListener>);
+pub struct Listeners(pub Vec<(SocketAddr, TcpListener)>);
 
 impl Listeners {
     /// Opens the sockets of `workers` workers. Port 0 becomes the same free port for all of them.
@@ -57,7 +57,7 @@ impl Listeners {
                 exact = listener
                     .local_addr()
                     .map_err(|source| BindError { address: *address, source })?;
-                listeners.0.push(listener);
+                listeners.0.push((*address, listener));
             }
             bound.push(exact);
         }

@@ -1,32 +1,31 @@
 //! A worker: one thread with its own runtime, sockets, pools and counts.
 
-use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
-use super::connection::serve;
+use super::accept::{Hall, accept};
+use super::crowd::Crowd;
+use super::door::Door;
 use super::listener::Listeners;
+use super::open::OpenConnections;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
-use crate::proxy::{Connection, Peer, Watch, WorkerContext};
+use crate::proxy::WorkerContext;
 use crate::snapshot::Live;
 
 /// How often idle upstream connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often what was measured is handed on.
 const TEND_INTERVAL: Duration = limits::NETWORK_LOOK;
-/// How long a worker that cannot accept waits before it tries again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A worker thread that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +69,7 @@ impl Workers {
     pub fn start(parts: WorkersParts) -> Result<Self, StartError> {
         let (drain, draining) = watch::channel(false);
         let (ready_in, ready) = mpsc::channel(parts.listeners.len().max(1));
+        let crowd = Arc::new(Crowd::default());
         let mut threads = Vec::with_capacity(parts.listeners.len());
         for (number, listeners) in parts.listeners.into_iter().enumerate() {
             let worker = Worker {
@@ -78,6 +78,7 @@ impl Workers {
                 registry: Arc::clone(&parts.registry),
                 networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
+                crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
             };
@@ -115,6 +116,7 @@ struct Worker {
     registry: Arc<Registry>,
     networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
+    crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
 }
@@ -133,13 +135,25 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, mut draining, ready } = self;
-        let context = Rc::new(WorkerContext::new(number, live, registry, networks, signals));
+        let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
+        let context = WorkerContext::new(
+            number,
+            Arc::clone(&live),
+            Arc::clone(&registry),
+            networks,
+            signals,
+        );
+        let context = Rc::new(context);
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();
-        for listener in listeners.0 {
-            let listener = TcpListener::from_std(listener)?;
-            accepting.spawn_local(accept(listener, Rc::clone(&context), Rc::clone(&open)));
+        for (configured, listener) in listeners.0 {
+            let hall = Rc::new(Hall {
+                door: Door::new(configured, &live, &registry),
+                worker: Rc::clone(&context),
+                open: Rc::clone(&open),
+                crowd: Arc::clone(&crowd),
+            });
+            accepting.spawn_local(accept(TcpListener::from_std(listener)?, hall));
         }
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
@@ -166,131 +180,5 @@ async fn tend(context: Rc<WorkerContext>) {
     loop {
         interval.tick().await;
         context.tend();
-    }
-}
-
-async fn accept(listener: TcpListener, context: Rc<WorkerContext>, open: Rc<OpenConnections>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &context, &open),
-            Err(error) if is_of_the_connection(&error) => {}
-            Err(error) => {
-                // Most likely no descriptor is free: connections wait in the kernel's queue until
-                // one is, and the worker does not spin.
-                context.series.accept_failures.increment();
-                tracing::warn!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// The connection was gone before it was accepted; the next one may be fine.
-fn is_of_the_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
-}
-
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    context: &Rc<WorkerContext>,
-    open: &Rc<OpenConnections>,
-) {
-    if open.count() >= limits::CONNECTIONS_PER_WORKER {
-        context.series.refused.increment();
-        return;
-    }
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::trace!(%error, "client left before it was served");
-        return;
-    }
-    let Ok(local) = stream.local_addr() else { return };
-    let watch = Rc::new(Watch::new(Instant::now()));
-    let peer = Rc::new(Peer::new(peer, local));
-    let connection = Rc::new(Connection::new(Rc::clone(context), peer, watch));
-    let place = open.enter(&connection.watch);
-    let context = Rc::clone(context);
-    context.series.accepted.increment();
-    let open = Rc::clone(open);
-    spawn_local(async move {
-        let _leave = Leave { place, open, context };
-        serve(stream, connection).await;
-    });
-}
-
-/// The connections of one worker, so that they can be told to end.
-#[derive(Debug, Default)]
-struct OpenConnections {
-    places: RefCell<Places>,
-    left: tokio::sync::Notify,
-}
-
-#[derive(Debug, Default)]
-struct Places {
-    watches: Vec<Option<Weak<Watch>>>,
-    free: Vec<usize>,
-}
-
-impl OpenConnections {
-    fn count(&self) -> usize {
-        let places = self.places.borrow();
-        places.watches.len() - places.free.len()
-    }
-
-    fn enter(&self, watch: &Rc<Watch>) -> usize {
-        let mut places = self.places.borrow_mut();
-        let place = places.free.pop().unwrap_or(places.watches.len());
-        let entry = Some(Rc::downgrade(watch));
-        match places.watches.get_mut(place) {
-            Some(slot) => *slot = entry,
-            None => places.watches.push(entry),
-        }
-        place
-    }
-
-    fn leave(&self, place: usize) {
-        let mut places = self.places.borrow_mut();
-        if let Some(slot) = places.watches.get_mut(place) {
-            *slot = None;
-            places.free.push(place);
-        }
-        drop(places);
-        self.left.notify_one();
-    }
-
-    /// Tells every connection to end after its request, and waits until all have, or time is up.
-    async fn drain(&self) {
-        let watches: Vec<_> = self.places.borrow().watches.iter().flatten().cloned().collect();
-        for watch in watches.iter().filter_map(Weak::upgrade) {
-            watch.drain();
-        }
-        let all_left = async {
-            while self.count() > 0 {
-                self.left.notified().await;
-            }
-        };
-        if tokio::time::timeout(limits::DRAIN_TIMEOUT, all_left).await.is_err() {
-            tracing::warn!(connections = self.count(), "drain timed out; closing the rest");
-        }
-    }
-}
-
-/// Makes room when a connection ends, however it ends.
-struct Leave {
-    place: usize,
-    open: Rc<OpenConnections>,
-    context: Rc<WorkerContext>,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.context.series.closed.increment();
-        self.open.leave(self.place);
     }
 }

@@ -1,4 +1,4 @@
-//! The socket of a client connection, between the kernel and hyper.
+//! What an HTTP/1.1 client's bytes come through, below hyper.
 //!
 //! It tells the connection's watch what moves, scans heads as they come in, and gives hyper's own
 //! refusals (an unreadable head gets a bare status line) the body that every refusal of Rhumb has.
@@ -9,19 +9,22 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::head_scan::HeadScan;
-use crate::model::limits;
 use crate::proxy::{ErrorReason, Phase, Watch, WorkerContext, refusal_bytes};
+use crate::server::transport::{Socket, Transport};
 
-/// A client's socket.
+/// A client's transport, watched.
 #[derive(Debug)]
-pub(super) struct ClientIo {
-    stream: TcpStream,
+pub(super) struct ClientIo<S> {
+    stream: Transport<S>,
     watch: Rc<Watch>,
     worker: Rc<WorkerContext>,
+    /// Bytes that a request target may have.
+    uri_bytes: usize,
     scan: HeadScan,
+    /// The client has said its last, or is gone.
+    ended: bool,
     /// What goes out in place of hyper's refusal.
     refusal: Option<Refusal>,
 }
@@ -32,17 +35,24 @@ struct Refusal {
     sent: usize,
 }
 
-impl ClientIo {
-    pub(super) fn new(stream: TcpStream, watch: Rc<Watch>, worker: Rc<WorkerContext>) -> Self {
-        Self { stream, watch, worker, scan: HeadScan::default(), refusal: None }
+impl<S> ClientIo<S> {
+    pub(super) fn new(
+        stream: Transport<S>,
+        watch: Rc<Watch>,
+        worker: Rc<WorkerContext>,
+        uri_bytes: usize,
+    ) -> Self {
+        let (scan, ended, refusal) = (HeadScan::default(), false, None);
+        Self { stream, watch, worker, uri_bytes, scan, ended, refusal }
     }
 
-    /// Says goodbye to a client whose head did not come in time, as far as the socket takes it.
-    pub(super) fn refuse_slow_head(&self) {
-        if self.watch.phase() == Phase::Head {
-            // The connection ends in any case; a client that does not read has itself to blame.
-            let _ = self.stream.try_write(&refusal_bytes(ErrorReason::RequestTimeout));
-        }
+    /// Whether there is nobody left to say goodbye to.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn into_inner(self) -> Transport<S> {
+        self.stream
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -66,7 +76,7 @@ impl ClientIo {
     }
 
     fn replace_refusal(&mut self, start: &[u8]) {
-        let long_line = self.scan.request_line_bytes() > limits::URI_BYTES;
+        let long_line = self.scan.request_line_bytes() > self.uri_bytes;
         let reason = match start.get(9..12) {
             Some(b"414") => ErrorReason::UriTooLong,
             Some(b"431") if long_line => ErrorReason::UriTooLong,
@@ -78,6 +88,16 @@ impl ClientIo {
         self.refusal = Some(Refusal { bytes: refusal_bytes(reason), sent: 0 });
     }
 
+    fn noted(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => self.watch.write_blocked(),
+            Poll::Ready(_) => self.watch.write_progressed(),
+        }
+        polled
+    }
+}
+
+impl<S: Socket> ClientIo<S> {
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(refusal) = &mut self.refusal {
             let rest = refusal.bytes.get(refusal.sent..).unwrap_or_default();
@@ -93,30 +113,23 @@ impl ClientIo {
         }
         Poll::Ready(Ok(()))
     }
-
-    fn noted(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Pending => self.watch.write_blocked(),
-            Poll::Ready(_) => self.watch.write_progressed(),
-        }
-        polled
-    }
 }
 
-impl AsyncRead for ClientIo {
+impl<S: Socket> AsyncRead for ClientIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.ended |= read.is_err() || buf.filled().len() == before && buf.remaining() > 0;
         self.received(buf.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for ClientIo {
+impl<S: Socket> AsyncWrite for ClientIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,13 +164,13 @@ impl AsyncWrite for ClientIo {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.watch.flushed();
-        // A TCP socket has nothing of its own to flush.
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_refusal(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end itself is `goodbye`'s, or there is none because a tunnel begins.
+        self.poll_flush(cx)
     }
 }

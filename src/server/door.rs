@@ -1,0 +1,91 @@
+//! What a listener's settings are now: those of the current snapshot, at the moment when a
+//! connection is accepted.
+//!
+//! A reload changes TLS, the PROXY protocol, redirects and limits for new connections; those that
+//! are there go on as they began. A listener that is no longer in the configuration keeps its last
+//! settings, because its socket is open until the process ends.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use crate::config::{ClientLimits, Listener};
+use crate::metrics::{ListenerSeries, Registry};
+use crate::snapshot::{Live, Snapshot};
+
+/// One listener of one worker.
+#[derive(Debug)]
+pub(super) struct Door {
+    configured: SocketAddr,
+    live: Arc<Live>,
+    version: Cell<u64>,
+    terms: RefCell<Rc<Terms>>,
+    pub(super) series: Arc<ListenerSeries>,
+}
+
+/// On what terms connections come in.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) listener: Listener,
+    pub(super) security: Security,
+    pub(super) limits: ClientLimits,
+}
+
+/// What stands around what is said.
+#[derive(Clone, Debug)]
+pub(super) enum Security {
+    /// Nothing.
+    Clear,
+    /// TLS, and this is what handshakes need.
+    Tls(Arc<ServerConfig>),
+    /// TLS, but what handshakes need is not there. Clear text in its place would be the worst
+    /// answer of all, so nobody is served.
+    Missing,
+}
+
+impl Door {
+    /// The listener that is configured with this address.
+    pub(super) fn new(configured: SocketAddr, live: &Arc<Live>, registry: &Registry) -> Self {
+        let version = live.version();
+        let snapshot = live.load();
+        let terms = Terms::of(configured, &snapshot).unwrap_or_else(|| Terms {
+            listener: Listener::cleartext(configured),
+            security: Security::Clear,
+            limits: snapshot.config.limits,
+        });
+        Self {
+            configured,
+            live: Arc::clone(live),
+            version: Cell::new(version),
+            terms: RefCell::new(Rc::new(terms)),
+            series: registry.listener(configured),
+        }
+    }
+
+    /// The terms of a connection that comes now.
+    pub(super) fn terms(&self) -> Rc<Terms> {
+        let version = self.live.version();
+        if self.version.replace(version) != version
+            && let Some(terms) = Terms::of(self.configured, &self.live.load())
+        {
+            *self.terms.borrow_mut() = Rc::new(terms);
+        }
+        Rc::clone(&self.terms.borrow())
+    }
+}
+
+impl Terms {
+    fn of(configured: SocketAddr, snapshot: &Snapshot) -> Option<Self> {
+        let config = &snapshot.config;
+        let listener = config.listeners.iter().find(|known| known.address == configured)?.clone();
+        let security = match (&listener.tls, snapshot.tls.server(configured)) {
+            (None, _) => Security::Clear,
+            (Some(_), Some(tls)) => Security::Tls(Arc::clone(tls)),
+            (Some(_), None) => Security::Missing,
+        };
+        Some(Self { listener, security, limits: config.limits })
+    }
+}

@@ -1,0 +1,86 @@
+//! The TLS handshake with a client, and what it brings.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::goodbye::part;
+use super::keeper::{Keeper, Over};
+use super::protocol::Protocol;
+use super::transport::{Ahead, Socket, Transport};
+use crate::config::Alpn;
+use crate::model::{Handshake, limits};
+use crate::proxy::{ErrorReason, Secure, refusal_bytes};
+
+/// What every TLS connection starts with: a record of the handshake (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// What a handshake brought.
+pub(super) struct Agreed<S> {
+    pub(super) transport: Transport<S>,
+    pub(super) secure: Secure,
+    pub(super) protocol: Protocol,
+}
+
+/// Shakes hands with a client whose first bytes have been read ahead. A failure has been said to
+/// the client when this returns.
+pub(super) async fn shake<S: Socket>(
+    socket: Ahead<S>,
+    config: &Arc<ServerConfig>,
+    keeper: &mut Keeper,
+) -> Result<Agreed<S>, Handshake> {
+    let first = socket.ahead().first().copied();
+    if first.is_some_and(|first| first != HANDSHAKE_RECORD && first.is_ascii_uppercase()) {
+        // A browser that was sent to the wrong port is told so in words that it understands.
+        let refusal = refusal_bytes(ErrorReason::Malformed);
+        part(Transport::clear(socket), &refusal).await;
+        return Err(Handshake::ClearText);
+    }
+    keeper.watch.begin(keeper.watch.look(), limits::TLS_HANDSHAKE_TIMEOUT);
+    let mut accept = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(socket).into_fallible());
+    let shaken = keeper.wait(|cx| Pin::new(&mut accept).poll(cx)).await;
+    drop(accept);
+    match shaken {
+        Ok(Ok(stream)) => {
+            keeper.watch.begin(keeper.watch.look(), limits::FIRST_BYTE_TIMEOUT);
+            Ok(agreed(stream))
+        }
+        Ok(Err((error, socket))) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            let result = class(&error);
+            if result != Handshake::Closed {
+                // Its alert is under way.
+                part(Transport::clear(socket), &[]).await;
+            }
+            Err(result)
+        }
+        Err(Over::Late) => Err(Handshake::Timeout),
+        Err(Over::Draining) => Err(Handshake::Closed),
+    }
+}
+
+fn agreed<S: Socket>(stream: TlsStream<Ahead<S>>) -> Agreed<S> {
+    let (_, session) = stream.get_ref();
+    let protocol = match session.alpn_protocol() {
+        Some(name) if name == Alpn::H2.as_str().as_bytes() => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
+    let secure = Secure { server_name, certificate: None };
+    Agreed { transport: Transport::tls(stream), secure, protocol }
+}
+
+/// What an error of a handshake is counted as.
+fn class(error: &io::Error) -> Handshake {
+    match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            Handshake::ClientCertificate
+        }
+        Some(_) => Handshake::Failed,
+        None => Handshake::Closed,
+    }
+}

@@ -1,0 +1,392 @@
+//! Tells floods from traffic: a pure account of what a connection's frames are good for.
+//!
+//! Frames that bring no request any further cost a little; what they are there for brings it back:
+//! answered requests, bytes of bodies in either direction, and time. A client that does its work
+//! has credit left whatever its habits are (a ping a second, window updates, requests that it
+//! takes back now and then); one that sends nothing but such frames is at its end after a few
+//! hundred. h2 keeps watch over what only it can see: errors that make it take streams back, heads
+//! in pieces, resets of streams that nobody has accepted yet.
+
+use std::time::Instant;
+
+use super::frames::{
+    CONTINUATION, DATA, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE,
+};
+use crate::model::{Flood, limits};
+
+/// What an answer brings.
+const ANSWERED: u32 = 4;
+/// A frame of a body to the client: it is acknowledged in some way, and that costs.
+const SENT: u32 = 1;
+/// Bytes of bodies that bring 1.
+const BYTES: u32 = 512;
+/// A head that became no request.
+const REFUSED: u32 = 2;
+/// Padding that a DATA frame of this length may be made of alone.
+const ALL_PADDING: u32 = 256;
+
+/// The account of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    received: FrameScan,
+    sent: FrameScan,
+    credit: u32,
+    /// When time was last turned into credit.
+    since: Instant,
+    /// What was spent on each kind since the account was last full.
+    spent: [u32; Flood::ALL.len()],
+    /// Bytes of bodies that have not brought anything yet.
+    bytes: u32,
+    last_stream: u32,
+    /// Heads of new streams that have not become requests yet.
+    heads: u32,
+    frames: bool,
+}
+
+impl Account {
+    /// Of a connection that begins at `now`, with a preface of so many bytes still to come.
+    pub(super) fn new(preface: usize, now: Instant) -> Self {
+        Self {
+            received: FrameScan::after(preface),
+            sent: FrameScan::after(0),
+            credit: limits::FLOOD_CREDIT,
+            since: now,
+            spent: [0; Flood::ALL.len()],
+            bytes: 0,
+            last_stream: 0,
+            heads: 0,
+            frames: false,
+        }
+    }
+
+    /// Whether a frame has come, so that the preface is complete.
+    pub(super) fn begun(&self) -> bool {
+        self.frames
+    }
+
+    /// The newest stream of the client.
+    pub(super) fn last_stream(&self) -> u32 {
+        self.last_stream
+    }
+
+    /// Whether a frame to the client may begin.
+    pub(super) fn at_boundary(&self) -> bool {
+        self.sent.at_boundary()
+    }
+
+    /// Takes in what the client sent. What it is found to be doing too much of is the end of the
+    /// connection. `now` is asked only when the credit is used up.
+    pub(super) fn received(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> Option<Flood> {
+        let mut scan = std::mem::replace(&mut self.received, FrameScan::after(0));
+        let mut flood = None;
+        scan.push(bytes, |frame| {
+            if flood.is_none() {
+                flood = self.weigh(frame, &now);
+            }
+        });
+        self.received = scan;
+        flood
+    }
+
+    /// Takes in what was sent to the client.
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
+        let mut scan = std::mem::replace(&mut self.sent, FrameScan::after(0));
+        scan.push(bytes, |frame| match frame.kind {
+            DATA | HEADERS if frame.has(END_STREAM) => {
+                self.earn(ANSWERED);
+                self.moved(frame.length);
+            }
+            DATA => {
+                self.earn(SENT);
+                self.moved(frame.length);
+            }
+            _ => {}
+        });
+        self.sent = scan;
+    }
+
+    /// A head has become a request.
+    pub(super) fn accepted(&mut self) {
+        self.heads = self.heads.saturating_sub(1);
+    }
+
+    /// All that has been received has been looked at: heads that have become no request by now
+    /// never will.
+    pub(super) fn settle(&mut self, now: impl Fn() -> Instant) -> Option<Flood> {
+        let refused = std::mem::take(&mut self.heads);
+        if refused == 0 {
+            return None;
+        }
+        self.spend(Flood::HeaderList, refused.saturating_mul(REFUSED), &now)
+    }
+
+    fn weigh(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Option<Flood> {
+        self.frames = true;
+        let (kind, cost) = match frame.kind {
+            HEADERS => {
+                if frame.stream > self.last_stream {
+                    self.last_stream = frame.stream;
+                    self.heads = self.heads.saturating_add(1);
+                }
+                return None;
+            }
+            DATA if frame.has(END_STREAM) => return None,
+            DATA if frame.length == 0 => (Flood::EmptyData, 2),
+            DATA if frame.has(PADDED) && frame.length <= ALL_PADDING => (Flood::EmptyData, 2),
+            DATA => {
+                self.moved(frame.length);
+                return None;
+            }
+            PING => (Flood::Ping, 1),
+            SETTINGS => (Flood::Settings, 4),
+            WINDOW_UPDATE => (Flood::WindowUpdate, 2),
+            RST_STREAM => (Flood::RapidReset, 2),
+            CONTINUATION => (Flood::Continuation, 4),
+            PRIORITY => (Flood::Priority, 1),
+            // Unknown kinds are passed over by everybody (section 4.1), but not for nothing.
+            _ => (Flood::Priority, 1),
+        };
+        self.spend(kind, cost, now)
+    }
+
+    fn spend(&mut self, kind: Flood, cost: u32, now: &impl Fn() -> Instant) -> Option<Flood> {
+        if let Some(spent) = self.spent.get_mut(kind as usize) {
+            *spent = spent.saturating_add(cost);
+        }
+        if self.credit < cost {
+            let now = now();
+            let millis = now.saturating_duration_since(self.since).as_millis();
+            let brought = millis.saturating_mul(u128::from(limits::FLOOD_CREDIT_PER_SECOND)) / 1000;
+            if brought > 0 {
+                self.since = now;
+                let brought = u32::try_from(brought).unwrap_or(u32::MAX);
+                self.credit = self.credit.saturating_add(brought).min(limits::FLOOD_CREDIT);
+            }
+        }
+        match self.credit.checked_sub(cost) {
+            Some(rest) => {
+                self.credit = rest;
+                None
+            }
+            None => Some(self.worst()),
+        }
+    }
+
+    /// What the credit went to, for the most part.
+    fn worst(&self) -> Flood {
+        let spent = |kind: &Flood| self.spent.get(*kind as usize).copied().unwrap_or(0);
+        Flood::ALL.into_iter().max_by_key(spent).unwrap_or(Flood::Ping)
+    }
+
+    fn earn(&mut self, credit: u32) {
+        self.credit = self.credit.saturating_add(credit);
+        if self.credit >= limits::FLOOD_CREDIT {
+            self.credit = limits::FLOOD_CREDIT;
+            self.spent = [0; Flood::ALL.len()];
+        }
+    }
+
+    fn moved(&mut self, bytes: u32) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes >= BYTES {
+            self.earn(self.bytes / BYTES);
+            self.bytes %= BYTES;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::frames::tests::bytes;
+    use super::*;
+
+    struct Client {
+        account: Account,
+        now: Instant,
+        stream: u32,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { account: Account::new(0, now), now, stream: 1 }
+        }
+
+        fn send(&mut self, frame: &[u8]) -> Option<Flood> {
+            let now = self.now;
+            self.account.received(frame, || now)
+        }
+
+        fn settle(&mut self) -> Option<Flood> {
+            let now = self.now;
+            self.account.settle(|| now)
+        }
+
+        /// A new request.
+        fn ask(&mut self) -> Option<Flood> {
+            self.stream += 2;
+            let flood = self.send(&bytes(30, HEADERS, 0x5, self.stream));
+            self.account.accepted();
+            flood.or_else(|| self.settle())
+        }
+
+        fn answer(&mut self, length: u32) {
+            self.account.sent(&bytes(20, HEADERS, 0x4, self.stream));
+            self.account.sent(&bytes(length, DATA, END_STREAM, self.stream));
+        }
+    }
+
+    /// What comes of sending this again and again, and after how many frames.
+    fn flood(mut frame: impl FnMut(u32) -> Vec<u8>) -> (Option<Flood>, u32) {
+        let mut client = Client::new();
+        for count in 0..10_000 {
+            if let Some(flood) = client.send(&frame(count)) {
+                return (Some(flood), count);
+            }
+        }
+        (None, 10_000)
+    }
+
+    #[test]
+    fn a_flood_is_cut_within_a_few_hundred_frames_and_called_by_its_name() {
+        for (kind, frame) in [
+            (Flood::Ping, bytes(8, PING, 0, 0)),
+            (Flood::Ping, bytes(8, PING, 1, 0)),
+            (Flood::Settings, bytes(0, SETTINGS, 0, 0)),
+            (Flood::Settings, bytes(36, SETTINGS, 0, 0)),
+            (Flood::Priority, bytes(5, PRIORITY, 0, 3)),
+            (Flood::Priority, bytes(5, 0x10, 0, 0)),
+            (Flood::WindowUpdate, bytes(4, WINDOW_UPDATE, 0, 0)),
+            (Flood::EmptyData, bytes(0, DATA, 0, 1)),
+            (Flood::EmptyData, bytes(256, DATA, PADDED, 1)),
+            (Flood::Continuation, bytes(1, CONTINUATION, 0, 1)),
+            (Flood::RapidReset, bytes(4, RST_STREAM, 0, 1)),
+        ] {
+            let (found, after) = flood(|_| frame.clone());
+            assert_eq!(found, Some(kind));
+            assert!((90..=400).contains(&after), "{kind:?} after {after}");
+        }
+    }
+
+    #[test]
+    fn requests_that_are_taken_back_are_cut_even_though_each_was_accepted() {
+        let mut client = Client::new();
+        let mut count = 0;
+        let found = loop {
+            client.ask();
+            if let Some(found) = client.send(&bytes(4, RST_STREAM, 0, client.stream)) {
+                break found;
+            }
+            count += 1;
+        };
+        assert_eq!(found, Flood::RapidReset);
+        assert!((100..=400).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn heads_that_become_no_request_are_cut() {
+        let mut client = Client::new();
+        let cut = (0..1_000).find_map(|_| {
+            client.stream += 2;
+            client.send(&bytes(900, HEADERS, 0x5, client.stream));
+            client.settle()
+        });
+        assert_eq!(cut, Some(Flood::HeaderList));
+    }
+
+    #[test]
+    fn clients_that_do_their_work_are_never_cut() {
+        // Unary calls, each with a ping, window updates for the stream and the connection, and a
+        // reset after the answer.
+        let mut client = Client::new();
+        for _ in 0..10_000 {
+            assert_eq!(client.ask(), None);
+            client.answer(100);
+            for frame in [bytes(8, PING, 0, 0), bytes(4, WINDOW_UPDATE, 0, 0)] {
+                assert_eq!(client.send(&frame), None);
+            }
+        }
+        // A large download with two window updates for every frame of it.
+        let mut client = Client::new();
+        client.ask();
+        for _ in 0..10_000 {
+            client.account.sent(&bytes(16_384, DATA, 0, 3));
+            for stream in [0, 3] {
+                assert_eq!(client.send(&bytes(4, WINDOW_UPDATE, 0, stream)), None);
+            }
+        }
+        // An upload in small pieces, and one in large ones.
+        for length in [1, 5, 16_384] {
+            let mut client = Client::new();
+            client.ask();
+            for _ in 0..10_000 {
+                assert_eq!(client.send(&bytes(length, DATA, 0, 3)), None);
+            }
+        }
+        // Keep-alive pings for days, and a stream of small messages with a ping for each.
+        let mut client = Client::new();
+        for _ in 0..10_000 {
+            client.now += Duration::from_secs(10);
+            assert_eq!(client.send(&bytes(8, PING, 0, 0)), None);
+        }
+        for _ in 0..10_000 {
+            client.account.sent(&bytes(20, DATA, 0, 3));
+            assert_eq!(client.send(&bytes(8, PING, 0, 0)), None);
+        }
+        // A page that is left: a hundred requests at once, all taken back.
+        let mut client = Client::new();
+        for _ in 0..100 {
+            assert_eq!(client.ask(), None);
+        }
+        for stream in 0..100 {
+            assert_eq!(client.send(&bytes(4, RST_STREAM, 0, stream * 2 + 1)), None);
+        }
+    }
+
+    #[test]
+    fn a_flood_beside_traffic_is_called_by_its_own_name() {
+        let mut client = Client::new();
+        for _ in 0..1_000 {
+            client.ask();
+            client.answer(10);
+            assert_eq!(client.send(&bytes(4, WINDOW_UPDATE, 0, 0)), None);
+        }
+        let found = (0..1_000).find_map(|_| client.send(&bytes(8, PING, 0, 0)));
+        assert_eq!(found, Some(Flood::Ping));
+    }
+
+    proptest! {
+        /// Whatever is sent, no more is let through than credit, time and answers account for.
+        #[test]
+        fn the_account_is_never_overdrawn(
+            steps in prop::collection::vec((0u8..12, 0u32..600, 0u8..16, 0u64..200), 1..2_000),
+        ) {
+            let mut client = Client::new();
+            let start = client.now;
+            let (mut spent, mut earned) = (0u64, 0u64);
+            for (kind, length, flags, wait) in steps {
+                client.now += Duration::from_millis(wait);
+                if kind == 11 {
+                    client.answer(length);
+                    earned += u64::from(ANSWERED + SENT) + u64::from(length + 20);
+                    continue;
+                }
+                let cut = client.send(&bytes(length, kind, flags, 1));
+                earned += u64::from(length);
+                if cut.is_some() {
+                    return Ok(());
+                }
+                if ![DATA, HEADERS].contains(&kind) {
+                    spent += 1;
+                }
+            }
+            let time = (client.now - start).as_millis() as u64 * u64::from(limits::FLOOD_CREDIT_PER_SECOND) / 1000;
+            prop_assert!(spent <= u64::from(limits::FLOOD_CREDIT) + time + earned + 1);
+        }
+    }
+}

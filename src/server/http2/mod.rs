@@ -1,0 +1,226 @@
+//! HTTP/2 with one client: hyper and h2 do the protocol, the driver here its time and its limits.
+
+mod answer;
+mod flood;
+mod frames;
+mod streams;
+mod wire;
+
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use self::answer::Answering;
+use self::flood::Account;
+use self::streams::{Executor, Streams};
+use self::wire::Wire;
+use super::door::Terms;
+use super::goodbye::part;
+use super::keeper::{Keeper, Timer};
+use super::protocol::PREFACE;
+use super::transport::{Socket, Transport};
+use crate::config::ClientLimits;
+use crate::model::{Flood, limits};
+use crate::proxy::{self, Connection, Phase, Watch};
+
+/// Why hyper's part came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All has been said, by hyper.
+    Said,
+    /// The client does too much of this, and has been told by h2.
+    Told(Flood),
+    /// The same, and nobody has told it yet.
+    Flood(Flood),
+    /// The client takes nothing.
+    Stalled,
+    /// It sent nothing, or does not go.
+    Silent,
+    /// Its socket is broken.
+    Broken,
+}
+
+/// Serves one client until either side ends it. Boxed: it is much, and most connections speak
+/// HTTP/1.1.
+pub(super) async fn converse<S: Socket>(
+    transport: Transport<S>,
+    connection: &Rc<Connection>,
+    keeper: &mut Keeper,
+    terms: &Terms,
+) {
+    let wire = {
+        let account = Account::new(PREFACE.len(), keeper.watch.look());
+        Wire::new(transport, Rc::clone(&keeper.watch), account)
+    };
+    let end = Box::pin(serve(wire.clone(), connection, keeper, &terms.limits)).await;
+    let series = &connection.worker.series;
+    match end {
+        End::Told(kind) | End::Flood(kind) => series.flooded(kind),
+        End::Stalled => series.flooded(Flood::Stalled),
+        End::Said | End::Silent | End::Broken => {}
+    }
+    let gone = wire.ended();
+    let calm = matches!(end, End::Flood(_) | End::Stalled);
+    let Some((transport, rest)) = wire.into_parts(calm) else { return };
+    if !gone && end != End::Broken {
+        Box::pin(part(transport, &rest)).await;
+    }
+}
+
+/// What h2 is given to go by.
+fn builder(streams: &Rc<Streams>, terms: &ClientLimits) -> http2::Builder<Executor> {
+    let mut builder = http2::Builder::new(Executor(Rc::clone(streams)));
+    builder
+        .max_concurrent_streams(terms.streams_per_connection)
+        .max_header_list_size(u32::try_from(terms.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_frame_size(limits::FRAME_BYTES)
+        .header_table_size(limits::HEADER_TABLE_BYTES)
+        .max_send_buf_size(limits::STREAM_SEND_BYTES)
+        .max_pending_accept_reset_streams(limits::RESET_STREAMS_PENDING)
+        .max_local_error_reset_streams(limits::RESET_STREAMS_LOCAL)
+        .enable_connect_protocol();
+    builder
+}
+
+async fn serve<S: Socket>(
+    wire: Wire<S>,
+    connection: &Rc<Connection>,
+    keeper: &mut Keeper,
+    terms: &ClientLimits,
+) -> End {
+    let watch = Rc::clone(&keeper.watch);
+    let streams = Rc::new(Streams::new(Rc::clone(connection), terms.streams_per_connection));
+    let service = service_fn(|request| {
+        wire.accepted();
+        let stream = streams.begin();
+        let watch = Rc::clone(&stream.watch);
+        Answering::new(proxy::handle(stream, request), watch)
+    });
+    let io = TokioIo::new(wire.clone());
+    let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
+    let mut driver = Driver { watch, wire: &wire, streams: &streams, leaving: false };
+    let end = poll_fn(|cx| {
+        driver.watch.remember(cx.waker());
+        loop {
+            if driver.must_leave() {
+                conn.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(result) = conn.as_mut().poll(cx) {
+                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error)));
+            }
+            match driver.poll_rest(cx, &mut keeper.timer) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    streams.end();
+    end
+}
+
+/// What is done beside hyper.
+struct Driver<'a, S> {
+    watch: Rc<Watch>,
+    wire: &'a Wire<S>,
+    streams: &'a Rc<Streams>,
+    /// The client has been told to open no more streams.
+    leaving: bool,
+}
+
+impl<S: Socket> Driver<'_, S> {
+    /// Whether it is time to tell the client to open no more streams; says so once.
+    fn must_leave(&mut self) -> bool {
+        let leaves = !self.leaving && self.watch.draining();
+        self.leaving |= leaves;
+        leaves
+    }
+
+    /// After hyper has worked: `Ready(None)` when it has to be asked again.
+    fn poll_rest(&mut self, cx: &mut Context<'_>, timer: &mut Timer) -> Poll<Option<End>> {
+        if let Some(flood) = self.wire.flood() {
+            return Poll::Ready(Some(End::Flood(flood)));
+        }
+        match self.wire.poll_leave(cx) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(None),
+            Poll::Ready(Ok(false)) | Poll::Pending => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Some(End::Broken)),
+        }
+        self.note_idle();
+        let soonest = self.streams.soonest();
+        let Some(deadline) = soonest.into_iter().chain(self.watch.next_deadline()).min() else {
+            return Poll::Pending;
+        };
+        match timer.poll(cx, deadline) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(now) => Poll::Ready(self.passed(now)),
+        }
+    }
+
+    /// A connection without a stream has a deadline, from the end of its preface on.
+    fn note_idle(&self) {
+        if self.streams.is_empty() {
+            self.wire.rest();
+            if self.watch.phase() == Phase::Fresh && self.wire.begun() {
+                self.watch.idle_until(self.watch.look() + limits::KEEP_ALIVE_IDLE_TIMEOUT);
+            }
+        }
+    }
+
+    /// A deadline has passed.
+    fn passed(&mut self, now: Instant) -> Option<End> {
+        self.streams.look(now);
+        if !self.watch.fired(now) {
+            return None;
+        }
+        match self.watch.phase() {
+            Phase::Fresh => Some(End::Silent),
+            // It was idle; it gets a while to finish what it may be about to send.
+            Phase::Idle if !self.leaving => {
+                self.watch.idle_until(now + limits::GOAWAY_TIMEOUT);
+                self.watch.drain();
+                None
+            }
+            Phase::Idle => Some(End::Silent),
+            _ => Some(End::Stalled),
+        }
+    }
+}
+
+/// What an error of hyper means.
+fn end_of(error: &hyper::Error) -> End {
+    tracing::trace!(%error, "client connection ended");
+    let Some(error) = error.source().and_then(|error| error.downcast_ref::<h2::Error>()) else {
+        return End::Said;
+    };
+    if error.is_io() {
+        return End::Broken;
+    }
+    if !error.is_library() || error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) {
+        return End::Said;
+    }
+    // h2 says which limit it was only in words.
+    let words = error.to_string();
+    let said = |part: &str| words.contains(part);
+    End::Told(if said("too_many_internal_resets") {
+        Flood::LocalReset
+    } else if said("too_many_resets") {
+        Flood::RapidReset
+    } else if said("too_many_continuations") {
+        Flood::Continuation
+    } else if said("too_many_data_frames") {
+        Flood::EmptyData
+    } else {
+        Flood::HeaderList
+    })
+}

@@ -1,0 +1,202 @@
+//! The streams of one HTTP/2 connection: a task each, which share one timer and a limit.
+//!
+//! hyper hands every stream to an executor right after it has called the service, so the waits of
+//! a request get from the one to the other through a cell. A stream that the client has taken back
+//! counts until its task has noticed and is gone: as long as it may have a request at an origin, no
+//! other has one in its place.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use pin_project_lite::pin_project;
+use tokio::task::spawn_local;
+
+use crate::model::{Flood, limits};
+use crate::proxy::{Connection, Watch};
+use crate::server::seats::Seats;
+
+/// The streams of one connection.
+#[derive(Debug)]
+pub(super) struct Streams {
+    connection: Rc<Connection>,
+    /// The watch of the stream that is about to be executed.
+    next: RefCell<Option<Rc<Watch>>>,
+    seats: RefCell<Seats<Rc<Watch>>>,
+    /// Streams that are being worked on.
+    running: Cell<u32>,
+    most: u32,
+    /// Streams that wait until they may be worked on.
+    line: RefCell<Vec<Waker>>,
+    /// The first moment at which one of them has to look at the time.
+    soonest: Cell<Option<Instant>>,
+}
+
+impl Streams {
+    pub(super) fn new(connection: Rc<Connection>, most: u32) -> Self {
+        Self {
+            connection,
+            next: RefCell::default(),
+            seats: RefCell::default(),
+            running: Cell::new(0),
+            most,
+            line: RefCell::default(),
+            soonest: Cell::default(),
+        }
+    }
+
+    /// A new stream, for its service; its task begins at once.
+    pub(super) fn begin(&self) -> Rc<Connection> {
+        let stream = self.connection.stream(self.connection.watch.clock());
+        *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
+        Rc::new(stream)
+    }
+
+    /// Whether no stream is open.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seats.borrow().len() == 0
+    }
+
+    /// The first moment at which [`look`](Self::look) has something to do.
+    pub(super) fn soonest(&self) -> Option<Instant> {
+        self.soonest.get()
+    }
+
+    /// Wakes every stream whose wait is over at `now`, and lets those go that take nothing.
+    pub(super) fn look(&self, now: Instant) {
+        if self.soonest.get().is_none_or(|soonest| soonest > now) {
+            return;
+        }
+        let mut soonest = None;
+        for watch in self.seats.borrow().iter() {
+            let Some(deadline) = watch.next_deadline() else { continue };
+            if deadline > now {
+                soonest = Some(soonest.map_or(deadline, |soonest: Instant| soonest.min(deadline)));
+            } else if watch.fired(now) {
+                self.connection.worker.series.flooded(Flood::Stalled);
+                watch.expire();
+            } else {
+                watch.wake();
+            }
+        }
+        self.soonest.set(soonest);
+    }
+
+    /// Lets all streams go.
+    pub(super) fn end(&self) {
+        for watch in self.seats.borrow().iter() {
+            watch.expire();
+        }
+    }
+
+    /// The connection's timer must not fire later than this.
+    fn look_by(&self, deadline: Instant) {
+        if self.soonest.get().is_none_or(|soonest| deadline < soonest) {
+            self.soonest.set(Some(deadline));
+            self.connection.watch.wake();
+        }
+    }
+}
+
+/// What hyper runs streams on.
+#[derive(Clone, Debug)]
+pub(super) struct Executor(pub(super) Rc<Streams>);
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
+    fn execute(&self, future: F) {
+        let streams = Rc::clone(&self.0);
+        // What is not a stream that has just begun is the sending half of one that has become a
+        // tunnel: it counts as a stream, and nobody else watches it.
+        let watch = streams.next.borrow_mut().take();
+        let watch = watch.unwrap_or_else(|| {
+            Rc::new(Watch::stream(streams.connection.watch.clock()))
+        });
+        if streams.is_empty() {
+            streams.connection.watch.busy();
+        }
+        let place = streams.seats.borrow_mut().enter(Rc::clone(&watch));
+        let seat = Seat { place, watch, streams, running: false };
+        spawn_local(Stream { future, seat });
+    }
+}
+
+/// A stream's place among the others, and what is left when it goes.
+#[derive(Debug)]
+struct Seat {
+    place: usize,
+    watch: Rc<Watch>,
+    streams: Rc<Streams>,
+    running: bool,
+}
+
+impl Seat {
+    /// Whether it may be worked on.
+    fn is_on(&mut self, cx: &Context<'_>) -> bool {
+        let running = self.streams.running.get();
+        if !self.running && running < self.streams.most {
+            self.running = true;
+            self.streams.running.set(running + 1);
+        }
+        if !self.running {
+            self.streams.line.borrow_mut().push(cx.waker().clone());
+        }
+        self.running
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Self { place, watch, streams, running } = self;
+        streams.seats.borrow_mut().leave(*place);
+        if *running {
+            streams.running.set(streams.running.get().saturating_sub(1));
+            // All of them, because some may be gone; who finds no room gets in line again.
+            let line = std::mem::take(&mut *streams.line.borrow_mut());
+            line.into_iter().for_each(Waker::wake);
+        }
+        if streams.is_empty() {
+            // Its last request told the time, unless it came to none.
+            let connection = &streams.connection.watch;
+            let since = watch.phase_deadline();
+            let until = || connection.look() + limits::KEEP_ALIVE_IDLE_TIMEOUT;
+            connection.idle_until(since.unwrap_or_else(until));
+        }
+    }
+}
+
+pin_project! {
+    /// The task of one stream.
+    struct Stream<F> {
+        #[pin]
+        future: F,
+        // Behind the future, so that it is given up after it.
+        seat: Seat,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Stream<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let watch = Rc::clone(&this.seat.watch);
+        if watch.expired() {
+            // Dropped, the stream is reset.
+            return Poll::Ready(());
+        }
+        watch.remember(cx.waker());
+        if !this.seat.is_on(cx) {
+            return Poll::Pending;
+        }
+        let polled = this.future.poll(cx);
+        if polled.is_pending()
+            && let Some(deadline) = watch.next_deadline()
+        {
+            this.seat.streams.look_by(deadline);
+        }
+        polled
+    }
+}
