@@ -29,4 +29,5 @@ mod routing;
 mod shadow;
 mod simulate;
 mod steering;
+mod streams;
 mod support;

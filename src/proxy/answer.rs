@@ -26,6 +26,7 @@ pub struct ResponseBody {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box would cost an allocation for nearly all")]
 enum Source {
     /// Rhumb's own answer.
     Own(Option<Bytes>),

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod http;
+pub mod http2;
 pub mod load;
 pub mod origin;
 pub mod origin_process;
