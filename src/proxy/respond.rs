@@ -161,6 +161,7 @@ pub(super) fn finish(peer: &Peer, version: Version, response: &mut Response<Resp
         // Connections of HTTP/2 are not ended by an answer.
         headers.remove(CONNECTION);
     }
+    // An origin's own passes over clear text as well: there may be TLS in front of Rhumb.
     if let Some(hsts) = peer.hsts.as_ref().filter(|_| peer.secure.is_some()) {
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
@@ -174,5 +175,39 @@ pub(super) fn tell(headers: &mut HeaderMap, line: &str, answered: Option<&str>) 
     };
     if let Some(value) = value {
         headers.insert(X_RHUMB_DECISION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::Secure;
+    use super::*;
+
+    #[test]
+    fn every_answer_says_what_its_connection_wants_said() {
+        let hsts = "max-age=31536000; includeSubDomains";
+        let address = ([127, 0, 0, 1], 80).into();
+        let mut peer = Peer::new(address, address);
+        peer.hsts = Some(HeaderValue::from_static(hsts));
+        let finished = |peer: &Peer, version| {
+            let mut response = Response::new(ResponseBody::none());
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .append(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=1"));
+            finish(peer, version, &mut response);
+            let of = |name| response.headers().get_all(name).iter().cloned().collect::<Vec<_>>();
+            (of(CONNECTION), of(STRICT_TRANSPORT_SECURITY))
+        };
+        let clear = finished(&peer, Version::HTTP_11);
+        assert_eq!(
+            (clear.0, clear.1),
+            (vec!["close".parse().unwrap()], vec!["max-age=1".parse().unwrap()])
+        );
+        peer.secure = Some(Secure::default());
+        let (connection, said) = finished(&peer, Version::HTTP_2);
+        assert_eq!((connection, said), (vec![], vec![hsts.parse().unwrap()]));
+        peer.hsts = None;
+        assert_eq!(finished(&peer, Version::HTTP_2).1, ["max-age=1"]);
     }
 }
