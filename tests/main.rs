@@ -31,4 +31,5 @@ mod routing;
 mod shadow;
 mod simulate;
 mod steering;
+mod streams;
 mod support;

@@ -103,6 +103,8 @@ impl Page {
         self.sample(names::ACCEPT_FAILURES, &[], sum(|w| &w.accept_failures));
         self.sample(names::MALFORMED, &[], sum(|w| &w.malformed));
         self.sample(names::UPSTREAM_CONNECTIONS, &[], sum(|w| &w.upstream_connections));
+        let (opened, closed) = (sum(|w| &w.tunnels_opened), sum(|w| &w.tunnels_closed));
+        self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
         let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {

@@ -89,6 +89,8 @@ names! {
         "Requests refused because they could not be read without doubt.";
     UPSTREAM_CONNECTIONS = Counter "rhumb_upstream_connections_total" []
         "Connections made to endpoints.";
+    TUNNELS = Gauge "rhumb_tunnels" []
+        "Connections and streams that have become tunnels and are open now.";
     OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
         "Failures seen by requests that the controller was too busy to hear of.";
     TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]

@@ -96,6 +96,10 @@ pub struct WorkerSeries {
     pub malformed: Counter,
     /// Upstream connections made.
     pub upstream_connections: Counter,
+    /// Connections that have become tunnels.
+    pub tunnels_opened: Counter,
+    /// Tunnels that have ended; the difference is open.
+    pub tunnels_closed: Counter,
     /// Observations dropped because the controller's queue was full.
     pub observations_dropped: Counter,
     /// Tokens that were not believed, by the places of [`TokenRefusal::ALL`].

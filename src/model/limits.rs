@@ -74,6 +74,9 @@ pub const INTERIM_RESPONSES: u32 = 8;
 /// Read and write buffer of one HTTP/1 connection.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 
+/// Bytes that a tunnel reads at once, and keeps of a direction at most.
+pub const TUNNEL_BYTES: usize = 16 << 10;
+
 /// From a connection's start to the first byte of its first request.
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the first byte of a request to the end of its head.

@@ -7,7 +7,8 @@ use std::time::Instant;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::body::{Exchange, RequestBody};
+use super::answer::Exchange;
+use super::body::RequestBody;
 use super::context::View;
 use super::decide::{Decided, decide};
 use super::error::ErrorReason;

@@ -1,23 +1,22 @@
-//! Bodies on their way through: never collected, one frame at a time, each side at the pace of
-//! the other.
+//! Request bodies on their way through: never collected, one frame at a time, each side at the pace
+//! of the other. Responses are `answer`.
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::context::{Connection, View};
+use super::context::View;
+use super::error::ErrorReason;
 use super::expect::Gate;
 use super::kept::{KeptBody, KeptUpload};
-use super::present::Present;
-use super::ticket::{InFlight, Ticket};
-use super::trailers::{clean_request, clean_response};
-use crate::upstream::Lease;
+use super::trailers::clean_request;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,6 +41,24 @@ pub struct StreamedBody {
     progress: Rc<Progress>,
     /// Whose configuration says what trailers may say.
     view: Rc<View>,
+    /// Whether it comes over HTTP/2.
+    http2: bool,
+    /// Bytes that may still come; `None`: any number.
+    room: Option<u64>,
+}
+
+/// A request body that came to no good end. Over HTTP/2 the origin sees a reset for that reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct BrokenOff {
+    what: &'static str,
+    source: h2::Error,
+}
+
+impl BrokenOff {
+    pub(super) fn boxed(what: &'static str) -> BoxError {
+        Self { what, source: h2::Reason::CANCEL.into() }.into()
+    }
 }
 
 /// How far a request body has come; the task that sends it writes, the request's own task reads.
@@ -49,11 +66,20 @@ pub struct StreamedBody {
 pub(super) struct Progress {
     last: Cell<Instant>,
     finished: Cell<bool>,
-    failed: Cell<bool>,
+    failure: Cell<Option<ErrorReason>>,
     starved: Cell<bool>,
 }
 
 impl Progress {
+    fn new(now: Instant) -> Self {
+        Self {
+            last: Cell::new(now),
+            finished: Cell::default(),
+            failure: Cell::default(),
+            starved: Cell::default(),
+        }
+    }
+
     /// When the last frame moved, or the body ended.
     pub(super) fn last(&self) -> Instant {
         self.last.get()
@@ -64,9 +90,9 @@ impl Progress {
         self.finished.get()
     }
 
-    /// Whether the client broke it off or framed it wrongly.
-    pub(super) fn failed(&self) -> bool {
-        self.failed.get()
+    /// Why it came to no good end: the client broke it off, framed it wrongly or sent too much.
+    pub(super) fn failure(&self) -> Option<ErrorReason> {
+        self.failure.get()
     }
 
     /// Whether it waits for the client, rather than for the origin to take more.
@@ -88,23 +114,25 @@ impl Progress {
 }
 
 impl RequestBody {
-    /// A body that may already have given its first frame.
+    /// The body of a request of that version.
     pub(super) fn stream(
         incoming: Incoming,
-        first: Option<Frame<Bytes>>,
-        gate: Option<Gate>,
+        version: Version,
         view: &Rc<View>,
         now: Instant,
-    ) -> (Self, Rc<Progress>) {
-        let progress = Rc::new(Progress {
-            last: Cell::new(now),
-            finished: Cell::new(false),
-            failed: Cell::new(false),
-            starved: Cell::new(false),
-        });
-        let (view, sent) = (Rc::clone(view), Rc::clone(&progress));
-        let body = StreamedBody { incoming, first, gate, progress: sent, view };
-        (Self::Stream(Box::new(body)), progress)
+    ) -> Box<StreamedBody> {
+        let view = Rc::clone(view);
+        let progress = Rc::new(Progress::new(now));
+        let http2 = version == Version::HTTP_2;
+        Box::new(StreamedBody {
+            incoming,
+            first: None,
+            gate: None,
+            progress,
+            view,
+            http2,
+            room: None,
+        })
     }
 
     /// The same body, which can be sent again as far as what has come of it fits.
@@ -161,203 +189,84 @@ impl StreamedBody {
         }
     }
 
-    pub(super) fn progress(&self) -> &Progress {
+    pub(super) fn progress(&self) -> &Rc<Progress> {
         &self.progress
+    }
+
+    /// Holds it back until the origin asks for it.
+    pub(super) fn wait_for(&mut self, gate: Gate) {
+        self.gate = Some(gate);
+    }
+
+    /// Lets no more than so many bytes come.
+    pub(super) fn limit(&mut self, most: Option<u64>) {
+        self.room = most;
+    }
+
+    /// The first frame, ahead of everything else, and kept. Ready with false if there is none.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, ErrorReason>> {
+        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+            None if self.is_cut() => Poll::Ready(Err(ErrorReason::Malformed)),
+            None => Poll::Ready(Ok(false)),
+            Some(Ok(frame)) => {
+                self.first = Some(frame);
+                Poll::Ready(Ok(true))
+            }
+            Some(Err(_)) => Poll::Ready(Err(ErrorReason::Malformed)),
+        }
     }
 
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(mut first) = self.first.take() {
-            self.pass_on(&mut first);
-            self.progress.finished.set(first.is_trailers());
-            return Poll::Ready(Some(Ok(first)));
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(self.pass(first)));
         }
         if let Some(gate) = &self.gate {
             ready!(gate.poll_open(cx));
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.progress.starved.set(polled.is_pending());
-        let mut frame = ready!(polled);
+        let frame = ready!(polled);
         self.progress.last.set(Instant::now());
-        if let Some(Ok(frame)) = &mut frame {
-            self.pass_on(frame);
-        }
-        match &frame {
-            // Nothing comes behind trailers, and nobody asks once more.
-            Some(Ok(frame)) => {
-                self.progress.finished.set(frame.is_trailers() || self.incoming.is_end_stream());
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => Some(self.pass(frame)),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the client broke off its body");
+                Some(Err(self.fail(ErrorReason::Malformed)))
             }
-            Some(Err(_)) => self.progress.failed.set(true),
-            None => self.progress.finished.set(true),
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            None if self.is_cut() => Some(Err(self.fail(ErrorReason::Malformed))),
+            None => {
+                self.progress.finished.set(true);
+                None
+            }
+        })
     }
 
-    fn pass_on(&self, frame: &mut Frame<Bytes>) {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        if let (Some(room), Some(data)) = (&mut self.room, frame.data_ref()) {
+            match room.checked_sub(data.len() as u64) {
+                Some(left) => *room = left,
+                None => return Err(self.fail(ErrorReason::BodyTooLarge)),
+            }
+        }
         if let Some(trailers) = frame.trailers_mut() {
             clean_request(trailers, &self.view.snapshot.config);
         }
-    }
-}
-
-/// A response body on its way to the client, with everything that must live as long as it does.
-#[derive(Debug)]
-pub struct ResponseBody {
-    source: Source,
-    ticket: Ticket,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// Rhumb's own answer.
-    Own(Option<Bytes>),
-    /// An origin's.
-    Origin(OriginBody),
-}
-
-#[derive(Debug)]
-struct OriginBody {
-    incoming: Incoming,
-    ended: bool,
-    stall_timeout: Duration,
-    stalled_until: Option<Instant>,
-    request: Option<Rc<Progress>>,
-    lease: Option<Lease<RequestBody>>,
-    _in_flight: InFlight,
-}
-
-/// The parts of an exchange that live until its response has been sent.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) lease: Lease<RequestBody>,
-    pub(super) in_flight: InFlight,
-    pub(super) request: Option<Rc<Progress>>,
-    pub(super) stall_timeout: Duration,
-    /// Fields of the response.
-    pub(super) present: Present,
-}
-
-impl Exchange {
-    /// Ends an exchange whose response nobody is given.
-    pub(super) fn abandon(self, response: &http::Response<Incoming>) {
-        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
-        if request_ended && response.body().is_end_stream() {
-            self.lease.give_back(Instant::now());
-        }
-    }
-}
-
-impl ResponseBody {
-    pub(super) fn own(bytes: Bytes, ticket: Ticket) -> Self {
-        Self { source: Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty())), ticket }
+        // Nothing comes behind trailers, and nobody asks once more.
+        self.progress.finished.set(frame.is_trailers() || self.incoming.is_end_stream());
+        Ok(frame)
     }
 
-    pub(super) fn origin(incoming: Incoming, exchange: Exchange, ticket: Ticket) -> Self {
-        let Exchange { lease, in_flight, request, stall_timeout, present: _ } = exchange;
-        let source = Source::Origin(OriginBody {
-            incoming,
-            ended: false,
-            stall_timeout,
-            stalled_until: None,
-            request,
-            lease: Some(lease),
-            _in_flight: in_flight,
-        });
-        Self { source, ticket }
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        match &mut this.source {
-            Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Origin(body) => body.poll_frame(cx, this.ticket.connection()),
-        }
+    fn fail(&self, reason: ErrorReason) -> BoxError {
+        self.progress.failure.set(Some(reason));
+        BrokenOff::boxed(reason.title())
     }
 
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Own(bytes) => bytes.is_none(),
-            Source::Origin(body) => body.ended || body.incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Own(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Source::Origin(body) => body.incoming.size_hint(),
-        }
-    }
-}
-
-/// An origin stopped sending in the middle of a response.
-#[derive(Debug, thiserror::Error)]
-#[error("the origin sent nothing more for {0:?}")]
-struct Stalled(Duration);
-
-impl OriginBody {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &Connection,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let watch = &connection.watch;
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(mut frame) => {
-                if self.stalled_until.take().is_some() {
-                    watch.stop_waiting();
-                }
-                self.ended |= frame.is_none();
-                if let Some(Ok(frame)) = &mut frame
-                    && let Some(trailers) = frame.trailers_mut()
-                {
-                    clean_response(trailers);
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Poll::Pending => {
-                let until =
-                    *self.stalled_until.get_or_insert_with(|| Instant::now() + self.stall_timeout);
-                if watch.passed(until) {
-                    return Poll::Ready(Some(Err(Stalled(self.stall_timeout).into())));
-                }
-                watch.wait_until(until);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// The connection serves again only if both messages on it came to their end; an early
-    /// response or an unread body leaves bytes on it that belong to no later exchange.
-    fn finish(&mut self, now: Instant) {
-        let response_ended = self.ended || self.incoming.is_end_stream();
-        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
-        if response_ended
-            && request_ended
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back(now);
-        }
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        let now = Instant::now();
-        self.ticket.ended(now);
-        if let Source::Origin(body) = &mut self.source {
-            body.finish(now);
-        }
+    /// Whether a body that gives nothing more is not whole: hyper takes a stream that was reset
+    /// without an error for one that has ended.
+    fn is_cut(&self) -> bool {
+        self.http2 && !self.incoming.is_end_stream()
     }
 }

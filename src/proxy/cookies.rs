@@ -84,10 +84,19 @@ pub(super) fn remove_set(headers: &mut HeaderMap, is_own: impl Fn(&[u8]) -> bool
     }
 }
 
-/// Sets a cookie that scripts cannot read; without an age it lasts for the session, and an age of 0
-/// takes it back.
-pub(super) fn set(headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<u64>) {
+/// Sets a cookie that scripts cannot read, and that does not leave TLS if it came by it; without an
+/// age it lasts for the session, and an age of 0 takes it back.
+pub(super) fn set(
+    headers: &mut HeaderMap,
+    name: &str,
+    value: &str,
+    max_age: Option<u64>,
+    secure: bool,
+) {
     let mut line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+    if secure {
+        line.push_str("; Secure");
+    }
     if let Some(seconds) = max_age {
         line.push_str(&format!("; Max-Age={seconds}"));
     }
@@ -153,10 +162,11 @@ mod tests {
         remove_set(&mut headers, |name| name == b"a");
         let left: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(left, ["b=1; Path=/", "ab=2"]);
-        set(&mut headers, "a", "t", Some(60));
-        set(&mut headers, "a", "t", None);
-        let left: Vec<_> = headers.get_all(SET_COOKIE).iter().skip(2).collect();
+        set(&mut headers, "a", "t", Some(60), false);
+        set(&mut headers, "a", "t", None, true);
+        let left: Vec<_> =
+            headers.get_all(SET_COOKIE).iter().skip(2).map(|line| line.to_str().unwrap()).collect();
         let line = "a=t; Path=/; HttpOnly; SameSite=Lax";
-        assert_eq!(left, [&format!("{line}; Max-Age=60"), line]);
+        assert_eq!(left, [format!("{line}; Max-Age=60"), format!("{line}; Secure")]);
     }
 }

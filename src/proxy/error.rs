@@ -24,6 +24,8 @@ pub enum ErrorReason {
     NotImplemented,
     /// The client took too long to send its request.
     RequestTimeout,
+    /// The body is larger than the deployment takes.
+    BodyTooLarge,
     /// No deployment answers this host and path.
     NoDeployment,
     /// No region is healthy, and the deployment says to refuse then.
@@ -60,13 +62,14 @@ pub enum ErrorReason {
 
 impl ErrorReason {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::BadHost,
         Self::UriTooLong,
         Self::HeadersTooLarge,
         Self::NotImplemented,
         Self::RequestTimeout,
+        Self::BodyTooLarge,
         Self::NoDeployment,
         Self::NoHealthyRegion,
         Self::ResidencyUnavailable,
@@ -112,6 +115,9 @@ impl ErrorReason {
                 "The request took too long to arrive",
                 "http_request_error",
             ),
+            Self::BodyTooLarge => {
+                ("body_too_large", 413, "The request body is too large", "http_request_error")
+            }
             Self::NoDeployment => (
                 "no_deployment",
                 404,
@@ -262,20 +268,17 @@ impl ErrorReason {
 
     /// The whole response; `close` ends the connection after it.
     pub fn response(self, request_id: Option<&str>, close: bool) -> Response<Bytes> {
-        self.response_with(self.body(request_id, &[]), close)
+        self.response_to(request_id, &[], close)
     }
 
-    /// The answer to a request that goes round in circles, with its way.
-    pub(super) fn looped(
+    /// The same to a request that has come a known way.
+    pub(super) fn response_to(
+        self,
         request_id: Option<&str>,
         hops: &[String],
         close: bool,
     ) -> Response<Bytes> {
-        Self::LoopDetected.response_with(Self::LoopDetected.body(request_id, hops), close)
-    }
-
-    fn response_with(self, body: Bytes, close: bool) -> Response<Bytes> {
-        let mut response = Response::new(body);
+        let mut response = Response::new(self.body(request_id, hops));
         *response.status_mut() =
             StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -324,7 +327,7 @@ mod tests {
     #[test]
     fn a_loop_says_which_way_it_went_and_who_may_come_back_is_told_when() {
         let way = ["a".to_owned(), "b".to_owned(), "a".to_owned()];
-        let response = ErrorReason::looped(None, &way, false);
+        let response = ErrorReason::LoopDetected.response_to(None, &way, false);
         assert_eq!(response.status(), 508);
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(body["hops"], serde_json::json!(way));

@@ -9,26 +9,33 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
 use hyper::body::Incoming;
 
-use super::body::{Exchange, Progress, RequestBody};
+use super::answer::{Exchange, Pace};
+use super::body::{Progress, RequestBody};
 use super::context::{Connection, Series, Upstream, View};
 use super::error::ErrorReason;
 use super::expect::Gate;
+use super::grpc;
 use super::headers::RequestId;
 use super::identify::Identity;
 use super::kept::KeptUpload;
+use super::patience::{Patience, Upload};
 use super::present::Present;
 use super::replay::Wish;
 use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
 use super::ticket::{InFlight, Ticket};
-use super::watch::stall_timeout;
+use super::upgrade;
 use crate::config::Deployment;
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, RegionPosition, permits};
-use crate::upstream::{Broken, Caller, ConnectError, Lease, SendError};
+use crate::upstream::{Broken, Caller, ConnectError, DialError, Lease, SendError};
+
+/// What is silent at times, and never complete.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// A request that has been decided.
 #[derive(Debug)]
@@ -42,6 +49,10 @@ pub(super) struct Routed {
     pub(super) told: Option<String>,
     /// An HTTP/1.0 request that names no host.
     pub(super) hostless: bool,
+    /// What the request wants its connection to become.
+    pub(super) upgrade: Option<upgrade::Wish>,
+    /// The time that a call of gRPC is given.
+    pub(super) given: Option<Duration>,
 }
 
 /// What else there is of a request that has a body.
@@ -65,6 +76,7 @@ pub(super) struct Forward {
     pub(super) saved: Option<SavedRequest>,
     /// Whether it may be sent again although an origin may have received it.
     repeatable: bool,
+    patience: Patience,
     pub(super) tried: Tried,
     /// The region that answered.
     pub(super) answered: Option<RegionPosition>,
@@ -93,9 +105,13 @@ struct Target {
 
 impl Forward {
     pub(super) fn new(ticket: Ticket, routed: Routed, id: RequestId, replies: Replies) -> Self {
+        let plan = &routed.view.snapshot.table.plan;
+        let settings = plan.deployment(routed.decision.deployment).map(|plan| &*plan.settings);
+        let call = ticket.grpc().then_some(routed.given);
+        let patience = Patience::of(settings, call, ticket.started());
         let tried = Tried::default();
         let (saved, repeatable, answered) = (None, false, None);
-        Self { ticket, routed, id, replies, saved, repeatable, tried, answered }
+        Self { ticket, routed, id, replies, saved, repeatable, patience, tried, answered }
     }
 
     /// Attempts until there is an answer that is meant for the client, or nothing is left to try.
@@ -105,7 +121,10 @@ impl Forward {
         let retries = self.retries() > 0;
         self.repeatable =
             retries && self.replies.progress.is_none() && is_idempotent(request.method());
-        if replays || (retries && self.replies.progress.is_none()) {
+        let sends_again = self.repeatable
+            || self.replies.upload.is_some()
+            || retries && self.replies.progress.is_none();
+        if sends_again || replays {
             self.saved = Some(SavedRequest::of(&request));
         }
         let answer = self.attempts(request).await?;
@@ -129,13 +148,25 @@ impl Forward {
         self.count_decision();
         let retries = self.retries();
         let mut last = ErrorReason::Unreachable;
+        // A call that an endpoint has declined, in case there is no other one.
+        let mut declined: Option<(Response<Incoming>, Exchange)> = None;
         loop {
             let Some(target) = self.target(&request, &mut last) else { break };
+            if let Some((response, exchange)) = declined.take() {
+                exchange.abandon(&response);
+            }
             self.ticket.count_in(&target.series);
             let failed = match self.attempt(&target, request).await {
                 Ok(done) => {
                     self.answered = Some(target.region);
-                    return Ok(done);
+                    let retry = self.tried.count() <= retries && self.in_time();
+                    match self.declined(&done.0).filter(|_| retry) {
+                        Some(again) => request = again,
+                        None => return Ok(done),
+                    }
+                    declined = Some(done);
+                    self.look_again(&request)?;
+                    continue;
                 }
                 Err(failed) => failed,
             };
@@ -150,7 +181,21 @@ impl Forward {
             }
             self.look_again(&request)?;
         }
-        Err(last)
+        let in_time = self.patience.deadline().is_none_or(|end| Instant::now() < end);
+        declined.ok_or(if in_time { last } else { ErrorReason::UpstreamTimeout })
+    }
+
+    /// The call once more, if the response says in its head that nobody has worked on it, by a code
+    /// that the deployment takes for that, and if all of its messages are still here.
+    fn declined(&self, response: &Response<Incoming>) -> Option<Request<RequestBody>> {
+        let upload = self.replies.upload.as_ref().filter(|_| self.ticket.grpc())?;
+        let code = grpc::status(response.headers()).filter(|_| response.body().is_end_stream())?;
+        if !self.settings()?.retries.grpc_statuses.contains(code) {
+            return None;
+        }
+        let mut request = self.saved.as_ref()?.restore();
+        *request.body_mut() = upload.send(Instant::now())?;
+        Some(request)
     }
 
     /// The request once more, if it may be sent twice.
@@ -246,7 +291,13 @@ impl Forward {
 
     fn in_time(&self) -> bool {
         let most = self.settings().map_or(limits::REQUEST_TIMEOUT, |s| s.timeouts.request);
-        self.ticket.started().elapsed() < most
+        let now = Instant::now();
+        now.saturating_duration_since(self.ticket.started()) < most && !self.is_over(now)
+    }
+
+    /// Whether the time that a call was given is over.
+    fn is_over(&self, now: Instant) -> bool {
+        self.patience.deadline().is_some_and(|deadline| deadline <= now)
     }
 
     fn blame(&self, target: &Target, kind: SignalKind) {
@@ -275,7 +326,11 @@ impl Forward {
         }
         let peer = &self.ticket.connection().peer;
         let caller = Caller { source: peer.source, destination: peer.destination };
-        let mut kept = target.endpoint.checkout(started, &caller);
+        // What is to become a tunnel gets a connection of its own.
+        let mut kept = match self.routed.upgrade {
+            None => target.endpoint.checkout(started, &caller),
+            Some(_) => None,
+        };
         let mut connecting = Duration::ZERO;
         let mut refusals = 0;
         let (response, lease) = loop {
@@ -286,9 +341,19 @@ impl Forward {
                         connecting = took;
                         lease
                     }
-                    Err(error) => return Err(Failed::connect(&error, request)),
+                    Err(error) => return Err(self.unconnected(&error, request)),
                 },
             };
+            if !self.is_spoken(&lease) {
+                lease.give_back(Instant::now());
+                let reason = ErrorReason::UpstreamProtocol;
+                return Err(Failed {
+                    reason,
+                    signal: None,
+                    unsent: Some(request),
+                    untouched: false,
+                });
+            }
             self.log(target, &request);
             let reused = lease.reused();
             match self.exchange(lease, request, started).await {
@@ -322,9 +387,27 @@ impl Forward {
             let client = self.routed.who.client().address;
             target.series.answered(client, took.saturating_sub(connecting), now);
         }
-        let stall_timeout = stall_timeout(response.headers());
+        let pace = self.pace(&response);
         let request = self.replies.progress.clone();
-        Ok((response, Exchange { lease, in_flight, request, stall_timeout, present }))
+        Ok((response, Exchange { lease, in_flight, request, pace, present }))
+    }
+
+    /// Calls of gRPC need HTTP/2, and what is to become a tunnel needs a connection of its own.
+    fn is_spoken(&self, lease: &Lease<RequestBody>) -> bool {
+        match lease.is_http2() {
+            true => self.routed.upgrade.is_none(),
+            false => !self.ticket.grpc(),
+        }
+    }
+
+    fn pace(&self, response: &Response<Incoming>) -> Pace {
+        let streams = self.settings().map(|settings| &settings.streams);
+        let is_silent = self.ticket.grpc()
+            || streams.is_some_and(|streams| streams.exempt)
+            || is_event_stream(response.headers());
+        let idle = || streams.map_or(limits::STREAM_IDLE_TIMEOUT, |streams| streams.idle);
+        let stall = if is_silent { idle() } else { limits::BODY_PROGRESS_TIMEOUT };
+        Pace { stall, deadline: self.patience.deadline() }
     }
 
     /// Tells what an endpoint is about to see.
@@ -355,7 +438,12 @@ impl Forward {
     ) -> Result<(Lease<RequestBody>, Duration), ConnectError> {
         let most = self.settings().map_or(limits::CONNECT_TIMEOUT, |s| s.timeouts.connect);
         let started = Instant::now();
-        let lease = target.endpoint.connect(most, caller).await?;
+        let left = self.patience.deadline().map(|end| end.saturating_duration_since(started));
+        let most = left.map_or(most, |left| left.min(most));
+        let lease = match self.routed.upgrade {
+            None => target.endpoint.connect(most, caller).await?,
+            Some(_) => target.endpoint.connect_http1(most, caller).await?,
+        };
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         if lease.is_first() {
@@ -365,6 +453,18 @@ impl Forward {
         Ok((lease, took))
     }
 
+    fn unconnected(&self, error: &ConnectError, request: Request<RequestBody>) -> Failed {
+        let failed = Failed::connect(error, request);
+        if self.is_over(Instant::now()) {
+            // It had less time than connecting may take.
+            Failed { reason: ErrorReason::UpstreamTimeout, signal: None, ..failed }
+        } else if self.routed.upgrade.is_some() && matches!(error.source, DialError::Protocol) {
+            Failed { reason: ErrorReason::UpstreamProtocol, signal: None, ..failed }
+        } else {
+            failed
+        }
+    }
+
     /// Sends the request and waits for the head of its response.
     async fn exchange(
         &self,
@@ -372,6 +472,10 @@ impl Forward {
         mut request: Request<RequestBody>,
         started: Instant,
     ) -> Result<(Response<Incoming>, Lease<RequestBody>), Failed> {
+        // Over HTTP/2 hyper says nothing of interim answers, and an early one costs no connection.
+        if let Some(gate) = self.replies.gate.as_ref().filter(|_| lease.is_http2()) {
+            gate.open();
+        }
         if let Some(gate) = self.replies.gate.clone() {
             hyper::ext::on_informational(&mut request, move |response| {
                 if response.status() == StatusCode::CONTINUE {
@@ -391,10 +495,7 @@ impl Forward {
         })
         .await;
         match outcome {
-            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                // Nobody asked for another protocol: `Upgrade` was not passed on.
-                Err(Failed::protocol())
-            }
+            Ok(Ok(response)) if !self.is_fit(&response) => Err(Failed::protocol()),
             Ok(Ok(response)) => {
                 // An origin that says yes without `100 Continue` may still read while it answers;
                 // one that says no is not sent what it refused.
@@ -407,13 +508,26 @@ impl Forward {
             }
             Ok(Err(error)) => Err(self.broken(error, http2)),
             Err(reason) => {
-                let signal = (reason == ErrorReason::UpstreamTimeout)
-                    .then_some(SignalKind::FirstByteTimeout);
+                let is_slow = reason == ErrorReason::UpstreamTimeout
+                    && self.patience.blames(started, Instant::now());
+                let signal = is_slow.then_some(SignalKind::FirstByteTimeout);
                 if signal.is_some() {
                     lease.doubt();
                 }
                 Err(Failed { reason, signal, unsent: None, untouched: false })
             }
+        }
+    }
+
+    /// Whether a response changes protocols only as the request wished.
+    fn is_fit(&self, response: &Response<Incoming>) -> bool {
+        let status = response.status();
+        match &self.routed.upgrade {
+            Some(wish) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                wish.is_granted(response.headers())
+            }
+            Some(wish) => wish.may_be_answered(status),
+            None => status != StatusCode::SWITCHING_PROTOCOLS,
         }
     }
 
@@ -434,36 +548,24 @@ impl Forward {
     }
 
     fn deadline(&self, started: Instant) -> (Instant, ErrorReason) {
-        let timeouts = self.settings().map(|settings| &settings.timeouts);
-        let first_byte = timeouts.map_or(limits::RESPONSE_HEAD_TIMEOUT, |t| t.first_byte);
         if self.replies.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
             let most = limits::EXPECT_CONTINUE_TIMEOUT;
             return (started + most, ErrorReason::UpstreamTimeout);
         }
-        match &self.replies.progress {
-            Some(progress) if !progress.finished() => {
-                let reason = match progress.starved() {
-                    true => ErrorReason::RequestTimeout,
-                    false => ErrorReason::UpstreamTimeout,
-                };
-                (progress.last().max(started) + limits::BODY_PROGRESS_TIMEOUT, reason)
-            }
-            Some(progress) => (progress.last() + first_byte, ErrorReason::UpstreamTimeout),
-            None => {
-                let whole = timeouts.map_or(limits::REQUEST_TIMEOUT, |t| t.request);
-                let deadline = (started + first_byte).min(self.ticket.started() + whole);
-                (deadline, ErrorReason::UpstreamTimeout)
-            }
-        }
+        let upload = self.replies.progress.as_ref().map(|progress| Upload {
+            last: progress.last(),
+            finished: progress.finished(),
+            starved: progress.starved(),
+        });
+        self.patience.until(started, upload)
     }
 
     fn broken(&self, mut error: SendError<RequestBody>, http2: bool) -> Failed {
         tracing::debug!(broken = ?error.broken(), why = error.detail(), "exchange broke");
         let unsent = error.take_message();
-        let client_broke_off =
-            self.replies.progress.as_ref().is_some_and(|progress| progress.failed());
+        let failure = self.replies.progress.as_ref().and_then(|progress| progress.failure());
         let (reason, signal) = match error.broken() {
-            _ if client_broke_off => (ErrorReason::Malformed, None),
+            _ if failure.is_some() => (failure.unwrap_or(ErrorReason::Malformed), None),
             Broken::Protocol => (ErrorReason::UpstreamProtocol, None),
             Broken::Unsent | Broken::Refused | Broken::Reset => {
                 (ErrorReason::UpstreamReset, Some(SignalKind::Reset))
@@ -473,6 +575,12 @@ impl Forward {
             http2 && signal.is_some() && matches!(error.broken(), Broken::Unsent | Broken::Refused);
         Failed { reason, signal, unsent, untouched }
     }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let start = content_type.and_then(|value| value.get(..EVENT_STREAM.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
 }
 
 fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {

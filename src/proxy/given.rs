@@ -23,6 +23,8 @@ pub(super) struct Answered<'a> {
     pub(super) region: &'a str,
     pub(super) method: &'a Method,
     pub(super) status: StatusCode,
+    /// Whether the client came over TLS.
+    pub(super) secure: bool,
     pub(super) now: u64,
 }
 
@@ -70,7 +72,7 @@ impl Answered<'_> {
         let wrote = self.status.is_success() || self.status.is_redirection();
         if caught_up {
             if self.said.is_some_and(|said| said.written.is_some()) {
-                take_back(headers, &writes.carrier);
+                take_back(headers, &writes.carrier, self.secure);
             }
         } else if wrote && !self.method.is_safe() {
             self.hand(headers, &writes.carrier, Purpose::Written, Some(seconds));
@@ -93,7 +95,9 @@ impl Answered<'_> {
         };
         let Some(token) = self.keys.sign(&claim) else { return };
         match carrier {
-            TokenCarrier::Cookie(name) => cookies::set(headers, name, &token, lifetime),
+            TokenCarrier::Cookie(name) => {
+                cookies::set(headers, name, &token, lifetime, self.secure);
+            }
             TokenCarrier::Header(name) => {
                 if let Ok(value) = HeaderValue::try_from(token) {
                     headers.insert(name, value);
@@ -123,9 +127,9 @@ fn says_yes(headers: &HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// An empty token is none.
-fn take_back(headers: &mut HeaderMap, carrier: &TokenCarrier) {
+fn take_back(headers: &mut HeaderMap, carrier: &TokenCarrier, secure: bool) {
     match carrier {
-        TokenCarrier::Cookie(name) => cookies::set(headers, name, "", Some(0)),
+        TokenCarrier::Cookie(name) => cookies::set(headers, name, "", Some(0), secure),
         TokenCarrier::Header(name) => {
             headers.insert(name, HeaderValue::from_static(""));
         }
@@ -183,7 +187,8 @@ mod tests {
     ) {
         let (keys, region) = (keys(), "eu");
         let status = StatusCode::from_u16(status).unwrap();
-        Answered { deployment, keys: &keys, said, decision, region, method, status, now: NOW }
+        let (keys, secure, now) = (&keys, true, NOW);
+        Answered { deployment, keys, said, decision, region, method, status, secure, now }
             .give(headers);
     }
 

@@ -2,32 +2,37 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::EXPECT;
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
-use http_body::{Body, Frame};
+use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
-use super::body::{RequestBody, ResponseBody};
+use super::answer::ResponseBody;
+use super::body::{RequestBody, StreamedBody};
 use super::context::{Connection, View};
 use super::decide::{self, Decided};
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::forward::{Forward, Replies, Routed};
+use super::grpc;
 use super::headers::{RHUMB_HOPS, RequestId, names_nothing, prepare_request};
 use super::hops::pass;
 use super::identify::{Asked, Identity};
 use super::present::Present;
-use super::respond::tell;
+use super::redirect;
+use super::respond::{finish, refuse, refuse_with, tell};
 use super::said::Hearing;
 use super::screen::screen;
 use super::ticket::Ticket;
+use super::upgrade::{self, Wish};
+use crate::config::{Deployment, GrpcStatuses};
 use crate::geo;
 use crate::model::limits;
 use crate::routing::{self, Draws, Refusal};
@@ -41,11 +46,23 @@ pub async fn handle(
     connection: Rc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let (peer, version) = (Rc::clone(&connection.peer), request.version());
+    let mut response = answer(connection, request).await;
+    finish(&peer, version, &mut response);
+    Ok(response)
+}
+
+async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
     let now = Instant::now();
     connection.watch.request_started(now);
-    let ticket = Ticket::new(Rc::clone(&connection), now);
     let (mut parts, incoming) = request.into_parts();
+    let call = grpc::is_call(&parts.method, &parts.headers);
+    let ticket = Ticket::new(Rc::clone(&connection), now, call);
 
+    let stream = match upgrade::extended_connect(&mut parts) {
+        Ok(stream) => stream,
+        Err(reason) => return refuse(ticket, reason, None, true),
+    };
     let view = connection.worker.view();
     let config = &view.snapshot.config;
     let mut present = Present::of(&parts.headers);
@@ -54,9 +71,16 @@ pub async fn handle(
         Ok(host) => host,
         Err(reason) => {
             connection.worker.series.malformed.increment();
-            return Ok(refuse(ticket, reason, None, true));
+            return refuse(ticket, reason, None, true);
         }
     };
+    if let Some(redirect) = connection.peer.redirect {
+        let close = !incoming.is_end_stream() || connection.watch.draining();
+        return match redirect::answer(redirect, &host, &parts.uri, close) {
+            Ok(answer) => own(ticket, answer),
+            Err(reason) => refuse(ticket, reason, None, true),
+        };
+    }
     let snapshot = &view.snapshot;
     let trusted = snapshot.trust.trusts(connection.peer.address());
     let unix = connection.worker.unix(now);
@@ -69,30 +93,45 @@ pub async fn handle(
     let passed = pass(&parts.headers, &snapshot.hops, &snapshot.keys.signing, unix, refused);
 
     let version = parts.version;
+    let offer = match present.rare_hop {
+        true => upgrade::offered(&parts, !incoming.is_end_stream()),
+        false => None,
+    };
     origin_form(&mut parts.uri, &mut parts.headers);
     let id = prepare_request(&mut parts.headers, version, trusted, config, &present, &connection);
     match passed {
         Ok(Some(onward)) => drop(parts.headers.insert(RHUMB_HOPS, onward)),
         Ok(None) => {}
-        Err(way) => return Ok(looped(ticket, &way, &id)),
+        Err(way) => {
+            return refuse_with(ticket, ErrorReason::LoopDetected, Some(&id), &way, false);
+        }
     }
     let decision = match decided.outcome {
         Ok(decision) => decision,
-        Err(refusal) => return Ok(refuse_told(ticket, refusal, &id, decided.told.as_deref())),
+        Err(refusal) => return refuse_told(ticket, refusal, &id, decided.told.as_deref()),
     };
     let terms = view.terms(decision.deployment);
     if let Some(terms) = terms.filter(|terms| terms.gives_tokens) {
         terms.withhold(&mut parts.headers);
     }
+    let plan = snapshot.table.plan.deployment(decision.deployment);
+    let settings = plan.map(|plan| &*plan.settings);
+    let Ok(upgrade) = wished(&connection, settings, (offer, stream), &mut parts) else {
+        return refuse(ticket, ErrorReason::NotImplemented, Some(&id), true);
+    };
     let expects = present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers);
-    let (mut body, mut replies) = match receive(&connection, &view, expects, incoming, now).await {
+    let most = settings.and_then(|settings| settings.streams.max_body_bytes);
+    let arriving = Arriving { incoming, version, expects, most, now };
+    let (mut body, mut replies) = match arriving.receive(&connection, &view).await {
         Ok(received) => received,
         Err(reason) => {
-            connection.worker.series.malformed.increment();
-            return Ok(refuse(ticket, reason, Some(&id), true));
+            if reason != ErrorReason::BodyTooLarge {
+                connection.worker.series.malformed.increment();
+            }
+            return refuse(ticket, reason, Some(&id), true);
         }
     };
-    if terms.is_some_and(|terms| terms.replays) {
+    if terms.is_some_and(|terms| terms.replays) || call && settings.is_some_and(retries_calls) {
         (body, replies.upload) = body.keep(now);
     }
     if present.lengths == 0 && !body.is_end_stream() {
@@ -101,11 +140,43 @@ pub async fn handle(
     }
     parts.version = Version::HTTP_11;
     let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
+    let given = if call { grpc::timeout(&parts.headers) } else { None };
     let request = Request::from_parts(parts, body);
-    let routed = Routed { view, decision, draws, who, method, told, hostless };
+    let routed = Routed { view, decision, draws, who, method, told, hostless, upgrade, given };
     let mut forward = Forward::new(ticket, routed, id, replies);
     let outcome = forward.run(request).await;
-    Ok(forward.respond(outcome))
+    forward.respond(outcome)
+}
+
+/// What the request may have its connection become: an offer that may not be passed on is left out.
+///
+/// # Errors
+///
+/// When the client has asked for nothing else.
+fn wished(
+    connection: &Connection,
+    settings: Option<&Deployment>,
+    (offer, stream): (Option<HeaderValue>, Option<OnUpgrade>),
+    parts: &mut Parts,
+) -> Result<Option<Wish>, ()> {
+    let allowed = settings.map_or(&[][..], |settings| &settings.streams.upgrades);
+    let wish = match stream {
+        Some(stream) => {
+            let nonce = [connection.worker.entropy(), connection.worker.entropy()];
+            let wish = Wish::stream(stream, allowed, nonce, &mut parts.headers);
+            Some(wish.ok_or(())?)
+        }
+        None => offer.filter(|offer| upgrade::is_allowed(offer, allowed)).map(Wish::Connection),
+    };
+    if let Some(wish) = &wish {
+        wish.ask(&mut parts.headers);
+    }
+    Ok(wish)
+}
+
+/// Whether calls that nobody has worked on are made again.
+fn retries_calls(settings: &Deployment) -> bool {
+    settings.retries.attempts > 0 && settings.retries.grpc_statuses != GrpcStatuses::NONE
 }
 
 /// Who asks, and from where.
@@ -169,57 +240,73 @@ fn decide(
 
 type Received = (RequestBody, Replies);
 
-/// The body, with its first frame read when it is chunked: a client that frames it wrongly from
-/// the start is refused before an origin hears of it.
-async fn receive(
-    connection: &Connection,
-    view: &Rc<View>,
+/// A body that is about to come.
+struct Arriving {
+    incoming: Incoming,
+    version: Version,
+    /// Whether the client waits to be asked for it.
     expects: bool,
-    mut incoming: Incoming,
+    /// Bytes that it may have.
+    most: Option<u64>,
     now: Instant,
-) -> Result<Received, ErrorReason> {
-    if incoming.is_end_stream() {
-        return Ok((RequestBody::Empty, Replies::default()));
-    }
-    if expects {
-        let gate = Gate::default();
-        let (body, progress) = RequestBody::stream(incoming, None, Some(gate.clone()), view, now);
-        return Ok((body, Replies { progress: Some(progress), gate: Some(gate), upload: None }));
-    }
-    let mut first = None;
-    if incoming.size_hint().exact().is_none() {
-        first = first_frame(connection, &mut incoming, now).await?;
-        if first.is_none() {
+}
+
+impl Arriving {
+    /// The body. What is known from the start to be wrong is refused before an origin hears of it.
+    async fn receive(
+        self,
+        connection: &Connection,
+        view: &Rc<View>,
+    ) -> Result<Received, ErrorReason> {
+        let Self { incoming, version, expects, most, now } = self;
+        if incoming.is_end_stream() {
             return Ok((RequestBody::Empty, Replies::default()));
         }
+        let length = incoming.size_hint().exact();
+        if most.zip(length).is_some_and(|(most, length)| length > most) {
+            return Err(ErrorReason::BodyTooLarge);
+        }
+        let mut body = RequestBody::stream(incoming, version, view, now);
+        body.limit(most);
+        let mut gate = None;
+        if expects {
+            body.wait_for(gate.insert(Gate::default()).clone());
+        } else if length.is_none() && !begins(connection, &mut body, version, now).await? {
+            return Ok((RequestBody::Empty, Replies::default()));
+        }
+        let progress = Some(Rc::clone(body.progress()));
+        Ok((RequestBody::Stream(body), Replies { progress, gate, upload: None }))
     }
-    let (body, progress) = RequestBody::stream(incoming, first, None, view, now);
-    Ok((body, Replies { progress: Some(progress), ..Replies::default() }))
 }
 
 fn expects_continue(headers: &http::HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-async fn first_frame(
+/// Whether there is a body at all, with its first frame read if it is chunked: a client that frames
+/// it wrongly from the start has not spoken to an origin then. Over HTTP/2 nothing can be framed
+/// wrongly, and a client may want to hear the origin first: there it is not waited for.
+async fn begins(
     connection: &Connection,
-    incoming: &mut Incoming,
+    body: &mut StreamedBody,
+    version: Version,
     now: Instant,
-) -> Result<Option<Frame<Bytes>>, ErrorReason> {
+) -> Result<bool, ErrorReason> {
     let watch = &connection.watch;
     let deadline = now + limits::BODY_PROGRESS_TIMEOUT;
-    let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
-        Poll::Ready(frame) => {
+    poll_fn(|cx| match body.poll_first(cx) {
+        Poll::Ready(begins) => {
             watch.stop_waiting();
-            Poll::Ready(frame.transpose().map_err(|_| ErrorReason::Malformed))
+            Poll::Ready(begins)
         }
+        Poll::Pending if version == Version::HTTP_2 => Poll::Ready(Ok(true)),
         Poll::Pending if watch.passed(deadline) => Poll::Ready(Err(ErrorReason::RequestTimeout)),
         Poll::Pending => {
             watch.wait_until(deadline);
             Poll::Pending
         }
-    });
-    frame.await
+    })
+    .await
 }
 
 /// What an origin server is sent: the path and query alone, and the authority as `Host`.
@@ -232,17 +319,10 @@ fn origin_form(uri: &mut Uri, headers: &mut http::HeaderMap) {
     *uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
 }
 
-/// Rhumb's own answer.
-pub(super) fn refuse(
-    mut ticket: Ticket,
-    reason: ErrorReason,
-    id: Option<&RequestId>,
-    close: bool,
-) -> Response<ResponseBody> {
-    ticket.answered(reason.status());
-    let close = close || ticket.connection().watch.draining();
-    let id = id.and_then(RequestId::as_str);
-    reason.response(id, close).map(|body| ResponseBody::own(body, ticket))
+/// An answer of Rhumb's own that is no refusal.
+fn own(mut ticket: Ticket, answer: Response<bytes::Bytes>) -> Response<ResponseBody> {
+    ticket.answered(answer.status().as_u16());
+    answer.map(|body| ResponseBody::own(body, ticket))
 }
 
 /// A decision's refusal, with the decision in words for whoever may see it.
@@ -257,11 +337,4 @@ fn refuse_told(
         tell(response.headers_mut(), line, None);
     }
     response
-}
-
-/// The answer to a request that goes round in circles.
-fn looped(mut ticket: Ticket, way: &[String], id: &RequestId) -> Response<ResponseBody> {
-    ticket.answered(ErrorReason::LoopDetected.status());
-    let close = ticket.connection().watch.draining();
-    ErrorReason::looped(id.as_str(), way, close).map(|body| ResponseBody::own(body, ticket))
 }

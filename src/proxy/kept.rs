@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
-use super::body::{BoxError, RequestBody, StreamedBody};
+use super::body::{BoxError, BrokenOff, RequestBody, StreamedBody};
 use crate::model::limits::REPLAY_BYTES;
 
 /// What makes a body that can be sent again.
@@ -43,11 +43,6 @@ struct Upload {
     /// The sending that may read.
     sending: u32,
 }
-
-/// The body is being sent somewhere else now.
-#[derive(Debug, thiserror::Error)]
-#[error("the request is being sent elsewhere")]
-struct Superseded;
 
 impl KeptUpload {
     /// Of a body that has not been read yet.
@@ -86,7 +81,7 @@ impl KeptBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let upload = &mut *self.upload.borrow_mut();
         if upload.sending != self.sending {
-            return Poll::Ready(Some(Err(Superseded.into())));
+            return Poll::Ready(Some(Err(BrokenOff::boxed("the request is being sent elsewhere"))));
         }
         let frame = if let Some(rest @ [_, ..]) = upload.data.get(self.sent..) {
             Some(Frame::data(Bytes::copy_from_slice(rest)))

@@ -8,6 +8,7 @@
 //! `Cell`, no locks. Accepting connections is `server`; what is decided is `routing`.
 
 mod again;
+mod answer;
 mod body;
 mod claims;
 mod clock;
@@ -19,15 +20,18 @@ mod expect;
 mod forward;
 mod forwarded;
 mod given;
+mod grpc;
 mod handler;
 mod headers;
 mod hops;
 mod host;
 mod identify;
 mod kept;
+mod patience;
 mod peer;
 mod places;
 mod present;
+mod redirect;
 mod refusal;
 mod replay;
 mod respond;
@@ -43,9 +47,11 @@ mod ticket;
 mod told;
 mod trailers;
 mod tunnel;
+mod upgrade;
 mod watch;
 
-pub use body::{RequestBody, ResponseBody};
+pub use answer::ResponseBody;
+pub use body::RequestBody;
 pub use context::{Connection, WorkerContext};
 pub use error::{ErrorReason, Problem};
 pub use handler::handle;

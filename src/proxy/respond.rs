@@ -1,14 +1,27 @@
 //! The answer to the client: an origin's with Rhumb's words added to it, or Rhumb's own.
 
-use http::{HeaderMap, Response, StatusCode, header};
+use std::rc::Rc;
 
-use super::body::ResponseBody;
+use bytes::Bytes;
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::task::spawn_local;
+
+use super::answer::{Exchange, ResponseBody};
 use super::error::ErrorReason;
 use super::forward::{Forward, Outcome};
 use super::given::Answered;
-use super::handler::refuse;
-use super::headers::{X_RHUMB_DECISION, prepare_response};
+use super::grpc;
+use super::headers::{RequestId, X_RHUMB_DECISION, prepare_response};
+use super::peer::Peer;
+use super::present::Present;
+use super::ticket::Ticket;
 use super::told;
+use super::tunnel::Tunnel;
+use super::upgrade::Wish;
+use crate::model::limits;
 
 impl Forward {
     /// The answer to the client.
@@ -17,20 +30,61 @@ impl Forward {
             Ok(done) => done,
             Err(reason) => return self.fail(reason),
         };
+        if let Some(wish) = self.routed.upgrade.take()
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            return self.change(wish, response, exchange);
+        }
         let (mut parts, incoming) = response.into_parts();
         self.ticket.answered(parts.status.as_u16());
-        prepare_response(&mut parts.headers, parts.version, exchange.present);
+        self.prepare(&mut parts, exchange.present);
+        // What is left of an upload that nobody waits for would stand before the next request.
+        let unread = exchange.request.as_ref().is_some_and(|request| !request.finished());
+        if unread || self.ticket.connection().watch.draining() {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
+        let body = ResponseBody::origin(incoming, version, exchange, self.ticket);
+        Response::from_parts(parts, body)
+    }
+
+    /// Makes the origin's head the client's.
+    fn prepare(&self, parts: &mut http::response::Parts, present: Present) {
+        prepare_response(&mut parts.headers, parts.version, present);
         self.give_tokens(&mut parts.headers, parts.status);
         if let Some(line) = &self.routed.told {
             tell(&mut parts.headers, line, self.answered_by());
         }
-        // What is left of an upload that nobody waits for would stand before the next request.
-        let unread = exchange.request.as_ref().is_some_and(|request| !request.finished());
-        if unread || self.ticket.connection().watch.draining() {
-            parts.headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+
+    /// Both have agreed: what is left of the connection, or of the stream, is a tunnel.
+    fn change(
+        mut self,
+        wish: Wish,
+        mut response: Response<Incoming>,
+        exchange: Exchange,
+    ) -> Response<ResponseBody> {
+        let origin = hyper::upgrade::on(&mut response);
+        let (mut parts, _) = response.into_parts();
+        self.prepare(&mut parts, exchange.present);
+        wish.grant(&mut parts);
+        parts.version = Version::HTTP_11;
+        self.ticket.answered(parts.status.as_u16());
+        let idle = self.settings().map_or(limits::STREAM_IDLE_TIMEOUT, |s| s.streams.idle);
+        let connection = Rc::clone(self.ticket.connection());
+        let Exchange { mut lease, in_flight, .. } = exchange;
+        lease.upgraded();
+        let tunnel = Tunnel::new(origin, idle, self.ticket, in_flight, lease);
+        match wish {
+            Wish::Connection(_) => connection.become_tunnel(tunnel),
+            Wish::Stream { client, .. } => drop(spawn_local(async move {
+                match client.await {
+                    Ok(client) => tunnel.run(TokioIo::new(client), Bytes::new()).await,
+                    Err(error) => tracing::debug!(%error, "the client left before its tunnel"),
+                }
+            })),
         }
-        parts.version = http::Version::HTTP_11;
-        Response::from_parts(parts, ResponseBody::origin(incoming, exchange, self.ticket))
+        Response::from_parts(parts, ResponseBody::none())
     }
 
     fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
@@ -63,9 +117,52 @@ impl Forward {
             region,
             method: &self.routed.method,
             status,
+            secure: self.ticket.connection().secure(),
             now: self.routed.who.moment(),
         };
         answered.give(headers);
+    }
+}
+
+/// Rhumb's own answer, in the protocol that the client speaks; `close` ends an HTTP/1.1 connection
+/// after it.
+pub(super) fn refuse(
+    ticket: Ticket,
+    reason: ErrorReason,
+    id: Option<&RequestId>,
+    close: bool,
+) -> Response<ResponseBody> {
+    refuse_with(ticket, reason, id, &[], close)
+}
+
+/// The same to a request that goes round in circles, with its way.
+pub(super) fn refuse_with(
+    mut ticket: Ticket,
+    reason: ErrorReason,
+    id: Option<&RequestId>,
+    way: &[String],
+    close: bool,
+) -> Response<ResponseBody> {
+    let close = close || ticket.connection().watch.draining();
+    let mut response = reason.response_to(id.and_then(RequestId::as_str), way, close);
+    // Counted as what it is, also where the client is told in another way.
+    ticket.answered(reason.status());
+    if ticket.grpc() {
+        response = grpc::translate(response, reason);
+    }
+    response.map(|body| ResponseBody::own(body, ticket))
+}
+
+/// What every answer of a connection has or has not, whoever gave it.
+pub(super) fn finish(peer: &Peer, version: Version, response: &mut Response<ResponseBody>) {
+    let headers = response.headers_mut();
+    if version == Version::HTTP_2 {
+        // Connections of HTTP/2 are not ended by an answer.
+        headers.remove(CONNECTION);
+    }
+    // An origin's own passes over clear text as well: there may be TLS in front of Rhumb.
+    if let Some(hsts) = peer.hsts.as_ref().filter(|_| peer.secure.is_some()) {
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }
 
@@ -77,5 +174,39 @@ pub(super) fn tell(headers: &mut HeaderMap, line: &str, answered: Option<&str>) 
     };
     if let Some(value) = value {
         headers.insert(X_RHUMB_DECISION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::peer::Secure;
+    use super::*;
+
+    #[test]
+    fn every_answer_says_what_its_connection_wants_said() {
+        let hsts = "max-age=31536000; includeSubDomains";
+        let address = ([127, 0, 0, 1], 80).into();
+        let mut peer = Peer::new(address, address);
+        peer.hsts = Some(HeaderValue::from_static(hsts));
+        let finished = |peer: &Peer, version| {
+            let mut response = Response::new(ResponseBody::none());
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .append(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=1"));
+            finish(peer, version, &mut response);
+            let of = |name| response.headers().get_all(name).iter().cloned().collect::<Vec<_>>();
+            (of(CONNECTION), of(STRICT_TRANSPORT_SECURITY))
+        };
+        let clear = finished(&peer, Version::HTTP_11);
+        assert_eq!(
+            (clear.0, clear.1),
+            (vec!["close".parse().unwrap()], vec!["max-age=1".parse().unwrap()])
+        );
+        peer.secure = Some(Secure::default());
+        let (connection, said) = finished(&peer, Version::HTTP_2);
+        assert_eq!((connection, said), (vec![], vec![hsts.parse().unwrap()]));
+        peer.hsts = None;
+        assert_eq!(finished(&peer, Version::HTTP_2).1, ["max-age=1"]);
     }
 }

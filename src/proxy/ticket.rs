@@ -17,12 +17,14 @@ pub(super) struct Ticket {
     started: Instant,
     ended: Option<Instant>,
     status: u16,
+    grpc: bool,
 }
 
 impl Ticket {
-    pub(super) fn new(connection: Rc<Connection>, started: Instant) -> Self {
+    /// `grpc`: the client speaks it, and is to be answered in it.
+    pub(super) fn new(connection: Rc<Connection>, started: Instant, grpc: bool) -> Self {
         let series = Rc::clone(&connection.worker.unrouted);
-        Self { connection, series, started, ended: None, status: CLIENT_LEFT }
+        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc }
     }
 
     /// From here on the request counts there.
@@ -38,6 +40,11 @@ impl Ticket {
     /// The response's status.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// Whether the client speaks gRPC.
+    pub(super) fn grpc(&self) -> bool {
+        self.grpc
     }
 
     pub(super) fn started(&self) -> Instant {

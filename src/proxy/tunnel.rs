@@ -1,23 +1,331 @@
 //! Bytes both ways after an upgrade, until both sides are done or nothing moves any more.
+//!
+//! A quiet tunnel holds no buffer: what is read lies on the stack, and only what the other side
+//! does not take at once is kept. Ends pass through one by one (half-close), an error ends both.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
-/// The origin's side of a connection that is HTTP no longer.
+use super::body::RequestBody;
+use super::ticket::{InFlight, Ticket};
+use crate::model::limits::TUNNEL_BYTES;
+use crate::upstream::Lease;
+
+/// The origin's side of a connection that is HTTP no longer, and what counts it.
+///
+/// It knows the client connection that it was stored in, so somebody has to take it out there.
 #[derive(Debug)]
 pub struct Tunnel {
-    origin: Upgraded,
+    origin: OnUpgrade,
+    idle: Duration,
+    /// Counts it as one that is open.
+    _open: Open,
+    _in_flight: InFlight,
+    _lease: Lease<RequestBody>,
+}
+
+/// Counts a request as a tunnel for as long as it lives.
+#[derive(Debug)]
+struct Open(Ticket);
+
+impl Open {
+    fn new(ticket: Ticket) -> Self {
+        ticket.connection().worker.series.tunnels_opened.increment();
+        Self(ticket)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connection().worker.series.tunnels_closed.increment();
+    }
 }
 
 impl Tunnel {
-    /// To an origin that has agreed.
-    pub(super) fn to(origin: Upgraded) -> Self {
-        Self { origin }
+    /// To an origin that has agreed; ended when nothing moves for `idle`.
+    pub(super) fn new(
+        origin: OnUpgrade,
+        idle: Duration,
+        ticket: Ticket,
+        in_flight: InFlight,
+        lease: Lease<RequestBody>,
+    ) -> Self {
+        Self { origin, idle, _open: Open::new(ticket), _in_flight: in_flight, _lease: lease }
     }
 
     /// Moves bytes until it is over. `early` is what the client sent behind its request.
-    pub async fn run<C: AsyncRead + AsyncWrite + Unpin>(self, client: C, early: Bytes) {
-        let _ = (client, early, self.origin);
+    pub async fn run<C: AsyncRead + AsyncWrite + Unpin>(mut self, client: C, early: Bytes) {
+        let origin = match (&mut self.origin).await {
+            Ok(origin) => TokioIo::new(origin),
+            Err(error) => {
+                tracing::debug!(%error, "the origin's connection did not become a tunnel");
+                return;
+            }
+        };
+        let ended = relay(client, origin, early, self.idle).await;
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a tunnel ended");
+        }
+    }
+}
+
+/// How often a client's side is looked at, once it has ended, to see whether it was in fact reset.
+const LOOKS_AFTER_END: u32 = 3;
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    /// What was read and not yet taken.
+    kept: Vec<u8>,
+    sent: usize,
+    /// Whether something was written that has not been flushed.
+    unflushed: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// The reader's side has ended; the writer's does not know yet.
+    Seen,
+    /// It knows.
+    Passed,
+}
+
+async fn relay<C, O>(mut client: C, mut origin: O, early: Bytes, idle: Duration) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    O: AsyncRead + AsyncWrite + Unpin,
+{
+    // Copied, so that the buffer which the request was read into can go.
+    let mut up = Way { kept: early.to_vec(), ..Way::default() };
+    drop(early);
+    let mut down = Way::default();
+    let mut quiet = Quiet::new(idle);
+    let mut looks = 0_u32;
+    poll_fn(|cx| {
+        let mut moved = false;
+        let sent = up.poll(&mut client, &mut origin, cx, &mut moved)?;
+        let received = down.poll(&mut origin, &mut client, cx, &mut moved)?;
+        if sent.is_ready() && received.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if up.end != End::Open && looks < LOOKS_AFTER_END {
+            // A reset stream of HTTP/2 looks like one that ended, until somebody flushes it: its
+            // sending half learns of the reset when all who were woken have had their turn.
+            if looks > 0 && Pin::new(&mut client).poll_flush(cx)?.is_ready() {
+                down.unflushed = false;
+            }
+            looks += 1;
+            cx.waker().wake_by_ref();
+        }
+        quiet.poll(cx, moved)
+    })
+    .await
+}
+
+impl Way {
+    /// Ready when the end has been passed on.
+    fn poll<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+        &mut self,
+        from: &mut R,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        moved: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_kept(to, cx, moved))?;
+            match self.end {
+                End::Passed => return Poll::Ready(Ok(())),
+                End::Seen => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.end = End::Passed;
+                    *moved = true;
+                    continue;
+                }
+                End::Open => {}
+            }
+            let mut space = [MaybeUninit::uninit(); TUNNEL_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            if Pin::new(&mut *from).poll_read(cx, &mut buffer)?.is_pending() {
+                if self.unflushed {
+                    ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                    self.unflushed = false;
+                }
+                return Poll::Pending;
+            }
+            match buffer.filled() {
+                [] => self.end = End::Seen,
+                bytes => {
+                    *moved = true;
+                    let taken = self.write(to, cx, bytes)?;
+                    self.kept = bytes.get(taken..).unwrap_or_default().to_vec();
+                }
+            }
+        }
+    }
+
+    /// Ready when nothing is kept any more.
+    fn poll_kept<W: AsyncWrite + Unpin>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        moved: &mut bool,
+    ) -> Poll<io::Result<()>> {
+        if self.kept.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let kept = std::mem::take(&mut self.kept);
+        let rest = kept.get(self.sent..).unwrap_or_default();
+        let taken = self.write(to, cx, rest)?;
+        *moved |= taken > 0;
+        if taken == rest.len() {
+            self.sent = 0;
+            return Poll::Ready(Ok(()));
+        }
+        self.sent += taken;
+        self.kept = kept;
+        Poll::Pending
+    }
+
+    /// Writes as much as is taken now; if that is not all, the task is woken when more can be.
+    fn write<W: AsyncWrite + Unpin>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        while let Some(rest @ [_, ..]) = bytes.get(taken..) {
+            match Pin::new(&mut *to).poll_write(cx, rest)? {
+                Poll::Pending => break,
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => taken += count,
+            }
+            self.unflushed = true;
+        }
+        Ok(taken)
+    }
+}
+
+/// Notices when nothing has moved for some time. The timer is moved only when it fires.
+#[derive(Debug)]
+struct Quiet {
+    idle: Duration,
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Quiet {
+    fn new(idle: Duration) -> Self {
+        let last = Instant::now();
+        Self { idle, last, timer: Box::pin(tokio::time::sleep_until((last + idle).into())) }
+    }
+
+    /// Ready, with an error, when it has been quiet for too long.
+    fn poll(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<io::Result<()>> {
+        if moved {
+            self.last = Instant::now();
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let until = self.last + self.idle;
+            if Instant::now() >= until {
+                let idle = self.idle;
+                let why = format!("nothing moved for {idle:?}");
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+            }
+            self.timer.as_mut().reset(until.into());
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(300);
+
+    /// The far ends of a client and an origin with so much room on their ways, and the relay
+    /// between them.
+    fn between(
+        room: usize,
+        early: &'static [u8],
+    ) -> (DuplexStream, DuplexStream, tokio::task::JoinHandle<io::Result<()>>) {
+        let (client, near) = duplex(room);
+        let (origin, far) = duplex(room);
+        let relay = tokio::spawn(relay(near, far, Bytes::from_static(early), IDLE));
+        (client, origin, relay)
+    }
+
+    #[tokio::test]
+    async fn early_bytes_come_first_and_ends_pass_one_by_one() {
+        let (mut client, mut origin, relay) = between(7, b"early, ");
+        client.write_all(b"late").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut text = String::new();
+        origin.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "early, late");
+        // The other direction is open still.
+        origin.write_all(b"longer than the room").await.unwrap();
+        drop(origin);
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "longer than the room");
+        relay.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_byte_arrives_whatever_the_room() {
+        for room in [1, 100, TUNNEL_BYTES, TUNNEL_BYTES + 1] {
+            let (client, origin, relay) = between(room, b"");
+            let bytes: Vec<u8> = (0..100_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
+            let (mut client_in, mut client_out) = tokio::io::split(client);
+            let (mut origin_in, mut origin_out) = tokio::io::split(origin);
+            let sent = bytes.clone();
+            let sending = tokio::spawn(async move {
+                client_out.write_all(&sent).await.unwrap();
+                client_out.shutdown().await.unwrap();
+            });
+            let echoing = tokio::spawn(async move {
+                tokio::io::copy(&mut origin_in, &mut origin_out).await.unwrap();
+                origin_out.shutdown().await.unwrap();
+            });
+            let mut echoed = Vec::new();
+            client_in.read_to_end(&mut echoed).await.unwrap();
+            assert!(echoed == bytes, "room {room}");
+            sending.await.unwrap();
+            echoing.await.unwrap();
+            relay.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nothing_moves_either_way() {
+        let idle = Duration::from_millis(50);
+        let (mut client, near) = duplex(64);
+        let (mut origin, far) = duplex(64);
+        let started = Instant::now();
+        let relay = tokio::spawn(relay(near, far, Bytes::new(), idle));
+        client.write_all(b"x").await.unwrap();
+        origin.read_u8().await.unwrap();
+        let ended = relay.await.unwrap().unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() >= idle);
+        assert_eq!(origin.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
     }
 }

@@ -243,11 +243,3 @@ impl Watch {
         now
     }
 }
-
-/// How long a stalled body may stall: long for streams that are meant to be silent at times.
-pub(super) fn stall_timeout(headers: &http::HeaderMap) -> Duration {
-    let silent = headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    if silent { limits::STREAM_IDLE_TIMEOUT } else { limits::BODY_PROGRESS_TIMEOUT }
-}

@@ -125,6 +125,24 @@ impl Route {
         }
     }
 
+    /// The same route with nothing but HTTP/1.1 on offer; `None` if that is not spoken there.
+    pub(super) fn http1(&self) -> Option<Self> {
+        let mut route = self.clone();
+        match self.url.scheme {
+            Scheme::H2c => return None,
+            Scheme::Http => return Some(route),
+            Scheme::Https if !self.transport.tls.alpn.contains(&Alpn::Http11) => return None,
+            Scheme::Https => {}
+        }
+        let alpn = vec![Alpn::Http11];
+        if let Some(tls) = &mut route.tls {
+            Arc::make_mut(tls).alpn_protocols =
+                alpn.iter().map(|protocol| protocol.as_str().into()).collect();
+        }
+        Arc::make_mut(&mut route.transport).tls.alpn = alpn;
+        Some(route)
+    }
+
     /// Whether its connections belong to one caller each.
     pub(super) fn is_personal(&self) -> bool {
         self.transport.proxy_protocol.is_some()

@@ -240,6 +240,28 @@ where
         self.connect_alone(timeout, caller).await.map_err(failed)
     }
 
+    /// A new connection of HTTP/1.1, whatever else is spoken there: for what is to become something
+    /// else.
+    ///
+    /// # Errors
+    ///
+    /// When there is none within `timeout`, or HTTP/1.1 is not spoken there; nothing was sent.
+    pub async fn connect_http1(
+        self: &Rc<Self>,
+        timeout: Duration,
+        caller: &Caller,
+    ) -> Result<Lease<B>, ConnectError> {
+        let failed = |source| ConnectError { url: self.route.url.clone(), source };
+        let caller = self.route.is_personal().then_some(*caller);
+        let route = self.route.http1().ok_or_else(|| failed(DialError::Protocol))?;
+        let made = make(&route, caller, timeout).await;
+        let now = Instant::now();
+        match made.inspect_err(|error| self.complain(error, now)).map_err(failed)? {
+            Made::Http1(sender, wire) => Ok(Lease::http1(self, (sender, wire), now, caller, false)),
+            Made::Http2(..) => Err(failed(DialError::Protocol)),
+        }
+    }
+
     /// A connection that is nobody else's, if what is spoken there lets it be.
     async fn connect_alone(
         self: &Rc<Self>,

@@ -157,6 +157,11 @@ impl Client {
         Sender(self.reader.get_ref().try_clone().unwrap())
     }
 
+    /// A second handle on the socket.
+    pub fn raw(&self) -> TcpStream {
+        self.reader.get_ref().try_clone().unwrap()
+    }
+
     /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: &Request) -> Response {
         self.try_ask(request).unwrap_or_else(|error| panic!("{request:?}: {error}"))

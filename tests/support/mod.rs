@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod http;
+pub mod http2;
 pub mod http2_origin;
 pub mod load;
 pub mod origin;

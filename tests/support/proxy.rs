@@ -60,15 +60,21 @@ impl Setup {
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
     #[must_use]
-    pub fn region(mut self, id: &str, endpoints: &[SocketAddr]) -> Self {
+    pub fn region(self, id: &str, endpoints: &[SocketAddr]) -> Self {
+        let urls: Vec<_> = endpoints.iter().map(|address| format!("http://{address}")).collect();
+        self.region_at(id, &urls)
+    }
+
+    /// The same with the URLs of its endpoints.
+    #[must_use]
+    pub fn region_at(mut self, id: &str, urls: &[String]) -> Self {
         let place = match id {
             "us" => "latitude: 38.95, longitude: -77.45, country: US",
             "eu" => "latitude: 50.11, longitude: 8.68, country: DE",
             "ap" => "latitude: 35.68, longitude: 139.69, country: JP",
             _ => "latitude: 0, longitude: -30, country: CV",
         };
-        let urls: Vec<_> =
-            endpoints.iter().map(|address| format!("\"http://{address}\"")).collect();
+        let urls: Vec<_> = urls.iter().map(|url| format!("\"{url}\"")).collect();
         let line = format!("{{ id: {id}, {place}, endpoints: [{}] }}", urls.join(", "));
         self.regions.push((id.to_owned(), line));
         self

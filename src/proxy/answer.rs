@@ -1,0 +1,254 @@
+//! Response bodies on their way to the client, and what has to live as long as they do.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::body::{BoxError, Progress, RequestBody};
+use super::context::Connection;
+use super::error::ErrorReason;
+use super::grpc;
+use super::present::Present;
+use super::ticket::{InFlight, Ticket};
+use super::trailers::clean_response;
+use crate::upstream::Lease;
+
+/// A response body on its way to the client, with everything that must live as long as it does.
+#[derive(Debug)]
+pub struct ResponseBody {
+    source: Source,
+    /// `None`: somebody else counts the request.
+    ticket: Option<Ticket>,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box would cost an allocation for nearly all")]
+enum Source {
+    /// Rhumb's own answer.
+    Own(Option<Bytes>),
+    /// An origin's.
+    Origin(OriginBody),
+}
+
+#[derive(Debug)]
+struct OriginBody {
+    incoming: Incoming,
+    http2: bool,
+    /// The origin has ended it.
+    ended: bool,
+    /// The client has got its end ahead of the origin.
+    cut: bool,
+    pace: Pace,
+    last: Instant,
+    waiting: bool,
+    request: Option<Rc<Progress>>,
+    lease: Option<Lease<RequestBody>>,
+    _in_flight: InFlight,
+}
+
+/// How long a response may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Without a byte in either direction.
+    pub(super) stall: Duration,
+    /// Its end must have come then: the deadline of a call.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// The parts of an exchange that live until its response has been sent.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) lease: Lease<RequestBody>,
+    pub(super) in_flight: InFlight,
+    pub(super) request: Option<Rc<Progress>>,
+    pub(super) pace: Pace,
+    /// Fields of the response.
+    pub(super) present: Present,
+}
+
+impl Exchange {
+    /// Ends an exchange whose response nobody is given.
+    pub(super) fn abandon(self, response: &http::Response<Incoming>) {
+        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
+        if request_ended && response.body().is_end_stream() {
+            self.lease.give_back(Instant::now());
+        }
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn own(bytes: Bytes, ticket: Ticket) -> Self {
+        let source = Source::Own(Some(bytes).filter(|bytes| !bytes.is_empty()));
+        Self { source, ticket: Some(ticket) }
+    }
+
+    /// None; somebody else counts the request.
+    pub(super) fn none() -> Self {
+        Self { source: Source::Own(None), ticket: None }
+    }
+
+    pub(super) fn origin(
+        incoming: Incoming,
+        version: Version,
+        exchange: Exchange,
+        ticket: Ticket,
+    ) -> Self {
+        let Exchange { lease, in_flight, request, pace, present: _ } = exchange;
+        let source = Source::Origin(OriginBody {
+            incoming,
+            http2: version == Version::HTTP_2,
+            ended: false,
+            cut: false,
+            pace,
+            last: ticket.started(),
+            waiting: false,
+            request,
+            lease: Some(lease),
+            _in_flight: in_flight,
+        });
+        Self { source, ticket: Some(ticket) }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        match (&mut this.source, &this.ticket) {
+            (Source::Origin(body), Some(ticket)) => body.poll_frame(cx, ticket),
+            (Source::Origin(_), None) => Poll::Ready(None),
+            (Source::Own(bytes), _) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Origin(body) => body.ended || body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Source::Origin(body) => body.incoming.size_hint(),
+        }
+    }
+}
+
+/// A response that came to no good end. The cause is in words only: hyper would reset an HTTP/2
+/// client's stream for the reason that it finds in there, and some reasons mean that all is well.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the origin sent nothing more for {0:?}")]
+    Stalled(Duration),
+    #[error("the origin broke off: {0}")]
+    Failed(String),
+    #[error("the origin ended its response before its end")]
+    Cut,
+}
+
+impl OriginBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: &Ticket,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.cut {
+            return Poll::Ready(None);
+        }
+        let connection = ticket.connection();
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.wait(connection, ticket.grpc());
+        };
+        if std::mem::take(&mut self.waiting) {
+            connection.watch.stop_waiting();
+        }
+        Poll::Ready(match frame {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean_response(trailers);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => Some(Err(Broken::Failed(error.to_string()).into())),
+            // hyper takes a stream that was reset without an error for one that has ended.
+            None if self.http2 && !self.incoming.is_end_stream() => Some(Err(Broken::Cut.into())),
+            None => {
+                self.ended = true;
+                None
+            }
+        })
+    }
+
+    /// Waits for the next frame, as long as that may take.
+    fn wait(
+        &mut self,
+        connection: &Connection,
+        grpc: bool,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.last = Instant::now();
+        }
+        let watch = &connection.watch;
+        if let Some(deadline) = self.pace.deadline
+            && watch.passed(deadline)
+        {
+            // What has come of the answer is passed on already; trailers end it.
+            self.cut = true;
+            let mut trailers = HeaderMap::new();
+            if grpc {
+                grpc::say(&mut trailers, ErrorReason::UpstreamTimeout);
+            }
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        // An upload that moves keeps a stream alive whose answer is silent.
+        let moved = self.request.as_ref().map_or(self.last, |request| request.last());
+        let until = self.last.max(moved) + self.pace.stall;
+        if watch.passed(until) {
+            return Poll::Ready(Some(Err(Broken::Stalled(self.pace.stall).into())));
+        }
+        watch.wait_until(self.pace.deadline.map_or(until, |deadline| deadline.min(until)));
+        Poll::Pending
+    }
+
+    /// The connection serves again only if both messages on it came to their end; an early
+    /// response or an unread body leaves bytes on it that belong to no later exchange.
+    fn finish(&mut self, now: Instant) {
+        let response_ended = self.ended || self.incoming.is_end_stream();
+        let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
+        if response_ended
+            && request_ended
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back(now);
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if let Some(ticket) = &mut self.ticket {
+            ticket.ended(now);
+        }
+        if let Source::Origin(body) = &mut self.source {
+            body.finish(now);
+        }
+    }
+}
