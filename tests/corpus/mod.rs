@@ -6,6 +6,7 @@
 //! end it has seen exactly what Rhumb says it sent.
 
 mod answers;
+mod frames;
 mod framing;
 mod heads;
 mod hops;
