@@ -102,7 +102,6 @@ fn paths() -> Vec<Sequence> {
         "",
         "x",
         "?x",
-        "#x",
         "*",
         "http://other.test/x",
         "/x y",
@@ -128,6 +127,8 @@ fn paths() -> Vec<Sequence> {
         ("//other.test/x", "/other.test/x"),
         ("/a%2fb", "/a%2Fb"),
         ("/a?b", "/a?b"),
+        ("/a#b", "/a"),
+        ("#x", "/"),
     ] {
         let expected = Seen::line(&format!("GET {expected}"));
         all.push(fine(format!("path {path:?}"), expected, with(":path", path)));
@@ -395,5 +396,8 @@ fn frames_mean_the_same_to_the_proxy_and_its_origin() {
     }
     let (wrong, all) = (complaints.len(), sequences.len());
     assert!(complaints.is_empty(), "{wrong} of {all}:\n{}", complaints.join("\n"));
-    stage.reconcile();
+    let with_body =
+        |sequence: &&Sequence| sequence.seen.is_empty() && sequence.bytes.ends_with(b"hello");
+    let trailers = 3;
+    stage.reconcile(sequences.iter().filter(with_body).count() + trailers);
 }
