@@ -445,7 +445,7 @@ impl Forward {
 fn is_endless(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
     let cause = cause.and_then(std::io::Error::get_ref);
-    cause.is_some_and(|cause| cause.is::<TooManyInterim>())
+    cause.and_then(|cause| cause.downcast_ref::<TooManyInterim>()).is_some()
 }
 
 fn name_host(request: &mut Request<RequestBody>, endpoint: &Upstream) {
