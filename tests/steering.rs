@@ -118,8 +118,8 @@ fn a_tenant_is_read_where_the_deployment_says() {
         ),
         (
             "{ path_segment: 1 }",
-            vec![get("/v1/acme"), get("/v1/acme/users?x=1")],
-            vec![get("/acme"), get("/v1/%61cme"), get("/v1/acmes")],
+            vec![get("/v1/acme"), get("/v1/acme/users?x=1"), get("/v1/%61cme")],
+            vec![get("/acme"), get("/v1/acme%3A"), get("/v1/acmes")],
         ),
         (
             "{ cookie: t }",

@@ -315,7 +315,8 @@ fn origin_form(uri: &mut Uri, headers: &mut http::HeaderMap) {
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         headers.insert(header::HOST, host);
     }
-    let target = uri.path_and_query().cloned().filter(|target| target.as_str() != "");
+    // Where there was only a fragment, `http` keeps an empty path that says it is `/`.
+    let target = uri.path_and_query().cloned().filter(|target| target.as_str() != "/");
     *uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
 }
 

@@ -136,7 +136,7 @@ fn length_bit(name: &str) -> u64 {
 fn has_underscore(name: &[u8]) -> bool {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let look = |word: [u8; 8]| {
-        let difference = u64::from_le_bytes(word) ^ (EACH * b'_' as u64);
+        let difference = u64::from_le_bytes(word) ^ (EACH * u64::from(b'_'));
         difference.wrapping_sub(EACH) & !difference & (EACH << 7)
     };
     let (words, rest) = name.as_chunks();

@@ -78,25 +78,35 @@ const fn equal(word: u64, byte: u8) -> u64 {
 
 /// Whether nothing has to be looked at closely: no escape, no backslash, no `//` and no `/.`.
 ///
-/// Eight bytes at a time; `slash` is the high bit of the last byte before them. Bits above a real
-/// match may be set wrongly, which only makes a path that is looked at in any case look worse: `.`
-/// behind `/` may pass for `/`, and the two are looked for together.
+/// Eight bytes at a time, the last eight maybe twice. Bits above a real match may be set wrongly,
+/// which only makes a path that is looked at in any case look worse: `.` behind `/` may pass for
+/// `/`, and the two are looked for together.
 fn is_plain(path: &[u8]) -> bool {
-    let mut words = path.chunks_exact(8);
-    let mut found = u64::from(path.first() != Some(&b'/'));
-    let mut slash = 0;
-    for word in &mut words {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(word);
-        (found, slash) = look(u64::from_le_bytes(bytes), found, slash);
+    let (words, rest) = path.as_chunks();
+    let (Some(first), Some(last)) = (path.first(), path.last_chunk()) else {
+        return is_plain_and_short(path);
+    };
+    let (mut found, mut slash) = (u64::from(*first != b'/'), 0);
+    for word in words {
+        (found, slash) = look(u64::from_le_bytes(*word), found, slash);
     }
-    let mut bytes = [b'a'; 8];
-    for (to, from) in bytes.iter_mut().zip(words.remainder()) {
-        *to = *from;
+    if !rest.is_empty() {
+        found = look(u64::from_le_bytes(*last), found, 0).0;
     }
-    look(u64::from_le_bytes(bytes), found, slash).0 == 0
+    found == 0
 }
 
+fn is_plain_and_short(path: &[u8]) -> bool {
+    let mut before = b'a';
+    path.first() == Some(&b'/')
+        && path.iter().all(|byte| {
+            let pair = before == b'/' && matches!(byte, b'/' | b'.');
+            before = *byte;
+            !pair && !matches!(byte, b'%' | b'\\')
+        })
+}
+
+/// What was `found` so far, and this word; `slash` has its high bit set if a slash is before it.
 #[inline]
 const fn look(word: u64, found: u64, slash: u64) -> (u64, u64) {
     let slashes = equal(word, b'/');

@@ -152,6 +152,8 @@ fn forms() -> Vec<Case> {
         absolute("http://other.test/a?b", at("/a?b", "other.test")),
         absolute("http://other.test", at("/", "other.test")),
         absolute("http://other.test?b", at("/?b", "other.test")),
+        absolute("http://other.test#b", at("/", "other.test")),
+        absolute("http://other.test?b#c", at("/?b", "other.test")),
         absolute("http://other.test/a/../b", at("/b", "other.test")),
         absolute("http://other.test//a", at("/a", "other.test")),
         absolute("HTTP://OTHER.test:80/", at("/", "OTHER.test:80")),
