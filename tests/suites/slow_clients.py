@@ -100,6 +100,8 @@ class Slow:
         try:
             if not self.reads:
                 ours = writer.get_extra_info("sockname")[1]
+                # Until it is accepted, nobody owns it either.
+                await asyncio.sleep(2)
                 while held(self.port, ours):
                     await asyncio.sleep(1)
                 return time.monotonic() - start
