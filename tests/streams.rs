@@ -1,7 +1,7 @@
 //! What flows: tunnels, streams and calls, over either version of HTTP, and how they end.
 
 use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request as Head};
@@ -86,7 +86,7 @@ fn a_websocket_passes_every_byte_both_ways_and_each_end_by_itself() {
 
 #[test]
 fn a_client_that_leaves_its_tunnel_takes_the_origins_side_with_it() {
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(64);
     let tell = Mutex::new(tell);
     let origin = Origin::with("us", move |exchange| {
         exchange.send(GRANT)?;
@@ -167,7 +167,7 @@ fn a_change_of_protocols_that_nobody_asked_for_is_no_answer() {
 
 #[test]
 fn events_arrive_one_by_one() {
-    let (go, wait) = channel::<()>();
+    let (go, wait) = sync_channel::<()>(1);
     let wait = Mutex::new(wait);
     let origin = Origin::with("us", move |exchange| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
@@ -208,7 +208,7 @@ fn events_arrive_one_by_one() {
 
 #[test]
 fn what_streams_is_not_bound_by_the_request_timeout() {
-    let (go, wait) = channel::<()>();
+    let (go, wait) = sync_channel::<()>(1);
     let wait = Mutex::new(wait);
     let origin = Origin::with("us", move |exchange| {
         wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
@@ -231,7 +231,7 @@ fn what_streams_is_not_bound_by_the_request_timeout() {
 
 #[test]
 fn a_body_that_is_too_large_is_refused_before_or_cut_in_the_middle() {
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(64);
     let tell = Mutex::new(tell);
     let origin = Origin::with("us", move |exchange| match exchange.read_body() {
         Ok(_) => exchange.answer_own_name(),
@@ -370,7 +370,7 @@ fn a_body_that_was_cut_is_never_taken_for_a_whole_one() {
 
 #[test]
 fn a_request_that_is_taken_back_ends_at_the_origin() {
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(64);
     let tell = Mutex::new(tell);
     let origin = Origin::with("us", move |exchange| {
         let closed = exchange.closed_by_peer();

@@ -104,7 +104,7 @@ fn judge(error: &hyper::Error) -> Broken {
 fn is_endless(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
     let cause = cause.and_then(std::io::Error::get_ref);
-    cause.is_some_and(|cause| cause.is::<TooManyInterim>())
+    cause.and_then(|cause| cause.downcast_ref::<TooManyInterim>()).is_some()
 }
 
 fn h2_error(error: &hyper::Error) -> Option<&h2::Error> {

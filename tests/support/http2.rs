@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -21,7 +21,7 @@ use super::PATIENCE;
 /// A runtime on a thread of its own, until it is dropped.
 struct Driven {
     handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::SyncSender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -161,7 +161,7 @@ pub struct Origin {
 struct Shared {
     requests: AtomicUsize,
     busy: AtomicBool,
-    cancelled: Sender<Reason>,
+    cancelled: SyncSender<Reason>,
 }
 
 impl Origin {
@@ -171,7 +171,7 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, cancelled) = channel();
+        let (tell, cancelled) = sync_channel(64);
         let shared = Arc::new(Shared {
             requests: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
