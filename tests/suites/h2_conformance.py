@@ -24,7 +24,7 @@ def find(work):
 
 
 def excuses(kind):
-    """Reasons by case; a line is `kind case: reason`, a case as this suite prints it without transport."""
+    """Reasons by case; a line is `kind case: reason`, a case as this suite prints it."""
     lines = (pathlib.Path(__file__).parent / "h2spec_excuses.txt").read_text().splitlines()
     found = (line.partition(": ") for line in lines if line.startswith(f"{kind} "))
     return {case.removeprefix(f"{kind} "): reason for case, _, reason in found}
@@ -63,8 +63,8 @@ def _transport(report, proxy, program, transport, port, options):
                 report.add(f"{transport} {name}", "skip", case.get("classname"))
             elif failure is None:
                 report.add(f"{transport} {name}", True)
-            elif name in reasons:
-                report.add(f"{transport} {name}", "excused", reasons[name])
+            elif reason := reasons.get(f"{transport} {name}"):
+                report.add(f"{transport} {name}", "excused", reason)
             else:
                 report.add(f"{transport} {name}", False, f"{case.get('classname')}: {failure.text}")
     if not proxy.alive():

@@ -141,7 +141,9 @@ class Stage:
                            f'endpoints: ["{scheme}://127.0.0.1:{port}"] }}')
             hosts = "" if name == "web" else f"hosts: [{HOSTS[name]}], "
             deployments.append(f"  - {{ name: {name}, {hosts}primary_region: {name}, "
-                               "health_check: { type: tcp } }")
+                               # Checks are of no use here: nothing is taken out, whatever they say.
+                               "health_check: { path: /, interval_seconds: 3600 }, "
+                               "failover: { auto_failover_enabled: false }, when_all_down: last_resort }")
         listen = "\n".join([
             f"  - address: 127.0.0.1:{self.clear}",
             f"  - address: 127.0.0.1:{self.tls}",
