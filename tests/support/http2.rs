@@ -21,7 +21,7 @@ use super::PATIENCE;
 /// A runtime on a thread of its own, until it is dropped.
 struct Driven {
     handle: Handle,
-    stop: Option<oneshot::SyncSender<()>>,
+    stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
