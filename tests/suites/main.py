@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import pathlib
+import signal
 import sys
 import time
 
@@ -33,6 +34,8 @@ def options():
 def main():
     """Runs what was asked for; returns the exit code."""
     chosen = options()
+    # Whoever ends this ends the proxy as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     certificates = stage.Certificates(chosen.work / "certificates")
     results = report.Report(quiet=chosen.json)
     kind = stage.kind_of(chosen.binary)

@@ -183,7 +183,8 @@ class Http2:
     def send(self, data, end=False):
         """Bytes of the tunnel."""
         while data:
-            self._until(lambda: self.h2.local_flow_control_window(1) > 0 or self.ended)
+            # The proxy's side may have ended already; that is no reason to send beyond its window.
+            self._until(lambda: self.h2.local_flow_control_window(1) > 0)
             size = min(len(data), self.h2.local_flow_control_window(1), self.h2.max_outbound_frame_size)
             self.h2.send_data(1, data[:size])
             data = data[size:]
