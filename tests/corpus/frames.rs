@@ -376,7 +376,6 @@ fn is_refused(frames: &mut Frames) -> bool {
 }
 
 #[test]
-#[ignore = "no listener speaks HTTP/2 yet"]
 fn frames_mean_the_same_to_the_proxy_and_its_origin() {
     let sequences = sequences();
     assert!(sequences.len() >= 100, "{}", sequences.len());

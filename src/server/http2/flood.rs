@@ -23,6 +23,11 @@ const SENT: u32 = 1;
 const BYTES: u32 = 512;
 /// A head that became no request.
 const REFUSED: u32 = 2;
+/// Window updates that a new stream may bring with it: libraries of gRPC open the window of each call
+/// right behind its head, long before anything of it is answered.
+const UPDATES: u32 = 4;
+/// Of those, how many are kept for later.
+const UPDATES_KEPT: u32 = 1_000;
 /// Padding that a DATA frame of this length may be made of alone.
 const ALL_PADDING: u32 = 256;
 
@@ -41,6 +46,8 @@ pub(super) struct Account {
     last_stream: u32,
     /// Heads of new streams that have not become requests yet.
     heads: u32,
+    /// Window updates that cost nothing.
+    updates: u32,
     frames: bool,
 }
 
@@ -56,6 +63,7 @@ impl Account {
             bytes: 0,
             last_stream: 0,
             heads: 0,
+            updates: 0,
             frames: false,
         }
     }
@@ -128,6 +136,7 @@ impl Account {
                 if frame.stream > self.last_stream {
                     self.last_stream = frame.stream;
                     self.heads = self.heads.saturating_add(1);
+                    self.updates = (self.updates + UPDATES).min(UPDATES_KEPT);
                 }
                 return None;
             }
@@ -140,6 +149,10 @@ impl Account {
             }
             PING => (Flood::Ping, 1),
             SETTINGS => (Flood::Settings, 4),
+            WINDOW_UPDATE if self.updates > 0 => {
+                self.updates -= 1;
+                return None;
+            }
             WINDOW_UPDATE => (Flood::WindowUpdate, 2),
             RST_STREAM => (Flood::RapidReset, 2),
             CONTINUATION => (Flood::Continuation, 4),
@@ -250,6 +263,17 @@ mod tests {
             }
         }
         (None, 10_000)
+    }
+
+    #[test]
+    fn calls_that_open_their_windows_before_they_are_answered_are_no_flood() {
+        let mut client = Client::new();
+        for _ in 0..300 {
+            assert_eq!(client.ask(), None);
+            for stream in [client.stream, client.stream, 0] {
+                assert_eq!(client.send(&bytes(4, WINDOW_UPDATE, 0, stream)), None);
+            }
+        }
     }
 
     #[test]

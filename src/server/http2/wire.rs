@@ -199,7 +199,9 @@ impl<S: Socket> Inner<S> {
             }
             Poll::Ready(Ok(total))
         };
-        self.starved |= taken.is_pending();
+        // What is written from where it lies wakes this task by itself; only room in the buffer is
+        // noticed by nobody else.
+        self.starved |= taken.is_pending() && self.left < self.out.len();
         let mut taken_bytes = ready!(taken)?;
         let count = taken_bytes;
         for buf in bufs {
