@@ -1,8 +1,6 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{
-    ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal,
-};
+use crate::model::{ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal};
 
 use super::{Counter, Histogram, StatusCodes};
 

@@ -79,14 +79,8 @@ fn admit(stream: TcpStream, peer: SocketAddr, hall: &Rc<Hall>) {
     let Ok(local) = stream.local_addr() else { return };
     let watch = Rc::new(Watch::new(tokio::time::Instant::now().into_std()));
     let entered = hall.open.enter(&watch, &hall.worker);
-    let arrival = Arrival {
-        source: peer,
-        destination: local,
-        terms,
-        watch,
-        hall: Rc::clone(hall),
-        counted,
-    };
+    let arrival =
+        Arrival { source: peer, destination: local, terms, watch, hall: Rc::clone(hall), counted };
     spawn_local(async move {
         client::serve(stream, arrival).await;
         drop(entered);

@@ -25,3 +25,6 @@ mod worker;
 
 pub use listener::{BindError, Listeners};
 pub use worker::{StartError, Workers, WorkersParts};
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,6 @@ impl<S> Ahead<S> {
             self.ahead = join(&bytes, &self.ahead);
         }
     }
-
 }
 
 impl<S: AsyncRead + Unpin> Ahead<S> {

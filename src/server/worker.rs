@@ -136,13 +136,8 @@ impl Worker {
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
         let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
-        let context = WorkerContext::new(
-            number,
-            Arc::clone(&live),
-            Arc::clone(&registry),
-            networks,
-            signals,
-        );
+        let context =
+            WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
         let context = Rc::new(context);
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();

@@ -111,9 +111,8 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
         // What is not a stream that has just begun is the sending half of one that has become a
         // tunnel: it counts as a stream, and nobody else watches it.
         let watch = streams.next.borrow_mut().take();
-        let watch = watch.unwrap_or_else(|| {
-            Rc::new(Watch::stream(streams.connection.watch.clock()))
-        });
+        let watch =
+            watch.unwrap_or_else(|| Rc::new(Watch::stream(streams.connection.watch.clock())));
         if streams.is_empty() {
             streams.connection.watch.busy();
         }

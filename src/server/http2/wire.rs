@@ -157,7 +157,8 @@ impl<S: Socket> Inner<S> {
             let waits = self.out.len() - self.left;
             let polled = {
                 let waiting = self.out.get(self.left..).filter(|waiting| !waiting.is_empty());
-                let mut slices: ArrayVec<_, SLICES> = waiting.map(IoSlice::new).into_iter().collect();
+                let mut slices: ArrayVec<_, SLICES> =
+                    waiting.map(IoSlice::new).into_iter().collect();
                 let room = slices.remaining_capacity();
                 slices.extend(bufs.iter().take(room).map(|buf| IoSlice::new(buf)));
                 Pin::new(&mut self.transport).poll_write_vectored(cx, &slices)

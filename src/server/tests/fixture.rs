@@ -1,0 +1,200 @@
+//! A worker without sockets, and clients that talk to it through pipes.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::Instant;
+
+use crate::app::{Bundle, continent_of};
+use crate::measure::Networks;
+use crate::metrics::{Page, Registry};
+use crate::proxy::{Watch, WorkerContext};
+use crate::routing::{EndpointIds, Plan, Table};
+use crate::server::accept::Hall;
+use crate::server::client::{Arrival, serve};
+use crate::server::crowd::Crowd;
+use crate::server::door::Door;
+use crate::server::open::OpenConnections;
+use crate::snapshot::{Live, Snapshot};
+
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Rhumb answers it by itself: no deployment has this host.
+pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n";
+
+/// A worker with one listener.
+pub(super) struct World {
+    dir: TempDir,
+    live: Arc<Live>,
+    registry: Arc<Registry>,
+    hall: Rc<Hall>,
+    certificate: rustls_pki_types::CertificateDer<'static>,
+}
+
+/// A client and its connection.
+pub(super) struct Client {
+    pub(super) stream: DuplexStream,
+    pub(super) task: JoinHandle<()>,
+    pub(super) since: Instant,
+}
+
+impl World {
+    /// A listener with these fields of YAML; a certificate for `edge.test` lies in `edge.pem` and
+    /// `edge.key`.
+    pub(super) fn new(fields: &str, limits: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let issued = rcgen::generate_simple_self_signed(vec!["edge.test".to_owned()]).unwrap();
+        std::fs::write(dir.path().join("edge.pem"), issued.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("edge.key"), issued.signing_key.serialize_pem()).unwrap();
+        let snapshot = read(&dir, fields, limits);
+        let configured = snapshot.config.listeners[0].address;
+        let live = Arc::new(Live::new(snapshot));
+        let registry = Arc::new(Registry::default());
+        let (signals, _) = tokio::sync::mpsc::channel(1);
+        let networks = Arc::new(Networks::default());
+        let worker =
+            WorkerContext::new(0, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let hall = Rc::new(Hall {
+            door: Door::new(configured, &live, &registry),
+            worker: Rc::new(worker),
+            open: Rc::new(OpenConnections::default()),
+            crowd: Arc::new(Crowd::default()),
+        });
+        Self { dir, live, registry, hall, certificate: issued.cert.der().clone() }
+    }
+
+    /// Puts another configuration in place.
+    pub(super) fn reload(&self, fields: &str, limits: &str) {
+        self.live.store(read(&self.dir, fields, limits));
+    }
+
+    pub(super) fn connect(&self) -> Client {
+        self.connect_from("192.0.2.9:4444")
+    }
+
+    pub(super) fn connect_from(&self, source: &str) -> Client {
+        self.connect_through(source, |stream| stream)
+    }
+
+    /// The same, with something between the worker and the pipe.
+    pub(super) fn connect_through<S: crate::server::transport::Socket>(
+        &self,
+        source: &str,
+        wrap: impl FnOnce(DuplexStream) -> S,
+    ) -> Client {
+        let (stream, near) = duplex(64 << 10);
+        let watch = Rc::new(Watch::new(Instant::now().into_std()));
+        let entered = self.hall.open.enter(&watch, &self.hall.worker);
+        let arrival = Arrival {
+            source: source.parse().unwrap(),
+            destination: "192.0.2.1:443".parse().unwrap(),
+            terms: self.hall.door.terms(),
+            watch,
+            hall: Rc::clone(&self.hall),
+            counted: None,
+        };
+        let near = wrap(near);
+        let task = spawn_local(async move {
+            serve(near, arrival).await;
+            drop(entered);
+        });
+        Client { stream, task, since: Instant::now() }
+    }
+
+    /// What a client needs that wants to speak TLS.
+    pub(super) fn tls(&self, alpn: &[&str]) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    pub(super) async fn drain(&self) {
+        self.hall.open.drain().await;
+    }
+
+    /// The sum of the lines of `/metrics` that start so.
+    pub(super) fn metric(&self, start: &str) -> f64 {
+        let mut page = Page::default();
+        page.registry(&self.registry, &[], &[]);
+        let page = page.encode().unwrap();
+        let lines = page.lines().filter(|line| line.starts_with(start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
+
+fn read(dir: &TempDir, fields: &str, limits: &str) -> Snapshot {
+    let mut yaml = format!("listeners: [{{ address: \"127.0.0.1:0\", {fields} }}]\n");
+    let _ = writeln!(yaml, "limits: {{ {limits} }}");
+    yaml.push_str("regions: [{ id: us, latitude: 0, longitude: 0, country: US, ");
+    yaml.push_str("endpoints: [\"http://127.0.0.1:9\"] }]\n");
+    yaml.push_str("deployments: [{ name: api, primary_region: us, hosts: [api.test] }]\n");
+    let path = dir.path().join("rhumb.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    let bundle = Bundle::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let sources = bundle.tables.sources(continent_of);
+    let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
+    Snapshot {
+        table: Arc::new(Table::healthy(1, Arc::new(plan))),
+        config: Arc::clone(&bundle.config),
+        tls: Arc::clone(&bundle.tls),
+        geo: Arc::clone(&bundle.geo),
+        trust: Arc::new(bundle.config.client.clone()),
+        keys: Arc::clone(&bundle.keys),
+        hops: bundle.config.hops.clone(),
+        shadow: None,
+    }
+}
+
+impl Client {
+    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Everything until the other side says that it is over.
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    }
+
+    /// One answer of HTTP/1.1, with its body.
+    pub(super) async fn answer(&mut self) -> String {
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"\r\n\r\n") {
+            self.stream.read_exact(&mut byte).await.unwrap();
+            answer.extend(byte);
+        }
+        let head = String::from_utf8(answer).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.unwrap().parse().unwrap()];
+        self.stream.read_exact(&mut body).await.unwrap();
+        head
+    }
+
+    /// Whole seconds since it connected.
+    pub(super) fn seconds(&self) -> u64 {
+        (self.since.elapsed() + Duration::from_millis(20)).as_secs()
+    }
+}
+
+/// Runs a test on a clock of its own.
+pub(super) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build_local(tokio::runtime::LocalOptions::default())
+        .unwrap();
+    runtime.block_on(test);
+}

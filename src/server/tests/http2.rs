@@ -1,0 +1,223 @@
+//! HTTP/2 frame by frame: idle connections, floods, and what the client is told.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+
+use super::fixture::{Client, PREFACE, World, run};
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const ENHANCE_YOUR_CALM: u8 = 11;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// GET / of `nobody.test` over http (RFC 7541, without the dynamic table).
+fn request(stream: u32) -> Vec<u8> {
+    let mut block = vec![0x82, 0x84, 0x86, 0x01, 11];
+    block.extend(b"nobody.test");
+    frame(HEADERS, 0x5, stream, &block)
+}
+
+/// A frame that came.
+#[derive(Debug)]
+struct Got {
+    kind: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+impl Client {
+    async fn greet(&mut self) {
+        self.send(PREFACE).await;
+        self.send(frame(SETTINGS, 0, 0, &[])).await;
+    }
+
+    async fn frame(&mut self) -> Option<Got> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        Some(Got { kind: head[3], stream, payload })
+    }
+
+    /// Reads until a frame of that kind.
+    async fn until(&mut self, kind: u8) -> Option<Got> {
+        loop {
+            let got = self.frame().await?;
+            if got.kind == kind {
+                return Some(got);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_without_a_stream_is_told_to_go_after_a_minute() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let goaway = client.until(GOAWAY).await.unwrap();
+        assert_eq!(goaway.payload[4..8], [0; 4], "no error");
+        assert_eq!(client.seconds(), 60);
+        // It does not go.
+        while client.frame().await.is_some() {}
+        assert_eq!(client.seconds(), 90);
+        assert_eq!(world.metric("rhumb_floods_total"), 0.0);
+    });
+}
+
+#[test]
+fn a_request_starts_the_minute_again() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        client.send(request(1)).await;
+        let answer = client.until(HEADERS).await.unwrap();
+        assert_eq!(answer.stream, 1);
+        assert!(client.until(GOAWAY).await.is_some());
+        assert!((60..=61).contains(&client.seconds()));
+    });
+}
+
+#[test]
+fn a_flood_is_cut_and_the_client_is_told() {
+    for (kind, flood) in [
+        ("ping", frame(PING, 0, 0, &[0; 8])),
+        ("settings", frame(SETTINGS, 0, 0, &[])),
+        ("priority", frame(2, 0, 3, &[0, 0, 0, 0, 7])),
+        ("window_update", frame(8, 0, 0, &[0, 0, 0, 1])),
+    ] {
+        run(async {
+            let world = World::new("", "");
+            let mut client = world.connect();
+            client.greet().await;
+            assert_eq!(client.frame().await.unwrap().kind, SETTINGS);
+            client.send(flood.repeat(600)).await;
+            let goaway = client.until(GOAWAY).await.expect(kind);
+            assert_eq!(goaway.payload[7], ENHANCE_YOUR_CALM, "{kind}");
+            assert!(client.frame().await.is_none(), "nothing comes behind it");
+            drop(client.stream);
+            client.task.await.unwrap();
+            let metric = format!("rhumb_floods_total{{kind=\"{kind}\"}}");
+            assert_eq!(world.metric(&metric), 1.0, "{kind}");
+            assert_eq!(world.metric("rhumb_connections "), 0.0);
+        });
+    }
+}
+
+#[test]
+fn requests_that_are_taken_back_are_cut() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let mut stream = 1;
+        loop {
+            let mut bytes = request(stream);
+            bytes.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+            if tokio::io::AsyncWriteExt::write_all(&mut client.stream, &bytes).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+            stream += 2;
+            assert!(stream < 2_000, "it is not cut");
+        }
+        assert_eq!(world.metric("rhumb_floods_total{kind=\"rapid_reset\"}"), 1.0);
+    });
+}
+
+#[test]
+fn many_requests_are_no_flood() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        for round in 0..50 {
+            let streams = (0..20).map(|i| (round * 20 + i) * 2 + 1);
+            client.send(streams.flat_map(request).collect::<Vec<_>>()).await;
+            for _ in 0..20 {
+                client.until(HEADERS).await.unwrap();
+            }
+            client.send(frame(PING, 0, 0, &[0; 8])).await;
+        }
+        assert_eq!(world.metric("rhumb_floods_total"), 0.0);
+        assert_eq!(world.metric("rhumb_requests_total"), 1_000.0);
+    });
+}
+
+#[test]
+fn a_client_that_opens_no_window_loses_the_stream_and_not_the_connection() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.send(PREFACE).await;
+        // SETTINGS_INITIAL_WINDOW_SIZE 0
+        client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+        client.send(request(1)).await;
+        let reset = client.until(RST_STREAM).await.unwrap();
+        assert_eq!(reset.stream, 1);
+        assert!((30..=31).contains(&client.seconds()), "{}", client.seconds());
+        assert_eq!(world.metric("rhumb_floods_total{kind=\"stalled\"}"), 1.0);
+        client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255])).await;
+        client.send(request(3)).await;
+        assert_eq!(client.until(0).await.unwrap().stream, 3);
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_at_all_is_let_go() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        // Each answer is a few hundred bytes; the pipe takes 64 KiB.
+        for stream in (1..).step_by(2) {
+            let sending = client.send(request(stream));
+            if tokio::time::timeout(Duration::from_secs(5), sending).await.is_err() {
+                break;
+            }
+            if client.task.is_finished() || stream > 2_000 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        client.task.await.unwrap();
+        assert!(client.since.elapsed() < Duration::from_secs(60));
+        assert_eq!(world.metric("rhumb_floods_total{kind=\"stalled\"}"), 1.0);
+    });
+}
+
+#[test]
+fn drained_it_says_so_and_ends() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        client.send(request(1)).await;
+        client.until(HEADERS).await.unwrap();
+        let going = async {
+            let goaway = client.until(GOAWAY).await.unwrap();
+            assert_eq!(goaway.payload[4..8], [0; 4]);
+            // The ping tells when the client has seen it (RFC 9113 section 6.8).
+            let ping = client.until(PING).await.unwrap();
+            client.send(frame(PING, 1, 0, &ping.payload)).await;
+            while client.frame().await.is_some() {}
+        };
+        tokio::join!(world.drain(), going);
+        assert!(client.seconds() < 5);
+    });
+}

@@ -1,0 +1,7 @@
+//! Connections in memory, on a clock that stands still until everybody waits.
+
+mod fixture;
+mod goodbye;
+mod http2;
+mod limits;
+mod phases;
