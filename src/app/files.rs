@@ -172,7 +172,10 @@ impl Reader {
             || Tls::paths(&config).any(|path| self.pending.contains(path));
         let tls = match tls_stale {
             true => Arc::new(Tls::load(&config, Some(&self.bundle.tls))?),
-            false => Arc::clone(&self.bundle.tls),
+            false => {
+                self.bundle.tls.warn_of_insecure();
+                Arc::clone(&self.bundle.tls)
+            }
         };
         let config = Arc::new(config);
         self.bundle = Bundle {

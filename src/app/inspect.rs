@@ -129,3 +129,87 @@ fn problems_of(error: LoadError, file: &Path) -> Vec<ConfigError> {
     };
     lines.into_iter().map(problem).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+    use crate::config::{Alpn, CertificateFiles, Listener, ListenerTls, TlsVersion};
+
+    /// 2030-04-01, when the certificate ends.
+    const ENDS: u64 = 1_901_232_000;
+    const DAY: u64 = 86_400;
+
+    fn listening(dir: &Path, ports: &[u16]) -> Config {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rhumb.yaml");
+        let mut config = config::load(&example, &|_| None).unwrap().config;
+        let files =
+            CertificateFiles { certificate: dir.join("a.pem"), key: dir.join("a.key"), ocsp: None };
+        let tls = ListenerTls {
+            certificates: vec![files],
+            min_version: TlsVersion::Tls12,
+            alpn: vec![Alpn::Http11],
+            client: None,
+        };
+        let at = |port: &u16| Listener {
+            tls: Some(tls.clone()),
+            ..Listener::cleartext(([127, 0, 0, 1], *port).into())
+        };
+        config.listeners = ports.iter().map(at).collect();
+        config
+    }
+
+    fn write_pair(dir: &Path) {
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2030, 1, 1);
+        params.not_after = date_time_ymd(2030, 4, 1);
+        let key = KeyPair::generate().unwrap();
+        fs::write(dir.join("a.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(dir.join("a.key"), key.serialize_pem()).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(dir.join("a.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// What is said of the certificate, and how bad it is.
+    fn said(inspection: &Inspection) -> Vec<(Severity, &str)> {
+        let about = inspection.problems.iter().filter(|problem| problem.file.contains("a."));
+        about.map(|problem| (problem.severity, problem.message.as_str())).collect()
+    }
+
+    #[test]
+    fn the_days_of_certificates_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        write_pair(dir.path());
+        let config = listening(dir.path(), &[8_443, 9_443]);
+        let at = |seconds| inspect(&config, UNIX_EPOCH + Duration::from_secs(seconds));
+        let fine = at(ENDS - 30 * DAY);
+        assert_eq!(said(&fine), []);
+        assert_eq!(fine.certificates.len(), 2);
+        for (seconds, severity, words) in [
+            (ENDS - 100 * DAY, Severity::Warning, "not valid yet"),
+            (ENDS - 20 * DAY, Severity::Warning, "expires in 20 days"),
+            (ENDS + 1, Severity::Error, "has expired"),
+        ] {
+            let inspection = at(seconds);
+            let said = said(&inspection);
+            assert!(said.len() == 1 && said[0].0 == severity, "once for both listeners: {said:?}");
+            assert!(said[0].1.contains(words), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_tls_that_cannot_be_used_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        write_pair(dir.path());
+        fs::write(dir.path().join("a.key"), "").unwrap();
+        let inspection = inspect(&listening(dir.path(), &[8_443, 9_443]), UNIX_EPOCH);
+        let said = said(&inspection);
+        assert!(said.len() == 1 && said[0].0 == Severity::Error, "{said:?}");
+        assert!(said[0].1.contains("is empty"), "{said:?}");
+        assert!(inspection.certificates.is_empty());
+    }
+}

@@ -180,4 +180,25 @@ deployments: [{ name: d, primary_region: a }]
         assert_eq!((outcome.errors, outcome.problems.len()), (1, 3));
         assert!(outcome.summary.is_none());
     }
+
+    #[test]
+    fn a_certificate_is_told_with_its_days() {
+        use std::time::{Duration, UNIX_EPOCH};
+        let mut info = CertificateInfo {
+            listener: Some("127.0.0.1:8443".parse().unwrap()),
+            file: "edge.pem".into(),
+            names: ["a.test".to_owned(), "b.test".to_owned()].into(),
+            addresses: Vec::new(),
+            subject: String::new(),
+            issuer: String::new(),
+            not_before: 0,
+            not_after: 10 * 86_400,
+        };
+        let at = |days: u64| UNIX_EPOCH + Duration::from_secs(days * 86_400 + 1);
+        let line = certificate(&info, at(1));
+        assert_eq!(line, "edge.pem: a.test (listener 127.0.0.1:8443): 8 days left");
+        info.listener = None;
+        assert_eq!(certificate(&info, at(8)), "edge.pem: a.test (towards endpoints): 1 day left");
+        assert_eq!(certificate(&info, at(10)), "edge.pem: a.test (towards endpoints): expired");
+    }
 }

@@ -166,6 +166,12 @@ impl Tls {
         for warning in self.warnings(now).into_iter().chain(times.map(|(warning, _)| warning)) {
             tracing::warn!("{warning}");
         }
+        self.warn_of_insecure();
+    }
+
+    /// Says in the log which endpoints are not verified. Who reads a configuration says it every time,
+    /// also when this value stays.
+    pub fn warn_of_insecure(&self) {
         for endpoint in &self.insecure {
             tracing::warn!(
                 %endpoint,

@@ -108,7 +108,8 @@ fn unsigned(mut bytes: &[u8]) -> &[u8] {
 
 fn time(value: &Any<'_>) -> Result<i64, StapleError> {
     let time = GeneralizedTime::try_from(value).and_then(|time| time.utc_datetime());
-    time.map(|time| time.unix_timestamp()).map_err(|_| StapleError::Unreadable)
+    let Ok(time) = time else { return Err(StapleError::Unreadable) };
+    Ok(time.unix_timestamp())
 }
 
 /// The one value that `bytes` consist of.

@@ -183,7 +183,7 @@ impl Client {
         head
     }
 
-    /// Whole seconds since it connected.
+    /// Whole seconds since it connected, give or take those that the machine took.
     pub(super) fn seconds(&self) -> u64 {
         (self.since.elapsed() + Duration::from_millis(20)).as_secs()
     }

@@ -1,6 +1,6 @@
 //! Files that cannot be used, and files that can although something is wrong with them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rcgen::KeyPair;
@@ -13,7 +13,7 @@ use crate::tls::{Tls, TlsError};
 
 fn refused(files: CertificateFiles) -> String {
     let error = Tls::load(&listening(settings(vec![files])), None).unwrap_err();
-    assert!(error.file().is_some_and(|file| file.is_absolute()), "{error}");
+    assert!(error.file().is_some_and(Path::is_absolute), "{error}");
     error.to_string()
 }
 
@@ -207,7 +207,7 @@ fn every_file_is_watched() {
     };
     let upstream = super::fixture::endpoints(vec![(super::fixture::https("a"), tls)]);
     config.regions = upstream.regions;
-    let mut found: Vec<_> = Tls::paths(&config).map(|path| path.to_owned()).collect();
+    let mut found: Vec<_> = Tls::paths(&config).map(Path::to_owned).collect();
     found.sort();
     let expected = ["a.key", "a.ocsp", "a.pem", "ca.pem", "me.key", "me.pem", "roots.pem"];
     assert_eq!(found, expected.map(|name| f.path(name)));

@@ -122,8 +122,9 @@ fn protocols_are_agreed_on_in_the_order_of_the_listener() {
     let f = Fixture::new();
     let tls = settings(vec![f.files("a", &["a.test"])]);
     let (h1, h2) = (Alpn::Http11, Alpn::H2);
-    type Offer<'a> = &'a [&'a str];
-    let cases: [(&[Alpn], bool, Offer<'_>, Result<Option<&str>, ()>); 8] = [
+    /// The listener's protocols, whether it speaks HTTP/2, what is offered, what is agreed on.
+    type Case<'a> = (&'a [Alpn], bool, &'a [&'a str], Result<Option<&'a str>, ()>);
+    let cases: [Case<'_>; 8] = [
         (&[h2, h1], true, &["http/1.1", "h2"], Ok(Some("h2"))),
         (&[h1, h2], true, &["h2", "http/1.1"], Ok(Some("http/1.1"))),
         (&[h2, h1], true, &["http/1.1"], Ok(Some("http/1.1"))),

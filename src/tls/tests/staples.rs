@@ -154,8 +154,7 @@ fn stapled(tls: &Tls) -> Vec<u8> {
         .with_custom_certificate_verifier(Arc::clone(&noting) as _)
         .with_no_client_auth();
     drop(shake(&Arc::new(client), &server(tls), "a.test").unwrap());
-    let staple = noting.0.lock().unwrap().clone();
-    staple
+    std::mem::take(&mut noting.0.lock().unwrap())
 }
 
 fn with_staple(f: &Fixture, staple: &[u8]) -> Result<Tls, TlsError> {
