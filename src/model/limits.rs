@@ -136,7 +136,7 @@ pub const STREAM_SEND_BYTES: usize = 64 << 10;
 /// Streams that an HTTP/2 client took back before they were looked at.
 pub const RESET_STREAMS_PENDING: usize = 20;
 /// Streams that an HTTP/2 client made Rhumb take back by its errors.
-pub const RESET_STREAMS_LOCAL: usize = 64;
+pub const RESET_STREAMS_LOCAL: usize = 128;
 /// What an HTTP/2 client may spend on frames that bring no request any further, at once.
 pub const FLOOD_CREDIT: u32 = 400;
 /// What comes back of it every second.

@@ -138,6 +138,11 @@ impl Watch {
         }
     }
 
+    /// Whether the client has taken nothing for as long as it may.
+    pub fn stuck(&self, now: Instant) -> bool {
+        self.write_deadline.get().is_some_and(|deadline| deadline <= now)
+    }
+
     /// The request under way waits until `deadline`.
     pub fn wait_until(&self, deadline: Instant) {
         self.request_deadline.set(Some(deadline));

@@ -102,7 +102,11 @@ async fn greet<S: Socket>(
     let handshake::Agreed { mut transport, secure, protocol } = shaken.ok()?;
     peer.secure = Some(Secure { certificates: Some(Arc::clone(certificates)), ..secure });
     if protocol == Protocol::Http1 {
-        more(&mut transport, keeper).await?;
+        let said = more(&mut transport, keeper).await;
+        if said.is_none() {
+            part(transport, &[]).await;
+            return None;
+        }
     }
     Some((transport, peer, protocol))
 }

