@@ -18,6 +18,7 @@ mod capacity;
 mod cli;
 mod demo;
 mod drain;
+mod edge;
 mod exchanges;
 mod failover;
 mod headers;
