@@ -247,7 +247,7 @@ fn streams_under_way_are_finished_before_the_process_ends() {
             tokio::task::yield_now().await;
         }
         proxy.signal(Signal::TERM);
-        while sender.ready().await.is_ok() && !sender.is_closed() {
+        while tokio::net::TcpStream::connect(proxy.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
         drop(open);
