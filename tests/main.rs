@@ -19,6 +19,7 @@ mod cli;
 mod corpus;
 mod demo;
 mod drain;
+mod edge;
 mod exchanges;
 mod failover;
 mod headers;

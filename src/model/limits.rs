@@ -90,7 +90,7 @@ pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A kept-alive client connection without a request.
 pub const KEEP_ALIVE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A clear-text or TLS connection that speaks HTTP/1.1 and was idle for so long gives its buffers back.
-pub const PARK_AFTER: Duration = Duration::from_secs(1);
+pub const PARK_AFTER: Duration = Duration::from_millis(200);
 /// What a client still sends to a connection that is being closed is taken and thrown away so long.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same in bytes.

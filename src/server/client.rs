@@ -96,7 +96,7 @@ async fn greet<S: Socket>(
             return Some((Transport::clear(socket), peer, protocol));
         }
     };
-    let shaken = handshake::shake(socket, config, keeper).await;
+    let shaken = Box::pin(handshake::shake(socket, config, keeper)).await;
     let result = shaken.as_ref().map_or_else(|result| *result, |_| Handshake::Success);
     arrival.hall.door.series.handshake(result);
     let handshake::Agreed { mut transport, secure, protocol } = shaken.ok()?;

@@ -18,7 +18,12 @@ use super::transport::{Socket, Transport};
 use crate::model::limits;
 
 /// Writes `last`, says that this was it, and waits a little for the client to go.
-pub(super) async fn part<S: Socket>(mut transport: Transport<S>, last: &[u8]) {
+pub(super) async fn part<S: Socket>(transport: Transport<S>, last: &[u8]) {
+    // Boxed, so that connections that go on have no room for it.
+    Box::pin(leave(transport, last)).await;
+}
+
+async fn leave<S: Socket>(mut transport: Transport<S>, last: &[u8]) {
     let saying = async {
         transport.write_all(last).await?;
         transport.shutdown().await

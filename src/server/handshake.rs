@@ -1,7 +1,7 @@
 //! The TLS handshake with a client, and what it brings.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -42,9 +42,8 @@ pub(super) async fn shake<S: Socket>(
         return Err(Handshake::ClearText);
     }
     keeper.watch.begin(keeper.watch.look(), limits::TLS_HANDSHAKE_TIMEOUT);
-    let mut accept = Box::pin(TlsAcceptor::from(Arc::clone(config)).accept(socket).into_fallible());
-    let shaken = keeper.wait(|cx| Pin::new(&mut accept).poll(cx)).await;
-    drop(accept);
+    let mut accept = pin!(TlsAcceptor::from(Arc::clone(config)).accept(socket).into_fallible());
+    let shaken = keeper.wait(|cx| accept.as_mut().poll(cx)).await;
     match shaken {
         Ok(Ok(stream)) => {
             keeper.watch.begin(keeper.watch.look(), limits::FIRST_BYTE_TIMEOUT);

@@ -70,7 +70,7 @@ pub(super) async fn converse<S: Socket>(
     let calm = matches!(end, End::Flood(_) | End::Stalled);
     let Some((transport, rest)) = wire.into_parts(calm) else { return };
     if !gone && end != End::Broken {
-        Box::pin(part(transport, &rest)).await;
+        part(transport, &rest).await;
     }
 }
 
