@@ -136,7 +136,7 @@ impl Forward {
             return Ok(answer);
         }
         let again = self.replay(wish, answer)?;
-        let answer = self.attempts(again).await?;
+        let answer = Box::pin(self.attempts(again)).await?;
         match Wish::of(answer.0.headers()) {
             Wish::None => Ok(answer),
             _ => Err(ErrorReason::ReplayLoop),
@@ -336,7 +336,8 @@ impl Forward {
         let (response, lease) = loop {
             let lease = match kept.take() {
                 Some(lease) => lease,
-                None => match self.connect(target, &caller).await {
+                // Boxed, so that the many requests that need none have no room for it.
+                None => match Box::pin(self.connect(target, &caller)).await {
                     Ok((lease, took)) => {
                         connecting = took;
                         lease

@@ -103,7 +103,8 @@ async fn serve<S: Socket>(
         wire.accepted();
         let stream = streams.begin();
         let watch = Rc::clone(&stream.watch);
-        Answering::new(proxy::handle(stream, request), watch)
+        // Boxed, because hyper and the executor hand it on a few times before it begins.
+        Answering::new(Box::pin(proxy::handle(stream, request)), watch)
     });
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
