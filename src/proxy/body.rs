@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Version;
@@ -67,7 +67,9 @@ pub(super) struct Progress {
     last: Cell<Instant>,
     finished: Cell<bool>,
     failure: Cell<Option<ErrorReason>>,
-    starved: Cell<bool>,
+    starved: Cell<Option<Instant>>,
+    waited: Cell<Duration>,
+    bytes: Cell<u64>,
 }
 
 impl Progress {
@@ -77,6 +79,8 @@ impl Progress {
             finished: Cell::default(),
             failure: Cell::default(),
             starved: Cell::default(),
+            waited: Cell::default(),
+            bytes: Cell::default(),
         }
     }
 
@@ -95,16 +99,41 @@ impl Progress {
         self.failure.get()
     }
 
-    /// Whether it waits for the client, rather than for the origin to take more.
-    pub(super) fn starved(&self) -> bool {
+    /// Since when it waits for the client, rather than for the origin to take more.
+    pub(super) fn starved(&self) -> Option<Instant> {
         self.starved.get()
+    }
+
+    /// How long it has waited for the client before that.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited.get()
+    }
+
+    /// Bytes that have come.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// The client has nothing more for now.
+    fn starves(&self) {
+        if self.starved.get().is_none() {
+            self.starved.set(Some(Instant::now()));
+        }
+    }
+
+    /// Something came from the client.
+    fn feeds(&self, now: Instant) {
+        if let Some(since) = self.starved.take() {
+            self.waited.set(self.waited.get() + now.saturating_duration_since(since));
+        }
+        self.last.set(now);
     }
 
     /// It is sent from its beginning again.
     pub(super) fn restart(&self, now: Instant) {
         self.last.set(now);
         self.finished.set(false);
-        self.starved.set(false);
+        self.starved.set(None);
     }
 
     /// It has been sent to its end.
@@ -227,9 +256,11 @@ impl StreamedBody {
             ready!(gate.poll_open(cx));
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        self.progress.starved.set(polled.is_pending());
-        let frame = ready!(polled);
-        self.progress.last.set(Instant::now());
+        let Poll::Ready(frame) = polled else {
+            self.progress.starves();
+            return Poll::Pending;
+        };
+        self.progress.feeds(Instant::now());
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(self.pass(frame)),
             Some(Err(error)) => {
@@ -245,6 +276,8 @@ impl StreamedBody {
     }
 
     fn pass(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        let come = frame.data_ref().map_or(0, Bytes::len);
+        self.progress.bytes.set(self.progress.bytes.get().saturating_add(come as u64));
         if let (Some(room), Some(data)) = (&mut self.room, frame.data_ref()) {
             match room.checked_sub(data.len() as u64) {
                 Some(left) => *room = left,

@@ -557,6 +557,8 @@ impl Forward {
             last: progress.last(),
             finished: progress.finished(),
             starved: progress.starved(),
+            waited: progress.waited(),
+            bytes: progress.bytes(),
         });
         self.patience.until(started, upload)
     }

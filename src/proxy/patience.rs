@@ -18,6 +18,8 @@ pub(super) struct Patience {
     blame: Duration,
     /// Without a byte of the upload moving.
     upload: Duration,
+    /// Whether an upload may be slow, as long as it moves.
+    exempt: bool,
     /// For a request without a body, all attempts.
     request: Option<Instant>,
     /// For the request and its response.
@@ -29,8 +31,21 @@ pub(super) struct Patience {
 pub(super) struct Upload {
     pub(super) last: Instant,
     pub(super) finished: bool,
-    /// Whether it waits for the client.
-    pub(super) starved: bool,
+    /// Since when it waits for the client, if it does.
+    pub(super) starved: Option<Instant>,
+    /// How long it has waited for the client before that, in all.
+    pub(super) waited: Duration,
+    /// Bytes that have come.
+    pub(super) bytes: u64,
+}
+
+impl Upload {
+    /// Until when the client has to send more for its upload not to be too slow.
+    fn due(&self) -> Option<Instant> {
+        let earned = Duration::from_secs(self.bytes / limits::BODY_BYTES_PER_SECOND);
+        let left = (limits::BODY_PROGRESS_TIMEOUT + earned).saturating_sub(self.waited);
+        self.starved?.checked_add(left)
+    }
 }
 
 impl Patience {
@@ -51,6 +66,7 @@ impl Patience {
             answer: if exempt { idle } else { first_byte },
             blame: first_byte,
             upload: if exempt { idle } else { limits::BODY_PROGRESS_TIMEOUT },
+            exempt,
             request: (!exempt).then(|| started + request),
             // A client may say more hours than the clock has.
             deadline: given.and_then(|given| started.checked_add(given)),
@@ -73,11 +89,15 @@ impl Patience {
     pub(super) fn until(&self, started: Instant, upload: Option<Upload>) -> (Instant, ErrorReason) {
         let (until, reason) = match upload {
             Some(upload) if !upload.finished => {
-                let reason = match upload.starved {
-                    true => ErrorReason::RequestTimeout,
-                    false => ErrorReason::UpstreamTimeout,
-                };
-                (upload.last.max(started) + self.upload, reason)
+                let silent = upload.last.max(started) + self.upload;
+                match upload.starved {
+                    None => (silent, ErrorReason::UpstreamTimeout),
+                    Some(_) => {
+                        let due = upload.due().filter(|_| !self.exempt);
+                        let until = due.map_or(silent, |due| due.min(silent));
+                        (until, ErrorReason::RequestTimeout)
+                    }
+                }
             }
             Some(upload) => (upload.last + self.answer, ErrorReason::UpstreamTimeout),
             None => {
@@ -119,8 +139,10 @@ mod tests {
         let start = Instant::now();
         let (plain, mut streams) = (settings(""), settings(""));
         streams.streams.exempt = true;
-        let upload = |last: u64, finished: bool, starved: bool| {
-            Some(Upload { last: start + SECOND * last as u32, finished, starved })
+        let upload = |last: u32, finished: bool, starved: bool| {
+            let last = start + SECOND * last;
+            let starved = starved.then_some(last);
+            Some(Upload { last, finished, starved, waited: Duration::ZERO, bytes: 0 })
         };
         let call = |seconds: u32| Some(Some(SECOND * seconds));
         for (case, settings, call, attempt, upload, expected) in [
@@ -139,6 +161,30 @@ mod tests {
             let patience = Patience::of(Some(settings), call, start);
             let (until, reason) = patience.until(start + SECOND * attempt, upload);
             assert_eq!((until - start, reason), (SECOND * expected.0, expected.1), "{case}");
+        }
+    }
+
+    #[test]
+    fn an_upload_that_drips_is_too_slow_and_one_that_the_origin_holds_up_is_not() {
+        let start = Instant::now();
+        let (plain, mut streams) = (settings(""), settings(""));
+        streams.streams.exempt = true;
+        // Seconds that it has waited before, bytes that came, how long it may still be silent.
+        for (settings, waited, bytes, left) in [
+            (&plain, 0, 0, 30),
+            (&plain, 29, 0, 1),
+            (&plain, 29, 499, 1),
+            (&plain, 29, 5_000, 11),
+            (&plain, 29, 1 << 30, 30),
+            (&plain, 90, 20, 0),
+            (&streams, 90, 20, 300),
+        ] {
+            let last = start + SECOND * 100;
+            let waited = SECOND * waited;
+            let upload = Upload { last, finished: false, starved: Some(last), waited, bytes };
+            let patience = Patience::of(Some(settings), None, start);
+            let (until, reason) = patience.until(start, Some(upload));
+            assert_eq!((until - last, reason), (SECOND * left, ErrorReason::RequestTimeout));
         }
     }
 
