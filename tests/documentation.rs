@@ -175,6 +175,10 @@ fn the_limits_are_those_of_the_program() {
         ("head, from its first byte", seconds(limits::REQUEST_HEAD_TIMEOUT)),
         ("body without progress, in either direction", seconds(limits::BODY_PROGRESS_TIMEOUT)),
         (
+            "what an upload brings on average while it is waited for, beyond those 30 s",
+            format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
+        ),
+        (
             "response of type `text/event-stream` without progress",
             seconds(limits::STREAM_IDLE_TIMEOUT),
         ),

@@ -99,7 +99,7 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same in bytes.
 pub const LINGER_BYTES: usize = 1 << 20;
 /// An HTTP/2 client that was told to go has so long to finish what is not under way any more.
-pub const GOAWAY_TIMEOUT: Duration = Duration::from_secs(30);
+pub const GOAWAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.
 pub const EXPECT_CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -10,8 +10,8 @@
 use std::time::Instant;
 
 use super::frames::{
-    CONTINUATION, DATA, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use crate::model::{Flood, limits};
 
@@ -48,6 +48,10 @@ pub(super) struct Account {
     heads: u32,
     /// Window updates that cost nothing.
     updates: u32,
+    /// The frame that came last is part of a head.
+    head: bool,
+    /// A head is not complete, or at least its last frame is still to come.
+    head_goes_on: bool,
     frames: bool,
 }
 
@@ -64,6 +68,8 @@ impl Account {
             last_stream: 0,
             heads: 0,
             updates: 0,
+            head: false,
+            head_goes_on: false,
             frames: false,
         }
     }
@@ -71,6 +77,11 @@ impl Account {
     /// Whether a frame has come, so that the preface is complete.
     pub(super) fn begun(&self) -> bool {
         self.frames
+    }
+
+    /// Whether the client is in the middle of a head.
+    pub(super) fn mid_head(&self) -> bool {
+        self.head_goes_on || self.head && !self.received.at_boundary()
     }
 
     /// The newest stream of the client.
@@ -131,6 +142,10 @@ impl Account {
 
     fn weigh(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Option<Flood> {
         self.frames = true;
+        self.head = matches!(frame.kind, HEADERS | CONTINUATION);
+        if self.head {
+            self.head_goes_on = !frame.has(END_HEADERS);
+        }
         let (kind, cost) = match frame.kind {
             HEADERS => {
                 if frame.stream > self.last_stream {
@@ -263,6 +278,24 @@ mod tests {
             }
         }
         (None, 10_000)
+    }
+
+    #[test]
+    fn a_head_is_under_way_until_its_last_byte() {
+        let mut client = Client::new();
+        let begun = bytes(30, HEADERS, 0x1, 3);
+        assert!(!client.account.mid_head());
+        assert_eq!(client.send(&begun[..20]), None);
+        assert!(client.account.mid_head());
+        assert_eq!(client.send(&begun[20..]), None);
+        assert!(client.account.mid_head(), "more of it has to follow");
+        let rest = bytes(30, CONTINUATION, END_HEADERS, 3);
+        assert_eq!(client.send(&rest[..10]), None);
+        assert!(client.account.mid_head());
+        assert_eq!(client.send(&rest[10..]), None);
+        assert!(!client.account.mid_head());
+        assert_eq!(client.send(&bytes(1_000, DATA, 0, 3)[..500]), None);
+        assert!(!client.account.mid_head());
     }
 
     #[test]

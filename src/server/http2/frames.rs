@@ -20,6 +20,8 @@ pub(super) const CONTINUATION: u8 = 9;
 
 /// Flag of DATA and HEADERS: nothing more comes on the stream.
 pub(super) const END_STREAM: u8 = 0x1;
+/// Flag of HEADERS and CONTINUATION: the head ends here.
+pub(super) const END_HEADERS: u8 = 0x4;
 /// Flag of DATA and HEADERS: part of the payload means nothing.
 pub(super) const PADDED: u8 = 0x8;
 

@@ -108,7 +108,8 @@ async fn serve<S: Socket>(
     });
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
-    let mut driver = Driver { watch, wire: &wire, streams: &streams, leaving: false };
+    let mut driver =
+        Driver { watch, wire: &wire, streams: &streams, leaving: false, head_by: None };
     let end = poll_fn(|cx| {
         driver.watch.remember(cx.waker());
         loop {
@@ -137,6 +138,8 @@ struct Driver<'a, S> {
     streams: &'a Rc<Streams>,
     /// The client has been told to open no more streams.
     leaving: bool,
+    /// Until when the head that the client has begun has to be complete.
+    head_by: Option<Instant>,
 }
 
 impl<S: Socket> Driver<'_, S> {
@@ -158,8 +161,9 @@ impl<S: Socket> Driver<'_, S> {
             Poll::Ready(Err(_)) => return Poll::Ready(Some(End::Broken)),
         }
         self.note_idle();
-        let soonest = self.streams.soonest();
-        let Some(deadline) = soonest.into_iter().chain(self.watch.next_deadline()).min() else {
+        self.note_head();
+        let others = self.streams.soonest().into_iter().chain(self.head_by);
+        let Some(deadline) = others.chain(self.watch.next_deadline()).min() else {
             return Poll::Pending;
         };
         match timer.poll(cx, deadline) {
@@ -178,8 +182,19 @@ impl<S: Socket> Driver<'_, S> {
         }
     }
 
+    /// A head that has begun has a deadline: no stream has one before there is a request.
+    fn note_head(&mut self) {
+        self.head_by = match self.wire.mid_head() {
+            true => self.head_by.or_else(|| Some(self.watch.look() + limits::REQUEST_HEAD_TIMEOUT)),
+            false => None,
+        };
+    }
+
     /// A deadline has passed.
     fn passed(&mut self, now: Instant) -> Option<End> {
+        if self.head_by.is_some_and(|by| by <= now) {
+            return Some(End::Silent);
+        }
         self.streams.look(now);
         if !self.watch.fired(now) {
             return None;

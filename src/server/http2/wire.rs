@@ -76,6 +76,11 @@ impl<S: Socket> Wire<S> {
         self.0.borrow().account.begun()
     }
 
+    /// Whether the client is in the middle of a head.
+    pub(super) fn mid_head(&self) -> bool {
+        self.0.borrow().account.mid_head()
+    }
+
     /// What the client does too much of, once all that has come has been looked at.
     pub(super) fn flood(&self) -> Option<Flood> {
         let mut inner = self.0.borrow_mut();
