@@ -47,7 +47,9 @@ def hello():
 def request_without_window():
     """A connection of HTTP/2 that asks for much and takes nothing of it."""
     connection = h2.connection.H2Connection()
-    connection.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = 0
+    # Changed afterwards, it would wait for an acknowledgement.
+    connection.local_settings = h2.settings.Settings(
+        client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
     connection.initiate_connection()
     connection.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":path", "/large"),
                                 (":authority", "web.test")], end_stream=True)
