@@ -228,9 +228,11 @@ pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that one worker has refused and whose clients have not gone yet; further ones wait in
 /// the listener's queue.
 pub const REFUSALS_LINGERING: usize = 64;
-/// How often a worker looks whether they have gone. With the number above, it is what refusing costs
-/// at most.
+/// How often a worker looks whether they have gone.
 pub const REFUSALS_LOOK: Duration = Duration::from_millis(25);
+/// Connections that a worker refuses between two looks: what refusing costs at most. A full queue of
+/// clients that have given up is gone in less than two seconds.
+pub const REFUSALS_PER_LOOK: usize = 64;
 /// What a refused client still sends is thrown away so long.
 pub const REFUSAL_BYTES: usize = 64 << 10;
 /// Client connections of one worker.

@@ -70,16 +70,18 @@ impl Shares {
             DESCRIPTORS_RESERVED.saturating_add(workers.saturating_mul(DESCRIPTORS_PER_WORKER));
         // Of very few, half.
         let reserved = own.max(limit / 8).min(limit / 2);
-        let each = limit.saturating_sub(reserved) / 2 / workers;
-        let connections = usize::try_from(each).unwrap_or(usize::MAX).max(1);
-        Self { connections, refusals: (connections / 8).clamp(1, REFUSALS_LINGERING) }
+        let each = limit.saturating_sub(reserved) / workers;
+        let each = usize::try_from(each).unwrap_or(usize::MAX);
+        let refusals = (each / 8).clamp(1, REFUSALS_LINGERING);
+        Self { connections: (each.saturating_sub(refusals) / 2).max(1), refusals }
     }
 }
 
-/// Whether it is this side that had something missing: descriptors, memory, ports. The other side of
-/// a connection is not to blame then.
+/// Whether it is this side that had something missing: descriptors or memory. The other side of a
+/// connection is not to blame then. Ports that have run out are another thing: they have towards one
+/// address only, and others can be reached.
 pub fn is_shortage(error: &io::Error) -> bool {
-    let missing = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    let missing = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     let code = error.raw_os_error();
     code.is_some_and(|code| missing.iter().any(|missing| missing.raw_os_error() == code))
 }
@@ -120,8 +122,8 @@ mod tests {
     #[test]
     fn a_shortage_is_nobody_elses_fault() {
         let is = |errno: Errno| is_shortage(&io::Error::from_raw_os_error(errno.raw_os_error()));
-        assert!(is(Errno::MFILE) && is(Errno::NFILE) && is(Errno::ADDRNOTAVAIL));
-        assert!(!is(Errno::CONNREFUSED) && !is(Errno::TIMEDOUT) && !is(Errno::NETUNREACH));
+        assert!(is(Errno::MFILE) && is(Errno::NFILE) && is(Errno::NOBUFS) && is(Errno::NOMEM));
+        assert!(!is(Errno::CONNREFUSED) && !is(Errno::NETUNREACH) && !is(Errno::ADDRNOTAVAIL));
         assert!(!is_shortage(&io::Error::from(io::ErrorKind::TimedOut)));
     }
 }

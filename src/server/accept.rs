@@ -60,12 +60,15 @@ async fn receive(mut stream: TcpStream, peer: SocketAddr, hall: &Rc<Hall>) {
             Ok(counted) => return admit(stream, peer, hall, terms, counted),
             Err(why) => why,
         };
-        match hall.refusals.refuse(stream, &terms.refusal) {
-            Ok(()) => return hall.worker.series.refused(why),
-            Err(back) => stream = back,
-        }
+        // Without readiness in the reactor it wakes nobody.
+        let Ok(socket) = stream.into_std() else { return };
+        let Err(socket) = hall.refusals.refuse(socket, &terms.refusal) else {
+            return hall.worker.series.refused(why);
+        };
         // By then there may be room inside as well.
         hall.refusals.looked().await;
+        let Ok(again) = TcpStream::from_std(socket) else { return };
+        stream = again;
     }
 }
 
