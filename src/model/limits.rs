@@ -214,7 +214,7 @@ pub const RETRY_AFTER_SECONDS_MAX: u32 = 3_600;
 /// Descriptors that the process takes at most, whatever the system allows.
 pub const DESCRIPTORS_MAX: u64 = 1 << 20;
 /// Descriptors that are kept from connections, for files, the admin address and checks.
-pub const DESCRIPTORS_RESERVED: u64 = 32;
+pub const DESCRIPTORS_RESERVED: u64 = 48;
 /// The same for each worker, for its sockets that listen and what wakes it.
 pub const DESCRIPTORS_PER_WORKER: u64 = 6;
 /// From this percentage of all descriptors on, none is kept without need.
@@ -227,12 +227,12 @@ pub const SHORTAGE_LOG_INTERVAL: Duration = Duration::from_secs(1);
 pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that one worker has refused and whose clients have not gone yet; further ones wait in
 /// the listener's queue.
-pub const REFUSALS_LINGERING: usize = 64;
+pub const REFUSALS_LINGERING: usize = 256;
 /// How often a worker looks whether they have gone.
-pub const REFUSALS_LOOK: Duration = Duration::from_millis(25);
+pub const REFUSALS_LOOK: Duration = Duration::from_millis(10);
 /// Connections that a worker refuses between two looks: what refusing costs at most. A full queue of
 /// clients that have given up is gone in less than two seconds.
-pub const REFUSALS_PER_LOOK: usize = 64;
+pub const REFUSALS_PER_LOOK: usize = 32;
 /// What a refused client still sends is thrown away so long.
 pub const REFUSAL_BYTES: usize = 64 << 10;
 /// Client connections of one worker.

@@ -42,6 +42,7 @@ mod said;
 mod saved;
 pub mod screen;
 mod shadow;
+mod shed;
 mod target;
 mod tenant;
 mod terms;

@@ -4,11 +4,17 @@
 //! full for a class is the decision's business; connections are turned away by `server`.
 
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Response};
 
+use super::answer::ResponseBody;
 use super::context::WorkerContext;
+use super::error::ErrorReason;
+use super::headers::RequestId;
+use super::identify::Identity;
+use super::respond;
+use super::ticket::Ticket;
 use crate::config::{Deployment, Priorities};
-use crate::model::limits;
+use crate::model::{Shed, limits};
 use crate::overload::Level;
 
 /// A class that may fill a region to this percentage gives way to none.
@@ -20,13 +26,11 @@ pub(super) fn refuses_all(worker: &WorkerContext) -> bool {
     worker.pressure().memory >= Level::Critical
 }
 
-/// Whether a request of this class gives way to others now.
+/// Whether a request gives way to others now, by its class.
 #[inline]
-pub(super) fn gives_way(worker: &WorkerContext, deployment: &Deployment, class: Option<&[u8]>) -> bool {
-    let priorities = deployment.priorities.as_ref();
-    priorities.is_some_and(|priorities| {
-        worker.pressure().memory >= Level::High && is_low(priorities, class)
-    })
+pub(super) fn gives_way(worker: &WorkerContext, deployment: &Deployment, who: &Identity) -> bool {
+    let Some(priorities) = &deployment.priorities else { return false };
+    worker.pressure().memory >= Level::High && is_low(priorities, who.class())
 }
 
 fn is_low(priorities: &Priorities, class: Option<&[u8]>) -> bool {
@@ -40,8 +44,20 @@ pub(super) fn keeps_bodies(worker: &WorkerContext) -> bool {
     worker.pressure().memory < Level::High
 }
 
+/// Counts and refuses a request; `close` ends an HTTP/1.1 connection after it.
+pub(super) fn refuse(
+    ticket: Ticket,
+    why: Shed,
+    id: Option<&RequestId>,
+    close: bool,
+) -> Response<ResponseBody> {
+    ticket.connection().worker.series.shed(why);
+    respond::refuse(ticket, ErrorReason::Overloaded, id, close)
+}
+
 /// Puts in when a client may come again, where that is configured.
-pub(super) fn say_when(headers: &mut HeaderMap, seconds: u32) {
+pub(super) fn say_when(headers: &mut HeaderMap, worker: &WorkerContext) {
+    let seconds = worker.view().snapshot.config.overload.retry_after;
     if seconds != limits::RETRY_AFTER_SECONDS {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -62,7 +78,10 @@ mod tests {
             default_percent,
         };
         let low = |default, class: &str| is_low(&priorities(default), Some(class.as_bytes()));
-        assert_eq!(["batch", "bulk", "user", "other"].map(|c| low(100, c)), [true, true, false, false]);
+        assert_eq!(
+            ["batch", "bulk", "user", "other"].map(|c| low(100, c)),
+            [true, true, false, false]
+        );
         assert_eq!(["user", "other"].map(|class| low(80, class)), [false, true]);
         assert!(is_low(&priorities(80), None) && !is_low(&priorities(100), None));
     }

@@ -117,7 +117,9 @@ impl Hall {
     async fn pause(&self, error: &io::Error) {
         self.worker.series.accept_failures.increment();
         if is_shortage(error) {
-            self.worker.relieve();
+            // What waits for requests is not given back for this: a client without a way to an
+            // origin would be no gain.
+            self.worker.gauge().note_exhausted();
         }
         if self.worker.gauge().may_complain(Instant::now()) {
             tracing::warn!(%error, "cannot accept connections; they wait");
