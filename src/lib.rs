@@ -21,6 +21,7 @@
 //! | [`health`] | is an endpoint healthy |
 //! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
+//! | [`overload`] | what the process is short of, and what follows |
 //! | [`tls`] | certificates, keys and trust, ready for handshakes |
 //! | [`proxy_protocol`] | whom a peer connects for, in its first bytes |
 //! | [`upstream`] | connections to endpoints |
@@ -46,6 +47,7 @@ pub mod inquiry;
 pub mod measure;
 pub mod metrics;
 pub mod model;
+pub mod overload;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod routing;

@@ -16,7 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("health", &["model", "config", "metrics", "tls", "upstream"]),
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),
-    ("upstream", &["model", "config", "metrics", "proxy_protocol", "tls"]),
+    ("overload", &["model"]),
+    ("upstream", &["model", "config", "metrics", "overload", "proxy_protocol", "tls"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
     ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
@@ -31,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tls", "tokens",
+            "snapshot", "tls", "tokens", "overload",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -44,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "proxy_protocol",
             "metrics",
             "measure",
+            "overload",
             "snapshot",
             "tls",
             "upstream",
@@ -53,14 +55,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "admin",
         &[
             "model", "config", "routing", "failover", "geo", "metrics", "measure", "shadow",
-            "snapshot", "inquiry", "tls",
+            "snapshot", "inquiry", "tls", "overload",
         ],
     ),
 ];
 const SEE_EVERYTHING: &[&str] = &["app", "cli", "lib", "main", "demo", "origin"];
 
 /// Files that get time and randomness as arguments and do nothing but think.
-const PURE: &[&str] = &["routing/", "health/state.rs", "failover/policy.rs", "proxy/retry.rs"];
+const PURE: &[&str] = &[
+    "routing/",
+    "health/state.rs",
+    "failover/policy.rs",
+    "overload/pressure.rs",
+    "proxy/retry.rs",
+];
 
 /// What they may not name.
 const IMPURE: &[&str] = &[

@@ -27,6 +27,7 @@ mod layering;
 mod limits;
 mod malformed;
 mod origins;
+mod overload;
 mod reload;
 mod routing;
 mod shadow;

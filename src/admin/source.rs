@@ -6,6 +6,7 @@ use super::readiness::Readiness;
 use crate::failover::Handle;
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::overload::Gauge;
 use crate::snapshot::Live;
 
 /// What the admin address shows.
@@ -19,6 +20,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// Times of client networks.
     pub networks: Arc<Networks>,
+    /// What the process is short of.
+    pub gauge: Arc<Gauge>,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
     /// When the process started, in Unix time.

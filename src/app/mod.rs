@@ -12,6 +12,7 @@ mod control;
 mod files;
 mod inspect;
 mod load_error;
+mod pressure;
 mod retired;
 mod shadow;
 mod tenants;
@@ -27,6 +28,7 @@ use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::overload::Gauge;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
@@ -122,24 +124,30 @@ impl App {
             epoch,
         });
         let readiness = Readiness::default();
+        let gauge = Arc::new(Gauge::default());
+        let watch_pressure = pressure::Watch::new(&live, &gauge, worker_count);
+        let shares = watch_pressure.shares();
         let admin = crate::admin::Admin {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks: Arc::clone(&networks),
+            gauge: Arc::clone(&gauge),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
         .on(admin);
         let admin_address = admin.address();
-        let control =
-            control::ControlThread::start(controller, admin).map_err(AppError::Control)?;
+        let control = control::ControlThread::start(controller, admin, watch_pressure)
+            .map_err(AppError::Control)?;
         let mut workers = Workers::start(WorkersParts {
             listeners,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks,
             signals: handle.signals.clone(),
+            gauge,
+            shares,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);

@@ -6,6 +6,7 @@
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
 mod edge;
+mod overload;
 mod rule;
 mod steering;
 
@@ -19,6 +20,7 @@ pub(super) use edge::{
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
+pub(super) use overload::Shed;
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
     Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
@@ -56,6 +58,14 @@ pub(super) struct File {
     /// Limits on what clients may use.
     #[serde(default)]
     pub(super) limits: Field<Limits>,
+    /// Memory that the process may have: bytes, or a number with `KiB`, `MiB` or `GiB`. Close to it,
+    /// new work is refused. What the control group allows, less a tenth, when absent.
+    #[serde(default)]
+    #[schemars(schema_with = "super::schema::memory")]
+    pub(super) memory_limit: Field<TextOr<i64>>,
+    /// How requests are refused because of too much load.
+    #[serde(default)]
+    pub(super) shed: Field<Shed>,
     /// What becomes of requests that could be read in two ways.
     #[serde(default)]
     pub(super) requests: Field<Requests>,

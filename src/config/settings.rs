@@ -21,6 +21,7 @@ use crate::model::{
 
 mod conditions;
 mod edge;
+mod overload;
 mod steering;
 
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
@@ -30,6 +31,7 @@ pub use edge::{
     ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
     UpstreamTls,
 };
+pub use overload::OverloadSettings;
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
     LatencySources, MeasuredLatency, Objectives, OnFailure, Priorities, RankingSettings,
@@ -56,6 +58,8 @@ pub struct Config {
     pub client_fields: ClientFields,
     /// Limits on what clients may use.
     pub limits: ClientLimits,
+    /// What becomes of too much load.
+    pub overload: OverloadSettings,
     /// What becomes of requests that could be read in two ways.
     pub requests: RequestRules,
     /// Networks that endpoints may lie in although they are refused by default.

@@ -7,7 +7,7 @@ use prometheus::proto;
 
 use super::names::{self, Kind, Name};
 use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
-use crate::model::{ConnectionRefusal, Flood, Handshake, TokenRefusal};
+use crate::model::{ConnectionRefusal, Flood, Handshake, Shed, TokenRefusal};
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
@@ -118,6 +118,9 @@ impl Page {
         for (place, why) in ConnectionRefusal::ALL.into_iter().enumerate() {
             let count = at(place, |worker| &worker.refused);
             self.sample(names::CONNECTIONS_REFUSED, &[why.as_str()], count);
+        }
+        for (place, why) in Shed::ALL.into_iter().enumerate() {
+            self.sample(names::SHED, &[why.as_str()], at(place, |worker| &worker.shed));
         }
         for (place, kind) in Flood::ALL.into_iter().enumerate() {
             self.sample(names::FLOODS, &[kind.as_str()], at(place, |worker| &worker.floods));

@@ -77,6 +77,18 @@ names! {
         "Client connections accepted.";
     CONNECTIONS_REFUSED = Counter "rhumb_connections_refused_total" ["why"]
         "Client connections closed at once, by whose limit was reached.";
+    SHED = Counter "rhumb_shed_total" ["why"]
+        "Requests refused because of too much load, by what there was too little of.";
+    MEMORY = Gauge "rhumb_memory_bytes" []
+        "Memory that the process has.";
+    MEMORY_LIMIT = Gauge "rhumb_memory_limit_bytes" []
+        "Memory that the process may have, where there is a limit.";
+    MEMORY_PRESSURE = Gauge "rhumb_memory_pressure" []
+        "0: nothing is refused for lack of memory; 1: new connections and low priorities; 2: all that is new.";
+    DESCRIPTORS = Gauge "rhumb_descriptors" []
+        "Descriptors in use.";
+    DESCRIPTORS_LIMIT = Gauge "rhumb_descriptors_limit" []
+        "Descriptors that the process may use.";
     TLS_HANDSHAKES = Counter "rhumb_tls_handshakes_total" ["listener", "result"]
         "TLS handshakes with clients.";
     PROXY_PROTOCOL_ERRORS = Counter "rhumb_proxy_protocol_errors_total" ["listener"]

@@ -1,6 +1,8 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal};
+use crate::model::{
+    ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, Shed, TokenRefusal,
+};
 
 use super::{Counter, Histogram, StatusCodes};
 
@@ -63,6 +65,13 @@ impl WorkerSeries {
         }
     }
 
+    /// A request was refused because of too much load.
+    pub fn shed(&self, why: Shed) {
+        if let Some(counter) = self.shed.get(why as usize) {
+            counter.increment();
+        }
+    }
+
     /// A connection or a stream was cut.
     pub fn flooded(&self, kind: Flood) {
         if let Some(counter) = self.floods.get(kind as usize) {
@@ -88,6 +97,8 @@ pub struct WorkerSeries {
     pub closed: Counter,
     /// Client connections refused, by the places of [`ConnectionRefusal::ALL`].
     pub refused: [Counter; ConnectionRefusal::ALL.len()],
+    /// Requests refused because of too much load, by the places of [`Shed::ALL`].
+    pub shed: [Counter; Shed::ALL.len()],
     /// What was cut, by the places of [`Flood::ALL`].
     pub floods: [Counter; Flood::ALL.len()],
     /// Failures to accept, such as exhausted descriptors.

@@ -126,6 +126,8 @@ pub const REPLAY_BYTES: usize = 64 << 10;
 pub const POOL_IDLE_PER_ENDPOINT: usize = 256;
 /// An idle upstream connection.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// The same while memory or descriptors are short.
+pub const POOL_IDLE_TIMEOUT_SHORT: Duration = Duration::from_secs(1);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
@@ -190,6 +192,49 @@ pub const WRITE_BUFFER_BYTES: usize = 64 << 10;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 10_000;
 /// Largest configurable number of connections, of one worker or of one client address.
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
+/// Memory is looked at this often, and descriptors.
+pub const PRESSURE_LOOK: Duration = Duration::from_millis(100);
+/// From this percentage of the memory limit on, new connections and requests of low priority are
+/// refused.
+pub const MEMORY_HIGH_PERCENT: u32 = 90;
+/// From this one on, everything new.
+pub const MEMORY_CRITICAL_PERCENT: u32 = 95;
+/// Below this one, nothing any more.
+pub const MEMORY_EASE_PERCENT: u32 = 85;
+/// Smallest memory limit that can be configured.
+pub const MEMORY_LIMIT_MIN: u64 = 32 << 20;
+/// Largest memory limit that can be configured.
+pub const MEMORY_LIMIT_MAX: u64 = 1 << 50;
+/// Part of a control group's memory that is left to what is not counted, as one divided by this.
+pub const MEMORY_SPARE: u64 = 10;
+/// `Retry-After` of a request that is refused because of too much load, in seconds.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// Longest `Retry-After` that can be configured, in seconds.
+pub const RETRY_AFTER_SECONDS_MAX: u32 = 3_600;
+/// Descriptors that the process takes at most, whatever the system allows.
+pub const DESCRIPTORS_MAX: u64 = 1 << 20;
+/// Descriptors that are kept from connections, for files, the admin address and checks.
+pub const DESCRIPTORS_RESERVED: u64 = 48;
+/// The same for each worker, for its sockets that listen and what wakes it.
+pub const DESCRIPTORS_PER_WORKER: u64 = 6;
+/// From this percentage of all descriptors on, none is kept without need.
+pub const DESCRIPTORS_SHORT_PERCENT: u32 = 90;
+/// Below this one, they are kept again.
+pub const DESCRIPTORS_EASE_PERCENT: u32 = 85;
+/// Between two lines of the log about the same shortage.
+pub const SHORTAGE_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// A worker that found no descriptor, and a check that did, waits so long before it tries again.
+pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that one worker has refused and whose clients have not gone yet; further ones wait in
+/// the listener's queue.
+pub const REFUSALS_LINGERING: usize = 256;
+/// How often a worker looks whether they have gone.
+pub const REFUSALS_LOOK: Duration = Duration::from_millis(10);
+/// Connections that a worker refuses between two looks: what refusing costs at most. A full queue of
+/// clients that have given up is gone in less than two seconds.
+pub const REFUSALS_PER_LOOK: usize = 32;
+/// What a refused client still sends is thrown away so long.
+pub const REFUSAL_BYTES: usize = 64 << 10;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.

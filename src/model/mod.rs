@@ -14,7 +14,7 @@ mod networks;
 mod token;
 
 pub use client::{Client, ClientSource};
-pub use edge::{ConnectionRefusal, Flood, Handshake};
+pub use edge::{ConnectionRefusal, Flood, Handshake, Shed};
 pub use geography::{
     Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,
 };

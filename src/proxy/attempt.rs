@@ -171,9 +171,14 @@ impl Forward {
         let started = Instant::now();
         let left = self.patience.deadline().map(|end| end.saturating_duration_since(started));
         let most = left.map_or(most, |left| left.min(most));
-        let lease = match self.routed.upgrade {
-            None => target.endpoint.connect(most, caller).await?,
-            Some(_) => target.endpoint.connect_http1(most, caller).await?,
+        let lease = match self.dial(target, caller, most).await {
+            Err(error) if error.source.is_own_shortage() => {
+                // What waits for requests gives its descriptors back, and then there may be one.
+                self.ticket.connection().worker.relieve();
+                tokio::task::yield_now().await;
+                self.dial(target, caller, most).await?
+            }
+            lease => lease?,
         };
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
@@ -184,8 +189,24 @@ impl Forward {
         Ok((lease, took))
     }
 
-    fn unconnected(&self, error: &ConnectError) -> Failed {
+    async fn dial(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        most: Duration,
+    ) -> Result<Lease<RequestBody>, ConnectError> {
+        match self.routed.upgrade {
+            None => target.endpoint.connect(most, caller).await,
+            Some(_) => target.endpoint.connect_http1(most, caller).await,
+        }
+    }
+
+    fn unconnected(&mut self, error: &ConnectError) -> Failed {
         let failed = Failed::connect(error);
+        if error.source.is_own_shortage() {
+            self.short = true;
+            return Failed { reason: ErrorReason::Overloaded, ..failed };
+        }
         if self.is_over(Instant::now()) {
             // It had less time than connecting may take.
             Failed { reason: ErrorReason::UpstreamTimeout, signal: None, ..failed }

@@ -27,7 +27,8 @@ use super::watch::Watch;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
-use crate::model::{DeploymentName, EndpointId, EndpointSignal};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, limits};
+use crate::overload::{Gauge, Level, Pressure};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
@@ -82,6 +83,7 @@ pub struct WorkerContext {
     live: Arc<Live>,
     registry: Arc<Registry>,
     signals: mpsc::Sender<EndpointSignal>,
+    gauge: Arc<Gauge>,
     number: usize,
     view: RefCell<Rc<View>>,
     observer: Observer,
@@ -176,6 +178,7 @@ impl WorkerContext {
         registry: Arc<Registry>,
         networks: Arc<Networks>,
         signals: mpsc::Sender<EndpointSignal>,
+        gauge: Arc<Gauge>,
     ) -> Self {
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
@@ -190,6 +193,7 @@ impl WorkerContext {
             live,
             registry,
             signals,
+            gauge,
             number,
         }
     }
@@ -227,9 +231,38 @@ impl WorkerContext {
         self.unrouted.requests.increment(status);
     }
 
-    /// Hands on what was measured of client networks.
+    /// What the process is short of now.
+    #[inline]
+    pub fn pressure(&self) -> Pressure {
+        self.gauge.pressure()
+    }
+
+    /// Where it is told that something ran out.
+    pub fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// No descriptor was free: gives those back that wait for a request.
+    pub fn relieve(&self) {
+        self.gauge.note_exhausted();
+        self.let_go(Duration::ZERO);
+    }
+
+    /// Closes upstream connections that have been waiting for a request so long.
+    fn let_go(&self, waited: Duration) {
+        let now = Instant::now();
+        for endpoint in self.view().endpoints.iter().flatten() {
+            endpoint.let_go(now, waited);
+        }
+    }
+
+    /// Hands on what was measured of client networks, and keeps nothing that is short.
     pub fn tend(&self) {
         self.observer.tend();
+        let pressure = self.pressure();
+        if pressure.descriptors || pressure.memory >= Level::High {
+            self.let_go(limits::POOL_IDLE_TIMEOUT_SHORT);
+        }
     }
 
     /// Closes upstream connections that were idle for too long.

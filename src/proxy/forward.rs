@@ -79,6 +79,8 @@ pub(super) struct Forward {
     repeatable: bool,
     pub(super) patience: Patience,
     pub(super) tried: Tried,
+    /// There was no descriptor for a connection.
+    pub(super) short: bool,
     /// The region that answered.
     pub(super) answered: Option<RegionPosition>,
 }
@@ -113,8 +115,19 @@ impl Forward {
         let call = ticket.grpc().then_some(routed.given);
         let patience = Patience::of(settings, call, ticket.started());
         let tried = Tried::default();
-        let (saved, repeatable, answered) = (None, false, None);
-        Self { ticket, routed, id, request, replies, saved, repeatable, patience, tried, answered }
+        Self {
+            ticket,
+            routed,
+            id,
+            request,
+            replies,
+            saved: None,
+            repeatable: false,
+            patience,
+            tried,
+            short: false,
+            answered: None,
+        }
     }
 
     /// Attempts until there is an answer that is meant for the client, or nothing is left to try.

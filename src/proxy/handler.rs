@@ -24,11 +24,13 @@ use super::receive::{Arriving, expects_continue};
 use super::redirect;
 use super::respond::{finish, refuse, refuse_with, tell};
 use super::screen::screen;
+use super::shed;
 use super::target::origin_form;
 use super::ticket::Ticket;
 use super::upgrade::{self, Wish};
 use crate::config::{Deployment, GrpcStatuses};
-use crate::routing::Refusal;
+use crate::model::Shed;
+use crate::routing::{Refusal, RefusalReason};
 
 /// An answer instead of a request that is forwarded. Boxed: few are.
 type Refused = Box<Response<ResponseBody>>;
@@ -61,6 +63,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let (mut parts, incoming) = request.into_parts();
     let call = grpc::is_call(&parts.method, &parts.headers);
     let ticket = Ticket::new(Rc::clone(connection), now, call);
+    if shed::refuses_all(&connection.worker) {
+        return Err(Box::new(shed::refuse(ticket, Shed::Memory, None, true)));
+    }
 
     let stream = match upgrade::extended_connect(&mut parts) {
         Ok(stream) => stream,
@@ -112,6 +117,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     }
     let plan = view.snapshot.table.plan.deployment(decision.deployment);
     let settings = plan.map(|plan| &*plan.settings);
+    if settings.is_some_and(|settings| shed::gives_way(&connection.worker, settings, &who)) {
+        return Err(Box::new(shed::refuse(ticket, Shed::Priority, Some(&id), has_body)));
+    }
     let Ok(upgrade) = wished(connection, settings, (offer, stream), &mut parts) else {
         return Err(Box::new(refuse(ticket, ErrorReason::NotImplemented, Some(&id), true)));
     };
@@ -121,8 +129,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
         version,
         expects: present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers),
         most: settings.and_then(|settings| settings.streams.max_body_bytes),
-        keeps: terms.is_some_and(|terms| terms.replays)
-            || call && settings.is_some_and(retries_calls),
+        keeps: (terms.is_some_and(|terms| terms.replays)
+            || call && settings.is_some_and(retries_calls))
+            && shed::keeps_bodies(&connection.worker),
         now,
     };
     let (body, replies) = match arriving.receive(&view) {
@@ -224,7 +233,10 @@ fn refuse_told(
     id: &RequestId,
     told: Option<&str>,
 ) -> Response<ResponseBody> {
-    let mut response = refuse(ticket, refusal.why.into(), Some(id), false);
+    let mut response = match refusal.why {
+        RefusalReason::Overloaded => shed::refuse(ticket, Shed::Capacity, Some(id), false),
+        why => refuse(ticket, why.into(), Some(id), false),
+    };
     if let Some(line) = told {
         tell(response.headers_mut(), line, None);
     }

@@ -17,11 +17,12 @@ use super::grpc;
 use super::headers::{RequestId, X_RHUMB_DECISION, prepare_response};
 use super::peer::Peer;
 use super::present::Present;
+use super::shed;
 use super::ticket::Ticket;
 use super::told;
 use super::tunnel::Tunnel;
 use super::upgrade::Wish;
-use crate::model::limits;
+use crate::model::{Shed, limits};
 
 impl Forward {
     /// The answer to the client.
@@ -89,7 +90,13 @@ impl Forward {
 
     fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
         let close = self.replies.progress.is_some_and(|progress| !progress.finished());
-        let mut response = refuse(self.ticket, reason, Some(&self.id), close);
+        let mut response = match reason {
+            ErrorReason::Overloaded => {
+                let why = if self.short { Shed::Descriptors } else { Shed::Capacity };
+                shed::refuse(self.ticket, why, Some(&self.id), close)
+            }
+            reason => refuse(self.ticket, reason, Some(&self.id), close),
+        };
         if let Some(line) = &self.routed.told {
             tell(response.headers_mut(), line, None);
         }
@@ -145,6 +152,9 @@ pub(super) fn refuse_with(
 ) -> Response<ResponseBody> {
     let close = close || ticket.connection().watch.draining();
     let mut response = reason.response_to(id.and_then(RequestId::as_str), way, close);
+    if reason == ErrorReason::Overloaded {
+        shed::say_when(response.headers_mut(), &ticket.connection().worker);
+    }
     // Counted as what it is, also where the client is told in another way.
     ticket.answered(reason.status());
     if ticket.grpc() {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! worker ─ accept ─ client ┬ introduction ─ handshake ─ protocol ┬ http1 ┬ goodbye
-//!          door, crowd     └ keeper: deadlines of every phase    └ http2 ┘
+//!      door, crowd, refusals └ keeper: deadlines of every phase    └ http2 ┘
 //! ```
 
 mod accept;
@@ -19,6 +19,7 @@ mod keeper;
 mod listener;
 mod open;
 mod protocol;
+mod refusals;
 mod seats;
 mod transport;
 mod worker;

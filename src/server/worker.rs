@@ -16,9 +16,11 @@ use super::crowd::Crowd;
 use super::door::Door;
 use super::listener::Listeners;
 use super::open::OpenConnections;
+use super::refusals::Refusals;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
+use crate::overload::{Gauge, Shares};
 use crate::proxy::WorkerContext;
 use crate::snapshot::Live;
 
@@ -50,6 +52,10 @@ pub struct WorkersParts {
     pub networks: Arc<Networks>,
     /// Where failures are reported.
     pub signals: mpsc::Sender<EndpointSignal>,
+    /// What the process is short of.
+    pub gauge: Arc<Gauge>,
+    /// What each worker may have at once.
+    pub shares: Shares,
 }
 
 /// All worker threads.
@@ -78,6 +84,8 @@ impl Workers {
                 registry: Arc::clone(&parts.registry),
                 networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
+                gauge: Arc::clone(&parts.gauge),
+                shares: parts.shares,
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -116,6 +124,8 @@ struct Worker {
     registry: Arc<Registry>,
     networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
+    gauge: Arc<Gauge>,
+    shares: Shares,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -135,10 +145,12 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
-        let context =
-            WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let Self { number, live, registry, networks, signals, gauge, .. } = self;
+        let Self { shares, crowd, mut draining, ready, .. } = self;
+        let (known, counts) = (Arc::clone(&live), Arc::clone(&registry));
+        let context = WorkerContext::new(number, known, counts, networks, signals, gauge);
         let context = Rc::new(context);
+        let refusals = Rc::new(Refusals::new(shares.refusals));
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();
         for (configured, listener) in listeners.0 {
@@ -147,11 +159,14 @@ impl Worker {
                 worker: Rc::clone(&context),
                 open: Rc::clone(&open),
                 crowd: Arc::clone(&crowd),
+                most: shares.connections,
+                refusals: Rc::clone(&refusals),
             });
             accepting.spawn_local(accept(TcpListener::from_std(listener)?, hall));
         }
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
+        spawn_local(async move { refusals.tend().await });
         // Whoever waits for readiness may have given up.
         let _ = ready.send(()).await;
         drop(ready);

@@ -20,6 +20,7 @@ use super::resolve::addresses;
 use super::stream::Stream;
 use crate::config::{Alpn, EndpointUrl, Host, ProxyProtocolVersion, Scheme, Transport};
 use crate::model::limits;
+use crate::overload::is_shortage;
 use crate::proxy_protocol;
 
 /// An endpoint, and how to get there.
@@ -100,6 +101,14 @@ impl DialError {
             // Not what breaks off in the middle of a handshake.
             Self::Tls(error) => error.kind() == io::ErrorKind::InvalidData,
             Self::Timeout(_) | Self::Resolve(_) | Self::Connect(_) | Self::Busy(_) => false,
+        }
+    }
+
+    /// Whether it was this side that had something missing, such as a descriptor.
+    pub fn is_own_shortage(&self) -> bool {
+        match self {
+            Self::Resolve(error) | Self::Connect(error) => is_shortage(error),
+            _ => false,
         }
     }
 

@@ -186,6 +186,15 @@ impl<B> Endpoint<B> {
         self.sessions.reap(now);
     }
 
+    /// Closes every connection that has been waiting for a request so long.
+    pub fn let_go(&self, now: Instant, waited: Duration) {
+        let is_fresh = |idle: &Idle<B>| now.saturating_duration_since(idle.since) < waited;
+        self.idle.borrow_mut().retain(is_fresh);
+        if waited.is_zero() {
+            self.sessions.let_go();
+        }
+    }
+
     /// Connections without a request, of HTTP/1.1.
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()

@@ -69,6 +69,11 @@ impl<B> Sessions<B> {
         self.list.borrow_mut().retain(|session| session.is_open(now) && !session.is_idle(now));
     }
 
+    /// Lets go of connections without a stream.
+    pub(super) fn let_go(&self) {
+        self.list.borrow_mut().retain(|session| session.streams() > 0);
+    }
+
     /// Connections.
     pub(super) fn count(&self) -> usize {
         self.list.borrow().len()

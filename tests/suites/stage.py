@@ -78,8 +78,9 @@ class Certificates:
 class Stage:
     """A running proxy. `origins` gives ports by the names of `HOSTS`; those left out refuse."""
 
-    def __init__(self, binary, directory, certificates, origins, workers=2):
-        self.binary = binary
+    def __init__(self, binary, directory, certificates, origins, workers=2, before=(), top=()):
+        """`before` starts the program (`prlimit ...`), `top` are lines of a Rhumb's configuration."""
+        self.binary, self.before, self.top = binary, list(before), list(top)
         self.kind = kind_of(binary)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ class Stage:
         self.process = None
 
     def __enter__(self):
-        command = getattr(self, f"_{self.kind}")()
+        command = self.before + getattr(self, f"_{self.kind}")()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         for port in (self.clear, self.tls):
@@ -153,7 +154,7 @@ class Stage:
             "    proxy_protocol: { trusted: [127.0.0.0/8], mode: required }"])
         config = self._write("rhumb.yaml", "\n".join([
             "listeners:", listen, f'admin: {{ address: "127.0.0.1:{self.admin}" }}',
-            f"workers: {self.workers}", "regions:", *regions, "deployments:", *deployments, ""]))
+            f"workers: {self.workers}", *self.top, "regions:", *regions, "deployments:", *deployments, ""]))
         return [self.binary, "run", "-c", config]
 
     def _haproxy(self):

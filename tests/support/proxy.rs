@@ -23,6 +23,7 @@ pub struct Setup {
     top: String,
     workers: usize,
     log: Vec<String>,
+    descriptors: Option<u32>,
     regions: Vec<(String, String)>,
     deployments: Vec<String>,
 }
@@ -55,7 +56,8 @@ impl Setup {
     pub fn empty() -> Self {
         let (regions, deployments) = (Vec::new(), Vec::new());
         let (listeners, log) = (Vec::new(), Vec::new());
-        Self { listeners, top: String::new(), workers: 2, log, regions, deployments }
+        let (top, descriptors) = (String::new(), None);
+        Self { listeners, top, workers: 2, log, descriptors, regions, deployments }
     }
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
@@ -123,6 +125,12 @@ impl Setup {
         Self { workers, ..self }
     }
 
+    /// Gives the program so many descriptors.
+    #[must_use]
+    pub fn descriptors(self, count: u32) -> Self {
+        Self { descriptors: Some(count), ..self }
+    }
+
     /// Logs something else than usual, as JSON.
     #[must_use]
     pub fn logging(self, filter: &str) -> Self {
@@ -171,7 +179,7 @@ impl Setup {
 
     /// Starts the program.
     pub fn start(&self) -> Proxy {
-        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log)
+        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log, self.descriptors)
     }
 }
 
@@ -189,12 +197,22 @@ impl Proxy {
 
     /// Starts the program with the `rhumb.yaml` of this directory.
     pub fn start_in(dir: Arc<TempDir>) -> Self {
-        Self::start_logging(dir, &[])
+        Self::start_logging(dir, &[], None)
     }
 
-    fn start_logging(dir: Arc<TempDir>, log: &[String]) -> Self {
+    fn start_logging(dir: Arc<TempDir>, log: &[String], descriptors: Option<u32>) -> Self {
         let usual = ["--log", "info"].map(str::to_owned);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rhumb"))
+        let program = env!("CARGO_BIN_EXE_rhumb");
+        let mut command = match descriptors {
+            None => Command::new(program),
+            Some(count) => {
+                // Becomes the program, with the same number.
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={count}")).arg(program);
+                command
+            }
+        };
+        let mut child = command
             .args(if log.is_empty() { &usual } else { log })
             .args(["run", "--json", "-c"])
             .arg(dir.path().join("rhumb.yaml"))
@@ -285,6 +303,28 @@ impl Proxy {
     /// The generation of the table in use.
     pub fn generation(&self) -> f64 {
         self.metric("rhumb_config_generation", &[])
+    }
+
+    /// The program's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Changes how many descriptors it may have from now on.
+    pub fn limit_descriptors(&self, count: u32) {
+        // The upper limit stays, so that it can be raised again.
+        let limit = format!("--nofile={count}:");
+        let status =
+            Command::new("prlimit").args(["--pid", &self.pid().to_string(), &limit]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The value of a metric without labels, if the program answers at all.
+    pub fn try_metric(&self, name: &str) -> Option<f64> {
+        let mut client = Client::try_connect([127, 0, 0, 1].into(), self.admin).ok()?;
+        let text = client.try_ask(&Request::get("/metrics")).ok()?.body.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line?.parse().ok()
     }
 
     /// Resident memory in KiB.

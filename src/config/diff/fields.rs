@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{edge, steering};
+use super::{edge, overload, steering};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -70,6 +70,7 @@ pub(super) fn live(config: &Config) -> Fields {
         client_fields: _,
         limits: _,
         requests: _,
+        overload: load,
         origin_networks: _,
         tenants,
         signing,
@@ -88,6 +89,7 @@ pub(super) fn live(config: &Config) -> Fields {
     out.put("client.trusted_proxies", ids(trusted_proxies));
     out.put("client.country_headers", ids(country_headers));
     edge::everywhere(config, &mut out);
+    overload::overload(load, &mut out);
     if let Some(tenants) = tenants {
         steering::tenants(tenants, &mut out);
     }

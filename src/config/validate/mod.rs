@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `network`, `files` and `signing`; `region` with `endpoint`
+//! One file a part: `listener`, `clients`, `overload`, `network`, `files` and `signing`; `region` with `endpoint`
 //! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
 //! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
 //! are for single values. What parts mean together: `residency`, and what is allowed but probably
@@ -19,6 +19,7 @@ mod hosts;
 mod known_regions;
 mod listener;
 mod network;
+mod overload;
 mod policy;
 mod ranking;
 mod region;
@@ -50,7 +51,7 @@ use super::raw;
 use super::report::Report;
 use super::settings::{
     Admin, ClientFields, ClientLimits, ClientTrust, Config, GeoipFiles, Hops, LatencySources,
-    Listener, RequestRules, Shadow, SigningKey, TenantsFile,
+    Listener, OverloadSettings, RequestRules, Shadow, SigningKey, TenantsFile,
 };
 
 /// What every part needs.
@@ -126,7 +127,7 @@ pub(super) fn validate(
         return None;
     }
     transport::unused_tls(&file.regions, regions.as_deref(), deployments.as_deref(), report);
-    let Clients { client, client_fields, limits, requests } = clients?;
+    let Clients { client, client_fields, limits, overload, requests } = clients?;
     let Network { listeners, admin, workers, signing, hops } = network?;
     let Named { geoip, latency, tenants, shadow } = named?;
     let regions: Option<Vec<_>> = regions?.into_iter().collect();
@@ -139,6 +140,7 @@ pub(super) fn validate(
         client,
         client_fields,
         limits,
+        overload,
         requests,
         origin_networks: origins?,
         tenants,
@@ -183,6 +185,7 @@ struct Clients {
     client: ClientTrust,
     client_fields: ClientFields,
     limits: ClientLimits,
+    overload: OverloadSettings,
     requests: RequestRules,
 }
 
@@ -190,11 +193,13 @@ fn clients(file: &raw::File, cx: Context<'_>) -> Option<Clients> {
     let client = network::client(&file.client, cx);
     let client_fields = clients::fields(&file.client, cx);
     let limits = clients::limits(&file.limits, cx);
+    let overload = overload::overload(&file.memory_limit, &file.shed, cx);
     let requests = clients::requests(&file.requests);
     Some(Clients {
         client: client?,
         client_fields: client_fields?,
         limits: limits?,
+        overload: overload?,
         requests: requests?,
     })
 }

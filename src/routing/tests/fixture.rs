@@ -11,9 +11,9 @@ use super::{config, model, routing};
 use config::{
     Admin, Affinity, Applies, ClientFields, ClientLimits, ClientTrust, Config, Deployment,
     Endpoint, EndpointUrl, Enforcement, Failover, GeoipFiles, GrpcStatuses, HeaderMatch, Hints,
-    Hops, Host, LatencySources, Listener, RankingSettings, Region, RegionSettings, RequestRules,
-    ResidencyPolicy, Retries, Rule, Scheme, Strategy, Streams, TextMatch, Timeouts, Unknown,
-    WhenAllDown, Writes,
+    Hops, Host, LatencySources, Listener, OverloadSettings, RankingSettings, Region,
+    RegionSettings, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Strategy, Streams,
+    TextMatch, Timeouts, Unknown, WhenAllDown, Writes,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{
@@ -184,6 +184,7 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         shadow: None,
         client_fields: ClientFields::default(),
         limits: ClientLimits::default(),
+        overload: OverloadSettings::default(),
         requests: RequestRules::default(),
         origin_networks: Vec::new(),
         client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },

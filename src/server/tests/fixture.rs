@@ -21,6 +21,7 @@ use crate::server::client::{Arrival, serve};
 use crate::server::crowd::Crowd;
 use crate::server::door::Door;
 use crate::server::open::OpenConnections;
+use crate::server::refusals::Refusals;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
 
@@ -58,13 +59,15 @@ impl World {
         let registry = Arc::new(Registry::default());
         let (signals, _) = tokio::sync::mpsc::channel(1);
         let networks = Arc::new(Networks::default());
-        let worker =
-            WorkerContext::new(0, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let (known, counts) = (Arc::clone(&live), Arc::clone(&registry));
+        let worker = WorkerContext::new(0, known, counts, networks, signals, Arc::default());
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
             worker: Rc::new(worker),
             open: Rc::new(OpenConnections::default()),
             crowd: Arc::new(Crowd::default()),
+            most: usize::MAX,
+            refusals: Rc::new(Refusals::new(1)),
         });
         Self { dir, live, registry, hall, certificate: issued.cert.der().clone() }
     }
