@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("upstream", &["model", "config", "metrics", "proxy_protocol", "tls"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
+    ("traces", &["model", "config", "metrics", "snapshot", "tls"]),
     ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
     (
         "failover",
@@ -31,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tls", "tokens",
+            "snapshot", "tls", "tokens", "traces",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -46,6 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "measure",
             "snapshot",
             "tls",
+            "traces",
             "upstream",
         ],
     ),
@@ -60,7 +62,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const SEE_EVERYTHING: &[&str] = &["app", "cli", "lib", "main", "demo", "origin"];
 
 /// Files that get time and randomness as arguments and do nothing but think.
-const PURE: &[&str] = &["routing/", "health/state.rs", "failover/policy.rs", "proxy/retry.rs"];
+const PURE: &[&str] = &[
+    "routing/",
+    "health/state.rs",
+    "failover/policy.rs",
+    "proxy/retry.rs",
+    "traces/context.rs",
+    "traces/state.rs",
+    "traces/sampling.rs",
+];
 
 /// What they may not name.
 const IMPURE: &[&str] = &[

@@ -4,6 +4,7 @@
 //! main thread      signals, start, stop
 //! rhumb-control    controller, probes, admin address
 //! rhumb-files      watches and reads files, sends them to the controller
+//! rhumb-traces     sends spans
 //! rhumb-worker-N   requests
 //! ```
 
@@ -29,6 +30,7 @@ use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::{Exporter, ExporterParts, Traces};
 
 pub use bundle::{Bundle, continent_of};
 pub use inspect::{Inspection, inspect};
@@ -52,6 +54,9 @@ pub enum AppError {
     /// The file thread could not be started.
     #[error("cannot start the thread that watches files")]
     Files(#[source] std::io::Error),
+    /// The thread that sends traces could not be started.
+    #[error("cannot start the thread that sends traces")]
+    Traces(#[source] std::io::Error),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -66,6 +71,7 @@ pub struct App {
     workers: Workers,
     control: control::ControlThread,
     files: files::FileThread,
+    traces: Exporter,
     readiness: Readiness,
     /// Where requests are accepted.
     pub addresses: Vec<SocketAddr>,
@@ -134,12 +140,20 @@ impl App {
         let admin_address = admin.address();
         let control =
             control::ControlThread::start(controller, admin).map_err(AppError::Control)?;
+        let traces = Arc::new(Traces::default());
+        let exporter = Exporter::start(ExporterParts {
+            traces: Arc::clone(&traces),
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+        })
+        .map_err(AppError::Traces)?;
         let mut workers = Workers::start(WorkersParts {
             listeners,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks,
             signals: handle.signals.clone(),
+            traces,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
@@ -153,6 +167,7 @@ impl App {
             workers,
             control,
             files,
+            traces: exporter,
             readiness,
             addresses,
             admin: admin_address,
@@ -187,12 +202,14 @@ impl App {
     /// Stops accepting, lets requests under way finish within the drain time, and ends. False
     /// when a thread had to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, readiness, handle, .. } = self;
+        let Self { workers, control, files, traces, readiness, handle, .. } = self;
         readiness.set(false);
         let panics = workers.drain();
         drop(handle);
         files.stop();
-        control.stop() && panics == 0
+        // After the last request, whose span it still sends.
+        let sent = traces.stop();
+        control.stop() && sent && panics == 0
     }
 }
 

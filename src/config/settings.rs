@@ -22,6 +22,7 @@ use crate::model::{
 mod conditions;
 mod edge;
 mod steering;
+mod tracing;
 
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
@@ -36,6 +37,7 @@ pub use steering::{
     ResidencyPolicy, Shadow, SigningKey, TenantSource, TenantsFile, TokenCarrier, Unknown,
     WhenDown, WriteMode, Writes,
 };
+pub use tracing::{Otlp, TraceParents, Tracing};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,8 @@ pub struct Config {
     pub hops: Hops,
     /// A candidate that is evaluated beside the live configuration.
     pub shadow: Option<Shadow>,
+    /// Traces; `None`: the context of clients is passed on as it is.
+    pub tracing: Option<Tracing>,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

@@ -22,6 +22,7 @@ use super::clock::Clock;
 use super::peer::Peer;
 use super::places::Places;
 use super::terms::Terms;
+use super::trace::Traced;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use crate::geo::Found;
@@ -31,6 +32,7 @@ use crate::model::{DeploymentName, EndpointId, EndpointSignal};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::Outlet;
 use crate::upstream::{Endpoint, Route};
 
 pub(super) type Upstream = Endpoint<RequestBody>;
@@ -89,6 +91,8 @@ pub struct WorkerContext {
     clock: Clock,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
+    /// Where spans go.
+    pub(super) traces: Outlet,
     /// The series of requests that no region answered.
     pub(super) unrouted: Series,
 }
@@ -176,6 +180,7 @@ impl WorkerContext {
         registry: Arc<Registry>,
         networks: Arc<Networks>,
         signals: mpsc::Sender<EndpointSignal>,
+        traces: Outlet,
     ) -> Self {
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
@@ -190,6 +195,7 @@ impl WorkerContext {
             live,
             registry,
             signals,
+            traces,
             number,
         }
     }
@@ -201,6 +207,7 @@ impl WorkerContext {
         if version != view.version {
             *view = Rc::new(View::new(&self.live.load(), version, self.number, Some(&view)));
             self.observer.adopt(&view.snapshot.table.plan);
+            self.traces.look();
         }
         Rc::clone(&view)
     }
@@ -219,6 +226,13 @@ impl WorkerContext {
     pub(super) fn signal(&self, signal: EndpointSignal) {
         if self.signals.try_send(signal).is_err() {
             self.series.observations_dropped.increment();
+        }
+    }
+
+    /// A request has ended: what was recorded of it goes to the exporter, if there is room.
+    pub(super) fn end_trace(&self, trace: &mut Traced, now: Instant) {
+        if let Err(lost) = trace.end(now, &self.traces) {
+            self.series.spans_dropped.add(lost);
         }
     }
 

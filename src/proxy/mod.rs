@@ -45,6 +45,7 @@ mod tenant;
 mod terms;
 mod ticket;
 mod told;
+mod trace;
 mod trailers;
 mod tunnel;
 mod upgrade;

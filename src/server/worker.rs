@@ -21,6 +21,7 @@ use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
 use crate::proxy::WorkerContext;
 use crate::snapshot::Live;
+use crate::traces::Traces;
 
 /// How often idle upstream connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
@@ -50,6 +51,8 @@ pub struct WorkersParts {
     pub networks: Arc<Networks>,
     /// Where failures are reported.
     pub signals: mpsc::Sender<EndpointSignal>,
+    /// Where spans go.
+    pub traces: Arc<Traces>,
 }
 
 /// All worker threads.
@@ -78,6 +81,7 @@ impl Workers {
                 registry: Arc::clone(&parts.registry),
                 networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
+                traces: Arc::clone(&parts.traces),
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -116,6 +120,7 @@ struct Worker {
     registry: Arc<Registry>,
     networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
+    traces: Arc<Traces>,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -135,9 +140,11 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
-        let context =
-            WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let Self { number, live, registry, networks, signals, traces, crowd, mut draining, ready } =
+            self;
+        let (live_too, registry_too) = (Arc::clone(&live), Arc::clone(&registry));
+        let outlet = traces.outlet();
+        let context = WorkerContext::new(number, live_too, registry_too, networks, signals, outlet);
         let context = Rc::new(context);
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();

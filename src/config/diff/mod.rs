@@ -8,6 +8,7 @@ mod fields;
 mod steering;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::fmt;

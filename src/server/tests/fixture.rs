@@ -23,6 +23,7 @@ use crate::server::door::Door;
 use crate::server::open::OpenConnections;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
+use crate::traces::Traces;
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
@@ -58,8 +59,9 @@ impl World {
         let registry = Arc::new(Registry::default());
         let (signals, _) = tokio::sync::mpsc::channel(1);
         let networks = Arc::new(Networks::default());
-        let worker =
-            WorkerContext::new(0, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let outlet = Arc::new(Traces::default()).outlet();
+        let (live_too, registry_too) = (Arc::clone(&live), Arc::clone(&registry));
+        let worker = WorkerContext::new(0, live_too, registry_too, networks, signals, outlet);
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
             worker: Rc::new(worker),
