@@ -9,20 +9,18 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
 use super::context::{Connection, View};
 use super::headers::RequestId;
 use super::present::Present;
 use super::target::path;
 use super::ticket::Ticket;
-use crate::config::EndpointUrl;
-use crate::model::RegionId;
 use crate::model::limits::TRACE_TEXT_BYTES;
 use crate::routing::{Decision, Refusal, Table};
 use crate::traces::{
-    AttemptSpan, Begun, DecisionNote, Outlet, RequestNote, RequestSpan, SpanId, State,
-    TraceContext, TraceId, begin, passed_on,
+    AttemptSpan, Begun, DecisionNote, Outlet, RequestNote, RequestSpan, State, TraceContext,
+    TraceId, begin, passed_on,
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -67,30 +65,42 @@ impl Traced {
         self.note(|record| record.decision = decision(table, outcome));
     }
 
-    /// An attempt begins: the origin is told that it is part of it. The headers of requests that are
-    /// not recorded say the same to every origin.
+    /// Notes that an attempt begins.
     #[inline]
-    pub(super) fn attempt(
-        &self,
-        connection: &Connection,
-        (region, endpoint): (&RegionId, &EndpointUrl),
-        started: Instant,
-        headers: &mut HeaderMap,
-    ) {
+    pub(super) fn attempt(&self, attempt: impl FnOnce() -> Option<AttemptSpan>) {
         self.note(|record| {
-            let span = SpanId::from_entropy(connection.worker.entropy());
-            say(headers, TraceContext { span, ..record.begun.context });
-            record.attempt(AttemptSpan {
-                span,
-                started,
-                ended: None,
-                region: region.clone(),
-                endpoint: endpoint.clone(),
-                connect: None,
-                first_byte: None,
-                answer: None,
-                error: None,
-            });
+            if let Some(attempt) = attempt() {
+                record.attempt(attempt);
+            }
+        });
+    }
+
+    /// Tells an origin that it works for the attempt under way. Of a request that is not recorded,
+    /// every origin is told the same.
+    #[inline]
+    pub(super) fn tell_origin(&self, headers: &mut HeaderMap) {
+        self.note(|record| {
+            let context = record.begun.context;
+            if let Some(AttemptSpan { span, .. }) = record.last_attempt() {
+                say(headers, TraceContext { span: *span, ..context });
+            }
+        });
+    }
+
+    /// Notes that the head of the response to an attempt is there.
+    #[inline]
+    pub(super) fn answered<B>(&self, response: &Response<B>, started: Instant) {
+        self.note_attempt(|attempt| {
+            attempt.first_byte = Some(started.elapsed());
+            attempt.answer = Some((response.status().as_u16(), response.version()));
+        });
+    }
+
+    /// Notes that the attempt under way has failed.
+    pub(super) fn failed(&self, why: &'static str) {
+        self.note_attempt(|attempt| {
+            attempt.ended = Some(Instant::now());
+            attempt.error = Some(why);
         });
     }
 

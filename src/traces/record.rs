@@ -97,6 +97,23 @@ pub struct AttemptSpan {
     pub error: Option<&'static str>,
 }
 
+impl AttemptSpan {
+    /// Of an attempt that begins.
+    pub fn new(span: SpanId, started: Instant, region: RegionId, endpoint: EndpointUrl) -> Self {
+        Self {
+            span,
+            started,
+            ended: None,
+            region,
+            endpoint,
+            connect: None,
+            first_byte: None,
+            answer: None,
+            error: None,
+        }
+    }
+}
+
 impl RequestSpan {
     /// Of a request that has just been read.
     pub fn new(
@@ -119,8 +136,11 @@ impl RequestSpan {
         }
     }
 
-    /// Notes that an attempt begins.
+    /// Notes that an attempt begins; the one before it has ended then.
     pub fn attempt(&mut self, attempt: AttemptSpan) {
+        if let Some(last) = self.last_attempt() {
+            last.ended.get_or_insert(attempt.started);
+        }
         match self.attempts.len() < limits::TRACE_ATTEMPTS {
             true => self.attempts.push(attempt),
             false => self.left_out += 1,

@@ -40,15 +40,6 @@ fn record() -> RequestSpan {
 
 fn attempt() -> AttemptSpan {
     let host = Host::Address("2001:db8::1".parse().unwrap());
-    AttemptSpan {
-        span: SpanId::from_entropy(4),
-        started: Instant::now(),
-        ended: None,
-        region: "eu".into(),
-        endpoint: EndpointUrl { scheme: Scheme::Http, host, port: 81 },
-        connect: None,
-        first_byte: None,
-        answer: None,
-        error: None,
-    }
+    let endpoint = EndpointUrl { scheme: Scheme::Http, host, port: 81 };
+    AttemptSpan::new(SpanId::from_entropy(4), Instant::now(), "eu".into(), endpoint)
 }
