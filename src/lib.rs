@@ -25,6 +25,7 @@
 //! | [`tls`] | certificates, keys and trust, ready for handshakes |
 //! | [`proxy_protocol`] | whom a peer connects for, in its first bytes |
 //! | [`upstream`] | connections to endpoints |
+//! | [`traces`] | which trace a request belongs to, and telling a collector |
 //! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
 //! | [`snapshot`] | what workers read |
@@ -57,4 +58,5 @@ pub mod simulate;
 pub mod snapshot;
 pub mod tls;
 pub mod tokens;
+pub mod traces;
 pub mod upstream;

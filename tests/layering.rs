@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("upstream", &["model", "config", "metrics", "overload", "proxy_protocol", "tls"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
+    ("traces", &["model", "config", "metrics", "snapshot", "tls"]),
     ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
     (
         "failover",
@@ -32,7 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "proxy",
         &[
             "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tls", "tokens", "overload",
+            "snapshot", "tls", "tokens", "overload", "traces",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -48,6 +49,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "overload",
             "snapshot",
             "tls",
+            "traces",
             "upstream",
         ],
     ),
@@ -68,6 +70,9 @@ const PURE: &[&str] = &[
     "failover/policy.rs",
     "overload/pressure.rs",
     "proxy/retry.rs",
+    "traces/context.rs",
+    "traces/state.rs",
+    "traces/sampling.rs",
 ];
 
 /// What they may not name.

@@ -35,3 +35,4 @@ mod simulate;
 mod steering;
 mod streams;
 mod support;
+mod traces;

@@ -4,6 +4,7 @@
 //! main thread      signals, start, stop
 //! rhumb-control    controller, probes, admin address
 //! rhumb-files      watches and reads files, sends them to the controller
+//! rhumb-traces     sends spans
 //! rhumb-worker-N   requests
 //! ```
 
@@ -31,6 +32,7 @@ use crate::metrics::Registry;
 use crate::overload::Gauge;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::{Exporter, ExporterParts, Traces};
 
 pub use bundle::{Bundle, continent_of};
 pub use inspect::{Inspection, inspect};
@@ -54,6 +56,9 @@ pub enum AppError {
     /// The file thread could not be started.
     #[error("cannot start the thread that watches files")]
     Files(#[source] std::io::Error),
+    /// The thread that sends traces could not be started.
+    #[error("cannot start the thread that sends traces")]
+    Traces(#[source] std::io::Error),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -68,6 +73,7 @@ pub struct App {
     workers: Workers,
     control: control::ControlThread,
     files: files::FileThread,
+    traces: Exporter,
     readiness: Readiness,
     /// Where requests are accepted.
     pub addresses: Vec<SocketAddr>,
@@ -140,6 +146,13 @@ impl App {
         let admin_address = admin.address();
         let control = control::ControlThread::start(controller, admin, watch_pressure)
             .map_err(AppError::Control)?;
+        let traces = Arc::new(Traces::default());
+        let exporter = Exporter::start(ExporterParts {
+            traces: Arc::clone(&traces),
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+        })
+        .map_err(AppError::Traces)?;
         let mut workers = Workers::start(WorkersParts {
             listeners,
             live: Arc::clone(&live),
@@ -148,6 +161,7 @@ impl App {
             signals: handle.signals.clone(),
             gauge,
             shares,
+            traces,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
@@ -161,6 +175,7 @@ impl App {
             workers,
             control,
             files,
+            traces: exporter,
             readiness,
             addresses,
             admin: admin_address,
@@ -195,12 +210,14 @@ impl App {
     /// Stops accepting, lets requests under way finish within the drain time, and ends. False
     /// when a thread had to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, readiness, handle, .. } = self;
+        let Self { workers, control, files, traces, readiness, handle, .. } = self;
         readiness.set(false);
         let panics = workers.drain();
         drop(handle);
         files.stop();
-        control.stop() && panics == 0
+        // After the last request, whose span it still sends.
+        let sent = traces.stop();
+        control.stop() && sent && panics == 0
     }
 }
 

@@ -38,10 +38,10 @@ pub use settings::{
     Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
     HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
     LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Objectives, OnFailure,
-    OverloadSettings, Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion,
+    Otlp, OverloadSettings, Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion,
     RankingSettings, Region, RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries,
     Rule, Scheme, Shadow, SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch,
-    TimeWindow, Timeouts, TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls,
-    WeekdaySet, WhenAllDown, WhenDown, WriteMode, Writes,
+    TimeWindow, Timeouts, TlsVersion, TokenCarrier, TraceParents, Tracing, Transport, Underscores,
+    Unknown, UpstreamTls, WeekdaySet, WhenAllDown, WhenDown, WriteMode, Writes,
 };
 pub use watch::FileWatch;

@@ -9,6 +9,7 @@ mod edge;
 mod overload;
 mod rule;
 mod steering;
+mod tracing;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,6 +28,7 @@ pub(super) use steering::{
     Objectives, OnFailure, Policy, Priorities, Replay, SECRET, SECRET_SHAPES, Shadow, Signing,
     SigningKey, Tenant, Tenants, Unknown, WhenDown, WriteMode, Writes,
 };
+pub(super) use tracing::{Otlp, OtlpProtocol, TraceParents, Tracing};
 
 /// Names of regions, deployments and rules.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
@@ -84,6 +86,9 @@ pub(super) struct File {
     /// A candidate that is evaluated beside this configuration.
     #[serde(default)]
     pub(super) shadow: Field<Shadow>,
+    /// Traces of requests, and who is told of them.
+    #[serde(default)]
+    pub(super) tracing: Field<Tracing>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,

@@ -23,6 +23,7 @@ mod conditions;
 mod edge;
 mod overload;
 mod steering;
+mod tracing;
 
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
@@ -38,6 +39,7 @@ pub use steering::{
     ResidencyPolicy, Shadow, SigningKey, TenantSource, TenantsFile, TokenCarrier, Unknown,
     WhenDown, WriteMode, Writes,
 };
+pub use tracing::{Otlp, TraceParents, Tracing};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +74,8 @@ pub struct Config {
     pub hops: Hops,
     /// A candidate that is evaluated beside the live configuration.
     pub shadow: Option<Shadow>,
+    /// Traces; `None`: the context of clients is passed on as it is.
+    pub tracing: Option<Tracing>,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

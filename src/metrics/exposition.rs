@@ -107,6 +107,15 @@ impl Page {
         self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
+        let traces = &registry.traces;
+        self.sample(names::TRACE_SPANS_EXPORTED, &[], traces.exported.get() as f64);
+        for (why, count) in [
+            ("queue_full", sum(|w| &w.spans_dropped)),
+            ("unsent", traces.unsent.get() as f64),
+            ("rejected", traces.rejected.get() as f64),
+        ] {
+            self.sample(names::TRACE_SPANS_DROPPED, &[why], count);
+        }
         let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {
             let counters = workers.iter().filter_map(|worker| read(worker).get(place));
             counters.map(Counter::get).sum::<u64>() as f64

@@ -111,6 +111,10 @@ names! {
         "Decisions for a region that a residency policy which only reports would not have allowed.";
     RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
         "Attempts at a region that may not see the request, stopped before anything was sent.";
+    TRACE_SPANS_EXPORTED = Counter "rhumb_trace_spans_exported_total" []
+        "Spans that the receiver of traces has taken.";
+    TRACE_SPANS_DROPPED = Counter "rhumb_trace_spans_dropped_total" ["why"]
+        "Spans that were recorded and did not get to the receiver of traces.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]

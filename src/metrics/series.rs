@@ -117,6 +117,19 @@ pub struct WorkerSeries {
     pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
     /// Attempts that were stopped because the region may not see the request.
     pub residency_violations: Counter,
+    /// Spans that the exporter had no room for.
+    pub spans_dropped: Counter,
+}
+
+/// What the thread that sends traces counts.
+#[derive(Debug, Default)]
+pub struct TraceSeries {
+    /// Spans that the receiver has taken.
+    pub exported: Counter,
+    /// Spans that could not be sent.
+    pub unsent: Counter,
+    /// Spans that the receiver did not want.
+    pub rejected: Counter,
 }
 
 /// What one worker counts about one listener.

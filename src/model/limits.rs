@@ -449,3 +449,32 @@ pub const SESSION_TICKETS: usize = 2;
 pub const UPSTREAM_SESSIONS: usize = 1_024;
 /// Bytes of the header value that tells a client's certificate.
 pub const CLIENT_CERTIFICATE_BYTES: usize = 4 << 10;
+
+/// Members of a `tracestate` (W3C Trace Context).
+pub const TRACESTATE_MEMBERS: usize = 32;
+/// Bytes of a `tracestate` that are passed on; the specification asks for 512 at least.
+pub const TRACESTATE_BYTES: usize = 4 << 10;
+/// Share of the traces that start here which are recorded.
+pub const TRACE_SAMPLE: f64 = 0.01;
+/// Characters of the name that Rhumb has in traces.
+pub const SERVICE_NAME_LENGTH: usize = 128;
+/// Attempts of one request that are recorded.
+pub const TRACE_ATTEMPTS: usize = 16;
+/// Bytes of a path, and of a `User-Agent`, that a span shows.
+pub const TRACE_TEXT_BYTES: usize = 1 << 10;
+/// Recorded requests of one worker that wait to be sent.
+pub const TRACE_QUEUE: usize = 1_024;
+/// Spans that are sent at once, give or take those of one request.
+pub const TRACE_BATCH: usize = 512;
+/// How often what workers have recorded is looked for.
+pub const TRACE_LOOK: Duration = Duration::from_millis(200);
+/// How long spans that are left at the end may take to be sent.
+pub const TRACE_GOODBYE: Duration = Duration::from_secs(3);
+/// How long spans may take to be sent, attempts included, unless configured.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Least of it.
+pub const OTLP_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Most of it.
+pub const OTLP_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a receiver's answer.
+pub const OTLP_ANSWER_BYTES: usize = 64 << 10;

@@ -16,12 +16,13 @@ use super::answer::{Exchange, Pace};
 use super::body::RequestBody;
 use super::context::{Connection, Series, Upstream};
 use super::error::ErrorReason;
-use super::forward::{Answer, Forward};
+use super::forward::{Answer, Forward, Routed};
 use super::patience::Upload;
 use super::present::Present;
 use super::ticket::InFlight;
 use crate::model::{SignalKind, limits};
 use crate::routing::RegionPosition;
+use crate::traces::{AttemptSpan, SpanId};
 use crate::upstream::{Broken, Caller, ConnectError, DialError, Lease, SendError};
 
 /// What is silent at times, and never complete.
@@ -53,6 +54,7 @@ impl Forward {
         let first = self.tried.count() <= 1 && self.replies.progress.is_none();
         let started = if first { self.ticket.started() } else { Instant::now() };
         let in_flight = InFlight::new(&target.series);
+        self.trace(target, started);
         let peer = &self.ticket.connection().peer;
         let caller = Caller { source: peer.source, destination: peer.destination };
         // What is to become a tunnel gets a connection of its own.
@@ -69,6 +71,7 @@ impl Forward {
                 None => match Box::pin(self.connect(target, &caller)).await {
                     Ok((lease, took)) => {
                         connecting = took;
+                        self.ticket.trace.note_attempt(|attempt| attempt.connect = Some(took));
                         lease
                     }
                     Err(error) => return Err(self.unconnected(&error)),
@@ -82,6 +85,7 @@ impl Forward {
                 // HTTP/1.1 has to name one (RFC 9112 section 3.2), so the endpoint is told its own.
                 name_host(&mut self.request, &target.endpoint);
             }
+            self.ticket.trace.tell_origin(self.request.headers_mut());
             self.log(target);
             let reused = lease.reused();
             match self.exchange(lease, started).await {
@@ -106,9 +110,21 @@ impl Forward {
             return Err(Failed::protocol());
         }
         self.count_answer(target, started, connecting);
+        self.ticket.trace.answered(&response, started);
         let pace = self.pace(&response);
         let request = self.replies.progress.clone();
         Ok(Answer { response, exchange: Exchange { lease, in_flight, request, pace, present } })
+    }
+
+    /// Notes the attempt, if the request is recorded.
+    fn trace(&self, target: &Target, started: Instant) {
+        self.ticket.trace.attempt(|| {
+            let Routed { view, decision, .. } = &self.routed;
+            let deployment = view.snapshot.table.plan.deployment(decision.deployment)?;
+            let region = deployment.region(target.region)?.id.clone();
+            let span = SpanId::from_entropy(self.ticket.connection().worker.entropy());
+            Some(AttemptSpan::new(span, started, region, target.endpoint.url().clone()))
+        });
     }
 
     /// The head of a response has come.

@@ -22,6 +22,7 @@ use super::clock::Clock;
 use super::peer::Peer;
 use super::places::Places;
 use super::terms::Terms;
+use super::trace::Traced;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use crate::geo::Found;
@@ -32,6 +33,7 @@ use crate::overload::{Gauge, Level, Pressure};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::Outlet;
 use crate::upstream::{Endpoint, Route};
 
 pub(super) type Upstream = Endpoint<RequestBody>;
@@ -91,8 +93,29 @@ pub struct WorkerContext {
     clock: Clock,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
+    /// Where spans go.
+    pub(super) traces: Outlet,
     /// The series of requests that no region answered.
     pub(super) unrouted: Series,
+}
+
+/// What a worker is given of the process.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// Which worker it is.
+    pub number: usize,
+    /// Where the current snapshot is.
+    pub live: Arc<Live>,
+    /// Where things are counted.
+    pub registry: Arc<Registry>,
+    /// Times of client networks.
+    pub networks: Arc<Networks>,
+    /// Where failures are reported.
+    pub signals: mpsc::Sender<EndpointSignal>,
+    /// What the process is short of.
+    pub gauge: Arc<Gauge>,
+    /// Where spans go.
+    pub traces: Outlet,
 }
 
 /// One client connection, as its requests see it.
@@ -171,15 +194,9 @@ struct DeploymentView {
 }
 
 impl WorkerContext {
-    /// The context of worker `number`.
-    pub fn new(
-        number: usize,
-        live: Arc<Live>,
-        registry: Arc<Registry>,
-        networks: Arc<Networks>,
-        signals: mpsc::Sender<EndpointSignal>,
-        gauge: Arc<Gauge>,
-    ) -> Self {
+    /// The context of a worker.
+    pub fn new(parts: WorkerParts) -> Self {
+        let WorkerParts { number, live, registry, networks, signals, gauge, traces } = parts;
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
         let plan = &view.snapshot.table.plan;
@@ -194,6 +211,7 @@ impl WorkerContext {
             registry,
             signals,
             gauge,
+            traces,
             number,
         }
     }
@@ -205,6 +223,7 @@ impl WorkerContext {
         if version != view.version {
             *view = Rc::new(View::new(&self.live.load(), version, self.number, Some(&view)));
             self.observer.adopt(&view.snapshot.table.plan);
+            self.traces.look();
         }
         Rc::clone(&view)
     }
@@ -223,6 +242,13 @@ impl WorkerContext {
     pub(super) fn signal(&self, signal: EndpointSignal) {
         if self.signals.try_send(signal).is_err() {
             self.series.observations_dropped.increment();
+        }
+    }
+
+    /// A request has ended: what was recorded of it goes to the exporter, if there is room.
+    pub(super) fn end_trace(&self, trace: &mut Traced, now: Instant) {
+        if let Err(lost) = trace.end(now, &self.traces) {
+            self.series.spans_dropped.add(lost);
         }
     }
 

@@ -181,6 +181,7 @@ impl Forward {
                 }
                 Err(failed) => {
                     last = failed.reason;
+                    self.ticket.trace.failed(last.as_str());
                     if let Some(kind) = failed.signal {
                         self.blame(&target, kind);
                     }
@@ -250,6 +251,7 @@ impl Forward {
         if let Some(counter) = series.decisions.get(decision.reason as usize) {
             counter.increment();
         }
+        self.ticket.trace.note_decision(&view.snapshot.table, Ok(decision));
         if decision.reported {
             series.residency_reported.increment();
         }

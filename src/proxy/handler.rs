@@ -27,6 +27,7 @@ use super::screen::screen;
 use super::shed;
 use super::target::origin_form;
 use super::ticket::Ticket;
+use super::trace;
 use super::upgrade::{self, Wish};
 use crate::config::{Deployment, GrpcStatuses};
 use crate::model::Shed;
@@ -62,7 +63,7 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     connection.watch.request_started(now);
     let (mut parts, incoming) = request.into_parts();
     let call = grpc::is_call(&parts.method, &parts.headers);
-    let ticket = Ticket::new(Rc::clone(connection), now, call);
+    let mut ticket = Ticket::new(Rc::clone(connection), now, call);
     if shed::refuses_all(&connection.worker) {
         return Err(Box::new(shed::refuse(ticket, Shed::Memory, None, true)));
     }
@@ -105,9 +106,12 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
             return Err(Box::new(refuse_with(ticket, reason, Some(&id), &way, false)));
         }
     };
+    let asking = (who.client().address, &id);
+    trace::take_part(&mut ticket, &mut parts, &present, (&view, trusted), asking);
     let decision = match decided.outcome {
         Ok(decision) => decision,
         Err(refusal) => {
+            ticket.trace.note_decision(&view.snapshot.table, Err(&refusal));
             return Err(Box::new(refuse_told(ticket, refusal, &id, decided.told.as_deref())));
         }
     };

@@ -48,6 +48,7 @@ mod tenant;
 mod terms;
 mod ticket;
 mod told;
+mod trace;
 mod trailers;
 mod tunnel;
 mod upgrade;
@@ -55,7 +56,7 @@ mod watch;
 
 pub use answer::ResponseBody;
 pub use body::RequestBody;
-pub use context::{Connection, WorkerContext};
+pub use context::{Connection, WorkerContext, WorkerParts};
 pub use error::{ErrorReason, Problem};
 pub use handler::handle;
 pub use identify::{Asked, Given, Identity};

@@ -157,6 +157,7 @@ pub(super) fn refuse_with(
     }
     // Counted as what it is, also where the client is told in another way.
     ticket.answered(reason.status());
+    ticket.trace.note(|record| record.error = Some(reason.as_str()));
     if ticket.grpc() {
         response = grpc::translate(response, reason);
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::context::{Connection, Series};
+use super::trace::Traced;
 
 /// The status counted for a client that left before it had a response, as nginx counts it.
 const CLIENT_LEFT: u16 = 499;
@@ -18,13 +19,16 @@ pub(super) struct Ticket {
     ended: Option<Instant>,
     status: u16,
     grpc: bool,
+    /// Its trace.
+    pub(super) trace: Traced,
 }
 
 impl Ticket {
     /// `grpc`: the client speaks it, and is to be answered in it.
     pub(super) fn new(connection: Rc<Connection>, started: Instant, grpc: bool) -> Self {
         let series = Rc::clone(&connection.worker.unrouted);
-        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc }
+        let trace = Traced::default();
+        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc, trace }
     }
 
     /// From here on the request counts there.
@@ -40,6 +44,7 @@ impl Ticket {
     /// The response's status.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = status;
+        self.trace.note(|record| record.status = Some(status));
     }
 
     /// Whether the client speaks gRPC.
@@ -62,6 +67,7 @@ impl Drop for Ticket {
         self.series.requests.increment(self.status);
         self.series.request_duration.record(now.saturating_duration_since(self.started));
         self.connection.watch.request_ended(now);
+        self.connection.worker.end_trace(&mut self.trace, now);
     }
 }
 

@@ -21,8 +21,9 @@ use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
 use crate::overload::{Gauge, Shares};
-use crate::proxy::WorkerContext;
+use crate::proxy::{WorkerContext, WorkerParts};
 use crate::snapshot::Live;
+use crate::traces::Traces;
 
 /// How often idle upstream connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,6 +57,8 @@ pub struct WorkersParts {
     pub gauge: Arc<Gauge>,
     /// What each worker may have at once.
     pub shares: Shares,
+    /// Where spans go.
+    pub traces: Arc<Traces>,
 }
 
 /// All worker threads.
@@ -86,6 +89,7 @@ impl Workers {
                 signals: parts.signals.clone(),
                 gauge: Arc::clone(&parts.gauge),
                 shares: parts.shares,
+                traces: Arc::clone(&parts.traces),
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -126,6 +130,7 @@ struct Worker {
     signals: mpsc::Sender<EndpointSignal>,
     gauge: Arc<Gauge>,
     shares: Shares,
+    traces: Arc<Traces>,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -145,10 +150,17 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, gauge, .. } = self;
+        let Self { number, live, registry, networks, signals, gauge, traces, .. } = self;
         let Self { shares, crowd, mut draining, ready, .. } = self;
-        let (known, counts) = (Arc::clone(&live), Arc::clone(&registry));
-        let context = WorkerContext::new(number, known, counts, networks, signals, gauge);
+        let context = WorkerContext::new(WorkerParts {
+            number,
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+            networks,
+            signals,
+            gauge,
+            traces: traces.outlet(),
+        });
         let context = Rc::new(context);
         let refusals = Rc::new(Refusals::new(shares.refusals));
         let open = Rc::new(OpenConnections::default());

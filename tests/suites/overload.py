@@ -198,7 +198,7 @@ def run(results, binary, work, certificates, _chosen):
         if not stage.reachable(port):
             raise RuntimeError("the origin does not listen")
         limited = stage.Stage(binary, work / "overload", certificates, {"web": port},
-                              before=["prlimit", f"--nofile={DESCRIPTORS}"], top=[f"memory_limit: {MEMORY}"])
+                              before=["prlimit", f"--nofile={DESCRIPTORS}"], rhumb=f"memory_limit: {MEMORY}")
         with limited as proxy:
             measure(results, proxy)
     finally:

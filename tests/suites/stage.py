@@ -76,11 +76,14 @@ class Certificates:
 
 
 class Stage:
-    """A running proxy. `origins` gives ports by the names of `HOSTS`; those left out refuse."""
+    """A running proxy. `origins` gives ports by the names of `HOSTS`; those left out refuse.
 
-    def __init__(self, binary, directory, certificates, origins, workers=2, before=(), top=()):
-        """`before` starts the program (`prlimit ...`), `top` are lines of a Rhumb's configuration."""
-        self.binary, self.before, self.top = binary, list(before), list(top)
+    `before` starts the program (`prlimit ...`); `rhumb` is one more part of Rhumb's configuration, which
+    the others have no word for.
+    """
+
+    def __init__(self, binary, directory, certificates, origins, workers=2, before=(), rhumb=""):
+        self.binary, self.before, self.rhumb = binary, list(before), rhumb
         self.kind = kind_of(binary)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -154,7 +157,7 @@ class Stage:
             "    proxy_protocol: { trusted: [127.0.0.0/8], mode: required }"])
         config = self._write("rhumb.yaml", "\n".join([
             "listeners:", listen, f'admin: {{ address: "127.0.0.1:{self.admin}" }}',
-            f"workers: {self.workers}", *self.top, "regions:", *regions, "deployments:", *deployments, ""]))
+            f"workers: {self.workers}", self.rhumb, "regions:", *regions, "deployments:", *deployments, ""]))
         return [self.binary, "run", "-c", config]
 
     def _haproxy(self):

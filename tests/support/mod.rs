@@ -10,6 +10,7 @@ pub mod http2_origin;
 pub mod load;
 pub mod origin;
 pub mod origin_process;
+pub mod otlp;
 pub mod proxy;
 pub mod recorder;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{edge, overload, steering};
+use super::{edge, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -76,6 +76,7 @@ pub(super) fn live(config: &Config) -> Fields {
         signing,
         hops,
         shadow,
+        tracing,
         regions: _,
         deployments: _,
     } = config;
@@ -101,6 +102,7 @@ pub(super) fn live(config: &Config) -> Fields {
     if let Some(shadow) = shadow {
         steering::shadow(shadow, &mut out);
     }
+    tracing::tracing(tracing.as_ref(), &mut out);
     out.0
 }
 

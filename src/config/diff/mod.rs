@@ -9,6 +9,7 @@ mod overload;
 mod steering;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::fmt;

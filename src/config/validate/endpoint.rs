@@ -61,7 +61,8 @@ fn one(
     }
 }
 
-fn url(at: NodeId, text: &str, report: &Report<'_>) -> Option<EndpointUrl> {
+/// One address, without weight and path.
+pub(super) fn url(at: NodeId, text: &str, report: &Report<'_>) -> Option<EndpointUrl> {
     match parse(text) {
         Ok(url) => Some(url),
         Err((what, help)) => {

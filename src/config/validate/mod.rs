@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `overload`, `network`, `files` and `signing`; `region` with `endpoint`
+//! One file a part: `listener`, `clients`, `overload`, `network`, `files`, `signing` and `tracing`; `region` with `endpoint`
 //! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
 //! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
 //! are for single values. What parts mean together: `residency`, and what is allowed but probably
@@ -32,6 +32,7 @@ mod streams;
 mod tenant;
 mod timing;
 mod tls;
+mod tracing;
 mod transport;
 mod values;
 mod window;
@@ -116,6 +117,7 @@ pub(super) fn validate(
     let network = network(file, cx);
     let clients = clients(file, cx);
     let named = named(file, cx);
+    let tracing = tracing::tracing(&file.tracing, cx);
 
     let regions = region::regions(&file.regions, cx);
     let known = KnownRegions::new(&file.regions, &regions, cx);
@@ -147,6 +149,7 @@ pub(super) fn validate(
         signing,
         hops,
         shadow,
+        tracing: tracing?,
         regions: regions?,
         deployments: deployments?,
     };

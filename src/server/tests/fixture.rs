@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::app::{Bundle, continent_of};
 use crate::measure::Networks;
 use crate::metrics::{Page, Registry};
-use crate::proxy::{Watch, WorkerContext};
+use crate::proxy::{Watch, WorkerContext, WorkerParts};
 use crate::routing::{EndpointIds, Plan, Table};
 use crate::server::accept::Hall;
 use crate::server::client::{Arrival, serve};
@@ -24,6 +24,7 @@ use crate::server::open::OpenConnections;
 use crate::server::refusals::Refusals;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
+use crate::traces::Traces;
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
@@ -60,7 +61,16 @@ impl World {
         let (signals, _) = tokio::sync::mpsc::channel(1);
         let networks = Arc::new(Networks::default());
         let (known, counts) = (Arc::clone(&live), Arc::clone(&registry));
-        let worker = WorkerContext::new(0, known, counts, networks, signals, Arc::default());
+        let outlet = Arc::new(Traces::default()).outlet();
+        let worker = WorkerContext::new(WorkerParts {
+            number: 0,
+            live: known,
+            registry: counts,
+            networks,
+            signals,
+            gauge: Arc::default(),
+            traces: outlet,
+        });
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
             worker: Rc::new(worker),
