@@ -277,6 +277,11 @@ fn the_limits_are_those_of_the_program() {
             count(limits::CLUES_PER_KIND as u64),
         ),
         ("line of an access log that is simulated", bytes(limits::SIMULATED_LINE_BYTES as u64)),
+        ("`tracestate` that is passed on", bytes(limits::TRACESTATE_BYTES as u64)),
+        ("recorded requests of a worker that wait to be sent", count(limits::TRACE_QUEUE as u64)),
+        ("attempts of a recorded request", count(limits::TRACE_ATTEMPTS as u64)),
+        ("sending spans, attempts included", seconds(limits::OTLP_TIMEOUT)),
+        ("sending the last spans at the end", seconds(limits::TRACE_GOODBYE)),
     ];
     let text = read("docs/operations.md");
     let (_, table) = text.split_once("\n## Limits\n").expect("the part about limits");

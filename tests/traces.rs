@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::support::client::Request;
 use crate::support::edge::Authority;
-use crate::support::origin::Origin;
+use crate::support::origin::{Exchange, Origin};
 use crate::support::otlp::{Manner, Received, Receiver};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::until;
@@ -63,7 +63,7 @@ fn without_traces_the_context_of_clients_is_passed_on() {
 #[test]
 fn a_recorded_request_is_a_span_with_a_span_in_it_for_each_attempt() {
     // The first endpoint resets the connection, the second one refuses it, the third one answers.
-    let bad = Origin::with("us", |exchange| exchange.reset());
+    let bad = Origin::with("us", Exchange::reset);
     let good = Origin::named("eu");
     let receiver = Receiver::start();
     let regions = [("us", bad.address), ("ap", refusing()), ("eu", good.address)];

@@ -5,6 +5,7 @@ mod edge;
 mod examples;
 mod hostile;
 mod reading;
+mod tracing;
 mod warnings;
 
 use std::path::Path;
