@@ -19,10 +19,15 @@ use crate::model::{
     TenantId,
 };
 
+mod access_log;
 mod conditions;
 mod edge;
 mod steering;
 
+pub use access_log::{
+    AccessLog, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery, SYSLOG_FACILITIES,
+    SyslogAddress,
+};
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
     Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
@@ -68,6 +73,8 @@ pub struct Config {
     pub hops: Hops,
     /// A candidate that is evaluated beside the live configuration.
     pub shadow: Option<Shadow>,
+    /// What is logged of requests; `None`: nothing.
+    pub access_log: Option<Arc<AccessLog>>,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

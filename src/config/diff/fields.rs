@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{edge, steering};
+use super::{access_log, edge, steering};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -75,6 +75,7 @@ pub(super) fn live(config: &Config) -> Fields {
         signing,
         hops,
         shadow,
+        access_log,
         regions: _,
         deployments: _,
     } = config;
@@ -98,6 +99,9 @@ pub(super) fn live(config: &Config) -> Fields {
     steering::hops(hops, &mut out);
     if let Some(shadow) = shadow {
         steering::shadow(shadow, &mut out);
+    }
+    if let Some(log) = access_log {
+        access_log::access_log(log, &mut out);
     }
     out.0
 }
