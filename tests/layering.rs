@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),
     ("upstream", &["model", "config", "metrics", "proxy_protocol", "tls"]),
+    ("access_log", &["model", "config", "metrics"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
     ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
@@ -30,8 +31,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tls", "tokens",
+            "model", "access_log", "config", "routing", "upstream", "geo", "metrics", "measure",
+            "shadow", "snapshot", "tls", "tokens",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -39,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "server",
         &[
             "model",
+            "access_log",
             "config",
             "proxy",
             "proxy_protocol",

@@ -4,6 +4,7 @@
 //! main thread      signals, start, stop
 //! rhumb-control    controller, probes, admin address
 //! rhumb-files      watches and reads files, sends them to the controller
+//! rhumb-log        writes the access log
 //! rhumb-worker-N   requests
 //! ```
 
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::access_log::AccessLogThread;
 use crate::admin::Readiness;
 use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
@@ -52,6 +54,9 @@ pub enum AppError {
     /// The file thread could not be started.
     #[error("cannot start the thread that watches files")]
     Files(#[source] std::io::Error),
+    /// The access log could not be started.
+    #[error(transparent)]
+    AccessLog(#[from] crate::access_log::StartError),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -66,6 +71,7 @@ pub struct App {
     workers: Workers,
     control: control::ControlThread,
     files: files::FileThread,
+    access_log: AccessLogThread,
     readiness: Readiness,
     /// Where requests are accepted.
     pub addresses: Vec<SocketAddr>,
@@ -112,6 +118,7 @@ impl App {
         }));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());
+        let access_log = AccessLogThread::start(config.access_log.as_deref(), &registry)?;
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
@@ -140,6 +147,7 @@ impl App {
             registry: Arc::clone(&registry),
             networks,
             signals: handle.signals.clone(),
+            lines: access_log.lines(),
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
@@ -153,6 +161,7 @@ impl App {
             workers,
             control,
             files,
+            access_log,
             readiness,
             addresses,
             admin: admin_address,
@@ -167,6 +176,11 @@ impl App {
     /// Reads the configuration again now, and the files that it names where they have changed.
     pub fn reload(&self) {
         self.files.reload();
+    }
+
+    /// Opens the file of the access log anew: it has been renamed. Returns at once.
+    pub fn reopen_log(&self) {
+        self.access_log.reopen();
     }
 
     /// The controller's handle.
@@ -187,9 +201,11 @@ impl App {
     /// Stops accepting, lets requests under way finish within the drain time, and ends. False
     /// when a thread had to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, readiness, handle, .. } = self;
+        let Self { workers, control, files, access_log, readiness, handle, .. } = self;
         readiness.set(false);
         let panics = workers.drain();
+        // That not all of the log could be written is said, and is no failure of requests.
+        access_log.stop();
         drop(handle);
         files.stop();
         control.stop() && panics == 0

@@ -107,6 +107,14 @@ impl Page {
         self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
+        let dropped = [
+            ("queue", sum(|w| &w.log_lines_dropped)),
+            ("write", registry.log.failed.get() as f64),
+        ];
+        for (why, lines) in dropped {
+            self.sample(names::ACCESS_LOG_DROPPED, &[why], lines);
+        }
+        self.sample(names::ACCESS_LOG_LINES, &[], registry.log.written.get() as f64);
         let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {
             let counters = workers.iter().filter_map(|worker| read(worker).get(place));
             counters.map(Counter::get).sum::<u64>() as f64

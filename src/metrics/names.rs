@@ -99,6 +99,10 @@ names! {
         "Decisions for a region that a residency policy which only reports would not have allowed.";
     RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
         "Attempts at a region that may not see the request, stopped before anything was sent.";
+    ACCESS_LOG_LINES = Counter "rhumb_access_log_lines_total" []
+        "Lines of the access log that were written.";
+    ACCESS_LOG_DROPPED = Counter "rhumb_access_log_dropped_total" ["why"]
+        "Lines of the access log that were not written, because of the queue or of the target.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{ControlSeries, ListenerSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
+use super::{ControlSeries, ListenerSeries, LogSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
 
 /// Stands for the control thread where others have the number of a worker.
 pub const CONTROL: usize = usize::MAX;
@@ -28,6 +28,8 @@ pub struct Registry {
     regions_version: AtomicU64,
     /// What the control thread counts.
     pub control: ControlSeries,
+    /// What the thread that writes the access log counts.
+    pub log: LogSeries,
 }
 
 impl Default for Registry {
@@ -40,6 +42,7 @@ impl Default for Registry {
             regions: Mutex::default(),
             regions_version: AtomicU64::new(0),
             control: ControlSeries::default(),
+            log: LogSeries::default(),
         }
     }
 }

@@ -106,6 +106,18 @@ pub struct WorkerSeries {
     pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
     /// Attempts that were stopped because the region may not see the request.
     pub residency_violations: Counter,
+    /// Lines of the access log that were dropped because those before them wait to be written.
+    pub log_lines_dropped: Counter,
+}
+
+/// What the thread that writes the access log counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct LogSeries {
+    /// Lines written.
+    pub written: Counter,
+    /// Lines that could not be written.
+    pub failed: Counter,
 }
 
 /// What one worker counts about one listener.

@@ -24,6 +24,7 @@ use super::places::Places;
 use super::terms::Terms;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
+use crate::access_log::{Ending, Entry, Lines, Logger, Secured, Sheet};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -87,6 +88,8 @@ pub struct WorkerContext {
     observer: Observer,
     entropy: RefCell<fastrand::Rng>,
     clock: Clock,
+    /// Where what is noted of requests becomes lines.
+    pub(super) log: Logger,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// The series of requests that no region answered.
@@ -136,6 +139,17 @@ impl Connection {
         self.tunnel.borrow_mut().take()
     }
 
+    /// Logs a request of it that has ended with this status after so long.
+    pub(super) fn log(&self, entry: Box<RefCell<Entry>>, status: u16, duration: Duration) {
+        let secured = self.peer.secure.as_ref().map(|secure| Secured {
+            version: secure.version,
+            cipher: secure.cipher,
+            sni: secure.server_name.as_deref().unwrap_or_default(),
+        });
+        let (peer, entropy) = (self.peer.text.as_bytes(), self.worker.entropy());
+        self.worker.log.end(entry, &Ending { status, duration, peer, secured, entropy });
+    }
+
     /// The client's verified certificate, as origins are told of it.
     pub(super) fn certificate(&self) -> Option<&HeaderValue> {
         self.peer.secure.as_ref()?.certificate.as_ref()
@@ -154,6 +168,8 @@ pub(super) struct View {
     terms: Rc<[Terms]>,
     /// Tokens of others that were verified a moment ago.
     pub(super) claims: RefCell<Claims>,
+    /// How requests are logged; `None`: they are not.
+    pub(super) log: Option<Rc<Sheet>>,
     /// Where a candidate is tried.
     pub(super) shadow: Option<Desk>,
 }
@@ -180,8 +196,10 @@ impl WorkerContext {
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
         let plan = &view.snapshot.table.plan;
+        let series = registry.worker();
         Self {
-            series: registry.worker(),
+            log: Logger::new(Lines::nowhere(), Arc::clone(&series)),
+            series,
             unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
@@ -192,6 +210,17 @@ impl WorkerContext {
             signals,
             number,
         }
+    }
+
+    /// The same, with lines of the access log handed on there.
+    #[must_use]
+    pub fn logging(self, lines: Lines) -> Self {
+        Self { log: Logger::new(lines, Arc::clone(&self.series)), ..self }
+    }
+
+    /// Hands lines of the access log on in time, for as long as the worker lives.
+    pub async fn tend_log(&self) {
+        self.log.tend().await;
     }
 
     /// The view of the current snapshot.
@@ -213,6 +242,11 @@ impl WorkerContext {
     /// An instant in Unix seconds.
     pub(super) fn unix(&self, at: Instant) -> u64 {
         self.clock.unix(at)
+    }
+
+    /// The same in milliseconds.
+    pub(super) fn unix_millis(&self, at: Instant) -> u64 {
+        self.clock.unix_millis(at)
     }
 
     /// Tells the controller of a failure, unless it is too busy to hear of more.
@@ -301,6 +335,10 @@ impl View {
             places: RefCell::new(places),
             terms,
             claims: RefCell::new(claims),
+            log: Sheet::of(
+                snapshot.config.access_log.as_ref(),
+                before.and_then(|before| before.log.as_ref()),
+            ),
             shadow: trial(snapshot).map(|trial| Desk::new(trial, worker)),
             snapshot: Arc::clone(snapshot),
         }

@@ -30,6 +30,10 @@ pub struct Peer {
 /// What a TLS handshake brought.
 #[derive(Clone, Debug, Default)]
 pub struct Secure {
+    /// The version of TLS, as logs have it; empty: not known.
+    pub version: &'static str,
+    /// The cipher suite by its registered name; empty: not known.
+    pub cipher: &'static str,
     /// The name that the client asked for, in lower case.
     pub server_name: Option<Box<str>>,
     /// Its verified certificate, as origins are told of it.

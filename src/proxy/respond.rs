@@ -88,6 +88,9 @@ impl Forward {
     }
 
     fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
+        if let Some(progress) = &self.replies.progress {
+            self.ticket.note(|entry| entry.received(progress.bytes()));
+        }
         let close = self.replies.progress.is_some_and(|progress| !progress.finished());
         let mut response = refuse(self.ticket, reason, Some(&self.id), close);
         if let Some(line) = &self.routed.told {
@@ -147,6 +150,7 @@ pub(super) fn refuse_with(
     let mut response = reason.response_to(id.and_then(RequestId::as_str), way, close);
     // Counted as what it is, also where the client is told in another way.
     ticket.answered(reason.status());
+    ticket.note(|entry| entry.refused(reason.as_str()));
     if ticket.grpc() {
         response = grpc::translate(response, reason);
     }

@@ -16,6 +16,7 @@ use super::crowd::Crowd;
 use super::door::Door;
 use super::listener::Listeners;
 use super::open::OpenConnections;
+use crate::access_log::Lines;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
@@ -50,6 +51,8 @@ pub struct WorkersParts {
     pub networks: Arc<Networks>,
     /// Where failures are reported.
     pub signals: mpsc::Sender<EndpointSignal>,
+    /// Where lines of the access log go.
+    pub lines: Lines,
 }
 
 /// All worker threads.
@@ -78,6 +81,7 @@ impl Workers {
                 registry: Arc::clone(&parts.registry),
                 networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
+                lines: parts.lines.clone(),
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -116,6 +120,7 @@ struct Worker {
     registry: Arc<Registry>,
     networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
+    lines: Lines,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -135,10 +140,11 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
+        let Self { number, live, registry, networks, signals, lines, crowd, mut draining, ready } =
+            self;
         let context =
             WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
-        let context = Rc::new(context);
+        let context = Rc::new(context.logging(lines));
         let open = Rc::new(OpenConnections::default());
         let mut accepting = JoinSet::new();
         for (configured, listener) in listeners.0 {
@@ -152,6 +158,7 @@ impl Worker {
         }
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
+        spawn_local(tend_log(Rc::clone(&context)));
         // Whoever waits for readiness may have given up.
         let _ = ready.send(()).await;
         drop(ready);
@@ -176,4 +183,8 @@ async fn tend(context: Rc<WorkerContext>) {
         interval.tick().await;
         context.tend();
     }
+}
+
+async fn tend_log(context: Rc<WorkerContext>) {
+    context.tend_log().await;
 }
