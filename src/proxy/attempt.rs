@@ -69,6 +69,7 @@ impl Forward {
                 None => match Box::pin(self.connect(target, &caller)).await {
                     Ok((lease, took)) => {
                         connecting = took;
+                        self.ticket.note(|entry| entry.connected(took));
                         lease
                     }
                     Err(error) => return Err(self.unconnected(&error)),
@@ -117,6 +118,7 @@ impl Forward {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         target.series.upstream_duration.record(took);
+        self.note_answer(took);
         if self.replies.progress.is_none() {
             let client = self.routed.who.client().address;
             target.series.answered(client, took.saturating_sub(connecting), now);

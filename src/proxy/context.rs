@@ -24,7 +24,7 @@ use super::places::Places;
 use super::terms::Terms;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
-use crate::access_log::{Ending, Entry, Lines, Logger, Secured, Sheet};
+use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -141,12 +141,8 @@ impl Connection {
 
     /// Logs a request of it that has ended with this status after so long.
     pub(super) fn log(&self, entry: Box<RefCell<Entry>>, status: u16, duration: Duration) {
-        let secured = self.peer.secure.as_ref().map(|secure| Secured {
-            version: secure.version,
-            cipher: secure.cipher,
-            sni: secure.server_name.as_deref().unwrap_or_default(),
-        });
-        let (peer, entropy) = (self.peer.text.as_bytes(), self.worker.entropy());
+        let (peer, secured) = (self.peer.text.as_bytes(), self.peer.secured());
+        let entropy = self.worker.entropy();
         self.worker.log.end(entry, &Ending { status, duration, peer, secured, entropy });
     }
 
@@ -254,11 +250,6 @@ impl WorkerContext {
         if self.signals.try_send(signal).is_err() {
             self.series.observations_dropped.increment();
         }
-    }
-
-    /// Counts a request that was refused before it could be read.
-    pub fn refused_unread(&self, status: u16) {
-        self.unrouted.requests.increment(status);
     }
 
     /// Hands on what was measured of client networks.

@@ -158,6 +158,7 @@ impl Forward {
                 answer.abandon();
             }
             self.ticket.count_in(&target.series);
+            self.note_attempt(&target);
             match self.attempt(&target).await {
                 Ok(answer) => {
                     self.answered = Some(target.region);
@@ -165,8 +166,10 @@ impl Forward {
                         return Ok(answer);
                     }
                     declined = Some(answer);
+                    self.ticket.note(|entry| entry.attempt_ended("declined", None));
                 }
                 Err(failed) => {
+                    self.note_failure(&failed);
                     last = failed.reason;
                     if let Some(kind) = failed.signal {
                         self.blame(&target, kind);
@@ -240,6 +243,7 @@ impl Forward {
         if decision.reported {
             series.residency_reported.increment();
         }
+        self.note_decision();
     }
 
     /// The next endpoint, marked as tried. `last` is what there is to say if there is none.
