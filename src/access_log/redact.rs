@@ -11,8 +11,16 @@ const LEFT_OUT: &[u8] = "…".as_bytes();
 
 /// Words in the names of fields that carry secrets.
 const SECRET_WORDS: [&str; 10] = [
-    "authorization", "authentication", "cookie", "token", "secret", "password", "api-key",
-    "apikey", "session", "signature",
+    "authorization",
+    "authentication",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+    "session",
+    "signature",
 ];
 /// Header fields whose values have queries of their own.
 const WITH_QUERY: [&str; 5] =
@@ -20,7 +28,14 @@ const WITH_QUERY: [&str; 5] =
 /// What may stand in front of a secret and is none (the registry of HTTP authentication schemes,
 /// and what clouds sign requests with).
 const SCHEMES: [&str; 9] = [
-    "basic", "bearer", "digest", "dpop", "hoba", "negotiate", "ntlm", "mutual",
+    "basic",
+    "bearer",
+    "digest",
+    "dpop",
+    "hoba",
+    "negotiate",
+    "ntlm",
+    "mutual",
     "aws4-hmac-sha256",
 ];
 /// Longest name of a parameter or a cookie that is taken for one.

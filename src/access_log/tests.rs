@@ -87,7 +87,8 @@ fn a_line_has_all_that_is_known() {
     headers.append("user-agent", HeaderValue::from_static("x"));
     headers.append("authorization", HeaderValue::from_static("Bearer s3cr3t"));
     let settings = AccessLog { headers: names.to_vec(), ..settings(LogTarget::Stdout) };
-    let secured = Secured { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", sni: "a.example" };
+    let secured =
+        Secured { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", sni: "a.example" };
     let ending = Ending { secured: Some(secured), ..ending(200) };
     let line = line(settings, &ending, |entry| everything(entry, &headers));
     let expected = json!({
@@ -141,9 +142,23 @@ fn a_template_is_filled_in_and_cannot_be_broken_out_of() {
     let field = LogPiece::Field;
     let text = |text: &str| LogPiece::Text(text.into());
     let pieces = vec![
-        field(Client), text(" "), field(Status), text(" \""), field(Path), text("\" "),
-        field(Query), text(" "), field(Region), text(" "), field(Attempts), text(" "),
-        field(TraceId), text(" "), LogPiece::Header(0), text(" "), LogPiece::Header(1),
+        field(Client),
+        text(" "),
+        field(Status),
+        text(" \""),
+        field(Path),
+        text("\" "),
+        field(Query),
+        text(" "),
+        field(Region),
+        text(" "),
+        field(Attempts),
+        text(" "),
+        field(TraceId),
+        text(" "),
+        LogPiece::Header(0),
+        text(" "),
+        LogPiece::Header(1),
     ];
     let settings = AccessLog {
         format: LogFormat::Template(pieces),
@@ -389,8 +404,7 @@ fn a_pipe_that_is_read_again_gets_whole_lines() {
     .unwrap();
     assert!(super::verify(&settings(LogTarget::File(path.clone()))).is_err(), "nobody reads it");
     // For both ends: opening it waits for nobody then.
-    let mut reader =
-        std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let mut bench = Bench::file(&path);
     bench.log(200_000);
     assert!(bench.dropped() > 0, "the pipe takes all");

@@ -37,11 +37,12 @@ pub use settings::{
     ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, EncodedSlash,
     Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
     HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
-    LatencySources, Listener, ListenerTls, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery, MeasuredLatency, NamedMatch, Objectives, OnFailure,
-    Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings, Region,
-    RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Shadow,
-    SigningKey, Strategy, Streams, SYSLOG_FACILITIES, SyslogAddress, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts,
-    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
-    WhenAllDown, WhenDown, WriteMode, Writes,
+    LatencySources, Listener, ListenerTls, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery,
+    MeasuredLatency, NamedMatch, Objectives, OnFailure, Pattern, Priorities, ProxyProtocolFrom,
+    ProxyProtocolVersion, RankingSettings, Region, RegionSettings, RepeatedSlash, RequestRules,
+    ResidencyPolicy, Retries, Rule, SYSLOG_FACILITIES, Scheme, Shadow, SigningKey, Strategy,
+    Streams, SyslogAddress, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts, TlsVersion,
+    TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet, WhenAllDown, WhenDown,
+    WriteMode, Writes,
 };
 pub use watch::FileWatch;

@@ -107,10 +107,8 @@ impl Page {
         self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
-        let dropped = [
-            ("queue", sum(|w| &w.log_lines_dropped)),
-            ("write", registry.log.failed.get() as f64),
-        ];
+        let dropped =
+            [("queue", sum(|w| &w.log_lines_dropped)), ("write", registry.log.failed.get() as f64)];
         for (why, lines) in dropped {
             self.sample(names::ACCESS_LOG_DROPPED, &[why], lines);
         }

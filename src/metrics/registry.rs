@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{ControlSeries, ListenerSeries, LogSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
+use super::{
+    ControlSeries, ListenerSeries, LogSeries, PairKey, PairSeries, RegionShard, WorkerSeries,
+};
 
 /// Stands for the control thread where others have the number of a worker.
 pub const CONTROL: usize = usize::MAX;

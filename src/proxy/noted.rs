@@ -74,10 +74,9 @@ impl Forward {
         self.ticket.note(|entry| {
             let (view, decision) = (&self.routed.view, &self.routed.decision);
             let table = &view.snapshot.table;
-            let rule = decision.rule.and_then(|rule| {
-                let deployment = table.plan.deployment(decision.deployment)?;
-                deployment.settings.rules.get(rule.index())
-            });
+            let rule = decision
+                .rule
+                .and_then(|rule| table.plan.deployment(decision.deployment)?.rule(rule));
             let rule = rule.map(|rule| rule.id.as_str());
             entry.decided(decision.reason.as_str(), rule, table.generation);
         });
@@ -113,12 +112,15 @@ impl WorkerContext {
         let Some(sheet) = &view.log else { return };
         let mut entry = self.log.begin(sheet, self.unix_millis(std::time::Instant::now()));
         entry.get_mut().refused(reason.as_str());
-        self.log.end(entry, &Ending {
-            status: reason.status(),
-            duration: Duration::ZERO,
-            peer: peer.text.as_bytes(),
-            secured: peer.secured(),
-            entropy: 0,
-        });
+        self.log.end(
+            entry,
+            &Ending {
+                status: reason.status(),
+                duration: Duration::ZERO,
+                peer: peer.text.as_bytes(),
+                secured: peer.secured(),
+                entropy: 0,
+            },
+        );
     }
 }

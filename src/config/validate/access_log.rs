@@ -130,10 +130,7 @@ fn format(raw: &raw::AccessLog, cx: Context<'_>) -> Option<Option<Template>> {
     template.map(Option::flatten)
 }
 
-fn headers(
-    field: &Field<Vec<Field<String>>>,
-    cx: Context<'_>,
-) -> Option<Vec<http::HeaderName>> {
+fn headers(field: &Field<Vec<Field<String>>>, cx: Context<'_>) -> Option<Vec<http::HeaderName>> {
     let list = match &field.state {
         State::Absent => return Some(Vec::new()),
         State::Broken => return None,

@@ -37,11 +37,7 @@ struct Refusal {
 }
 
 impl<S> ClientIo<S> {
-    pub(super) fn new(
-        stream: Transport<S>,
-        connection: &Connection,
-        uri_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(stream: Transport<S>, connection: &Connection, uri_bytes: usize) -> Self {
         let (watch, worker) = (Rc::clone(&connection.watch), Rc::clone(&connection.worker));
         let peer = Rc::clone(&connection.peer);
         let (scan, ended, refusal) = (HeadScan::default(), false, None);
