@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, Read};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
@@ -502,7 +502,6 @@ fn a_log_that_is_rotated_under_load_loses_no_line() {
     load.until_more(100);
     load.stop().assert_nothing_failed();
     let requests = world.origin.count();
-    let lines_in = |path: &Path| lines(&std::fs::read(path).unwrap()).len();
     let World { mut proxy, dir, .. } = world;
     proxy.signal(Signal::TERM);
     assert!(proxy.ended().success());

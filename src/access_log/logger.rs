@@ -85,6 +85,7 @@ pub struct Logger {
     lines: Lines,
     series: Arc<WorkerSeries>,
     batch: RefCell<Option<Batch>>,
+    #[expect(clippy::vec_box, reason = "they are handed out in their boxes")]
     spare: RefCell<Vec<Box<RefCell<Entry>>>>,
     /// Whether the task of [`Self::tend`] knows that there is something to hand on.
     armed: Cell<bool>,
@@ -180,7 +181,8 @@ impl Drop for Logger {
                 Err(full) if Instant::now() < end => batch = full,
                 Err(dropped) => return self.series.log_lines_dropped.add(dropped.lines),
             }
-            std::thread::sleep(LAST_TRIES);
+            // Nothing wakes it; this thread has nothing else to do any more.
+            std::thread::park_timeout(LAST_TRIES);
         }
     }
 }

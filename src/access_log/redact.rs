@@ -102,7 +102,7 @@ pub(super) fn query(out: &mut Vec<u8>, query: &[u8], logged: LoggedQuery) {
 fn scheme(out: &mut Vec<u8>, value: &[u8]) {
     let first = value.split(|byte| *byte == b' ').next().unwrap_or_default();
     let is_scheme = |scheme: &&str| scheme.as_bytes().eq_ignore_ascii_case(first);
-    if first.len() < value.len() && SCHEMES.iter().any(|scheme| is_scheme(&scheme)) {
+    if first.len() < value.len() && SCHEMES.iter().any(is_scheme) {
         out.extend_from_slice(first);
         out.push(b' ');
     }

@@ -510,4 +510,6 @@ fn nothing_is_allocated_once_a_worker_is_warm() {
     request();
     let info = allocation_counter::measure(|| (0..20).for_each(|_| request()));
     assert_eq!(info.count_total, 0);
+    let counted = allocation_counter::measure(|| drop(Box::new(1_u64)));
+    assert!(counted.count_total > 0, "nothing is counted at all");
 }

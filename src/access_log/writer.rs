@@ -222,7 +222,7 @@ impl Writer {
                     at += count;
                     lost += 1;
                 }
-                Wrote::Soon => std::thread::sleep(SOON),
+                Wrote::Soon => std::thread::park_timeout(SOON),
                 Wrote::Later(error) => {
                     self.fails(&error);
                     if self.wanted.pause(ACCESS_LOG_RETRY) {

@@ -39,7 +39,7 @@ pub(super) fn access_log(
         let (format, headers) = match format? {
             None => (LogFormat::Json, headers?),
             Some(Template { pieces, headers: named }) => {
-                if headers?.first().is_some() {
+                if !headers?.is_empty() {
                     let message = "a template names the header fields itself";
                     let help = "write `{header.NAME}` in `format`, and remove this";
                     cx.report.warning(raw.headers.at, message, help);
