@@ -29,6 +29,7 @@
 //! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
 //! | [`snapshot`] | what workers read |
+//! | [`access_log`] | a line for each request |
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
 //! | [`inquiry`] | a request described instead of sent, explained |
@@ -37,6 +38,7 @@
 //! | [`app`] | puts it all together |
 //! | [`cli`] | the commands |
 
+pub mod access_log;
 pub mod admin;
 pub mod app;
 pub mod cli;

@@ -110,6 +110,20 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
 }
 
 #[test]
+fn every_field_of_the_access_log_has_its_row() {
+    let text = read("docs/operations.md");
+    let (_, table) = text.split_once("\n### Fields of the access log\n").expect("the table");
+    let (table, _) = table.split_once("\n## ").expect("its end");
+    let words = |row: &Vec<String>| -> Vec<String> {
+        row[0].split(", ").map(|word| word.trim_matches('`').to_owned()).collect()
+    };
+    let found: BTreeSet<_> = rows(table).iter().skip(1).flat_map(words).collect();
+    let known: BTreeSet<_> =
+        config::LogField::ALL.iter().map(|field| field.as_str().to_owned()).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
 fn every_word_that_a_label_can_have_is_explained() {
     let metrics = read("docs/metrics.md");
     let routing = read("docs/routing.md");
@@ -276,6 +290,16 @@ fn the_limits_are_those_of_the_program() {
             "values of one kind (headers, cookies, parameters, ...) that a request shows to rules",
             count(limits::CLUES_PER_KIND as u64),
         ),
+        (
+            "lines of the access log that a worker collects",
+            bytes(limits::ACCESS_LOG_BATCH_BYTES as u64),
+        ),
+        ("the same, in time", seconds(limits::ACCESS_LOG_BATCH_TIME)),
+        (
+            "pieces of the access log that wait to be written",
+            count(limits::ACCESS_LOG_QUEUE as u64),
+        ),
+        ("value in a line of the access log", bytes(limits::ACCESS_LOG_VALUE_BYTES as u64)),
         ("line of an access log that is simulated", bytes(limits::SIMULATED_LINE_BYTES as u64)),
         ("`tracestate` that is passed on", bytes(limits::TRACESTATE_BYTES as u64)),
         ("recorded requests of a worker that wait to be sent", count(limits::TRACE_QUEUE as u64)),

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and nothing here is an interface"
 )]
 
+mod access_log;
 mod admin;
 mod bodies;
 mod capacity;

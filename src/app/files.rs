@@ -18,6 +18,7 @@ use super::load_error::LoadError;
 use super::retired::Retired;
 use super::shadow::ShadowReader;
 use super::tenants;
+use crate::access_log;
 use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
 use crate::routing::Tables;
@@ -177,6 +178,11 @@ impl Reader {
                 Arc::clone(&self.bundle.tls)
             }
         };
+        if let Some(log) = config.access_log.as_deref()
+            && config.access_log != old.access_log
+        {
+            access_log::verify(log)?;
+        }
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),

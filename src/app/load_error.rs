@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::access_log::OpenError;
 use crate::config::ConfigErrors;
 use crate::geo::GeoError;
 use crate::model::limits;
@@ -68,6 +69,9 @@ pub enum LoadError {
     /// A file of certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The access log cannot be opened.
+    #[error(transparent)]
+    AccessLog(#[from] OpenError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -89,7 +93,7 @@ impl LoadError {
     /// Which kind of file it is: the label of `rhumb_reloads_total`.
     pub fn file(&self) -> &'static str {
         match self {
-            Self::Config(_) => "config",
+            Self::Config(_) | Self::AccessLog(_) => "config",
             Self::Geoip(_) => "geoip",
             Self::LatencyUnreadable { .. }
             | Self::LatencyTooLarge { .. }

@@ -5,6 +5,7 @@
 //! rhumb-control    controller, probes, admin address
 //! rhumb-files      watches and reads files, sends them to the controller
 //! rhumb-traces     sends spans
+//! rhumb-log        writes the access log
 //! rhumb-worker-N   requests
 //! ```
 
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::access_log::AccessLogThread;
 use crate::admin::Readiness;
 use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
@@ -59,6 +61,9 @@ pub enum AppError {
     /// The thread that sends traces could not be started.
     #[error("cannot start the thread that sends traces")]
     Traces(#[source] std::io::Error),
+    /// The access log could not be started.
+    #[error(transparent)]
+    AccessLog(#[from] crate::access_log::StartError),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -73,6 +78,7 @@ pub struct App {
     workers: Workers,
     control: control::ControlThread,
     files: files::FileThread,
+    access_log: AccessLogThread,
     traces: Exporter,
     readiness: Readiness,
     /// Where requests are accepted.
@@ -120,6 +126,7 @@ impl App {
         }));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());
+        let access_log = AccessLogThread::start(config.access_log.as_deref(), &registry)?;
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
@@ -162,6 +169,7 @@ impl App {
             gauge,
             shares,
             traces,
+            lines: access_log.lines(),
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
@@ -175,6 +183,7 @@ impl App {
             workers,
             control,
             files,
+            access_log,
             traces: exporter,
             readiness,
             addresses,
@@ -190,6 +199,11 @@ impl App {
     /// Reads the configuration again now, and the files that it names where they have changed.
     pub fn reload(&self) {
         self.files.reload();
+    }
+
+    /// Opens the file of the access log anew: it has been renamed. Returns at once.
+    pub fn reopen_log(&self) {
+        self.access_log.reopen();
     }
 
     /// The controller's handle.
@@ -210,9 +224,11 @@ impl App {
     /// Stops accepting, lets requests under way finish within the drain time, and ends. False
     /// when a thread had to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, traces, readiness, handle, .. } = self;
+        let Self { workers, control, files, traces, access_log, readiness, handle, .. } = self;
         readiness.set(false);
         let panics = workers.drain();
+        // That not all of the log could be written is said, and is no failure of requests.
+        access_log.stop();
         drop(handle);
         files.stop();
         // After the last request, whose span it still sends.

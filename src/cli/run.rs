@@ -50,6 +50,7 @@ async fn serve(args: &RunArgs) -> Result<bool, AppError> {
                 tracing::info!("SIGHUP: reading the configuration again");
                 app.reload();
             }
+            _ = signals.user1.recv() => app.reopen_log(),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
         }
@@ -81,14 +82,20 @@ fn announce(args: &RunArgs, app: &App) {
 
 struct Signals {
     hangup: Signal,
+    user1: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Nobody waits for it, but it would end the process when a log grows beyond a limit on the
+    /// size of files; so the log sees an error instead.
+    _file_size: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })

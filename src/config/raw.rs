@@ -5,6 +5,7 @@
 //! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
+mod access_log;
 mod edge;
 mod overload;
 mod rule;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use super::field::{Entries, Field, TextOr};
 
+pub(super) use access_log::{AccessLog, LogTo, LoggedQuery, Syslog};
 pub(super) use edge::{
     Alpn, Certificate, ClientCertificates, DotSegments, EncodedSlash, GrpcStatus, Hsts, Limits,
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
@@ -89,6 +91,9 @@ pub(super) struct File {
     /// Traces of requests, and who is told of them.
     #[serde(default)]
     pub(super) tracing: Field<Tracing>,
+    /// A log with a line for each request. None when absent.
+    #[serde(default)]
+    pub(super) access_log: Field<AccessLog>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,

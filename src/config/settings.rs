@@ -19,12 +19,17 @@ use crate::model::{
     TenantId,
 };
 
+mod access_log;
 mod conditions;
 mod edge;
 mod overload;
 mod steering;
 mod tracing;
 
+pub use access_log::{
+    AccessLog, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery, SYSLOG_FACILITIES,
+    SyslogAddress,
+};
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
     Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
@@ -76,6 +81,8 @@ pub struct Config {
     pub shadow: Option<Shadow>,
     /// Traces; `None`: the context of clients is passed on as it is.
     pub tracing: Option<Tracing>,
+    /// What is logged of requests; `None`: nothing.
+    pub access_log: Option<Arc<AccessLog>>,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

@@ -116,6 +116,12 @@ impl Page {
         ] {
             self.sample(names::TRACE_SPANS_DROPPED, &[why], count);
         }
+        let dropped =
+            [("queue", sum(|w| &w.log_lines_dropped)), ("write", registry.log.failed.get() as f64)];
+        for (why, lines) in dropped {
+            self.sample(names::ACCESS_LOG_DROPPED, &[why], lines);
+        }
+        self.sample(names::ACCESS_LOG_LINES, &[], registry.log.written.get() as f64);
         let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {
             let counters = workers.iter().filter_map(|worker| read(worker).get(place));
             counters.map(Counter::get).sum::<u64>() as f64

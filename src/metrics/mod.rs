@@ -27,6 +27,6 @@ pub use exposition::Page;
 pub use regions::{LoadCell, RegionShard, RegionTimes};
 pub use registry::{CONTROL, Registry};
 pub use series::{
-    ListenerSeries, PairKey, PairSeries, REASONS, SIGNALS, TraceSeries, WorkerSeries,
+    ListenerSeries, LogSeries, PairKey, PairSeries, REASONS, SIGNALS, TraceSeries, WorkerSeries,
 };
 pub use status::StatusCodes;

@@ -115,6 +115,10 @@ names! {
         "Spans that the receiver of traces has taken.";
     TRACE_SPANS_DROPPED = Counter "rhumb_trace_spans_dropped_total" ["why"]
         "Spans that were recorded and did not get to the receiver of traces.";
+    ACCESS_LOG_LINES = Counter "rhumb_access_log_lines_total" []
+        "Lines of the access log that were written.";
+    ACCESS_LOG_DROPPED = Counter "rhumb_access_log_dropped_total" ["why"]
+        "Lines of the access log that were not written, because of the queue or of the target.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]

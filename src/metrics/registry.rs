@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{
-    ControlSeries, ListenerSeries, PairKey, PairSeries, RegionShard, TraceSeries, WorkerSeries,
+    ControlSeries, ListenerSeries, LogSeries, PairKey, PairSeries, RegionShard, TraceSeries,
+    WorkerSeries,
 };
 
 /// Stands for the control thread where others have the number of a worker.
@@ -32,6 +33,8 @@ pub struct Registry {
     pub control: ControlSeries,
     /// What the thread that sends traces counts.
     pub traces: TraceSeries,
+    /// What the thread that writes the access log counts.
+    pub log: LogSeries,
 }
 
 impl Default for Registry {
@@ -45,6 +48,7 @@ impl Default for Registry {
             regions_version: AtomicU64::new(0),
             control: ControlSeries::default(),
             traces: TraceSeries::default(),
+            log: LogSeries::default(),
         }
     }
 }

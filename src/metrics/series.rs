@@ -119,6 +119,8 @@ pub struct WorkerSeries {
     pub residency_violations: Counter,
     /// Spans that the exporter had no room for.
     pub spans_dropped: Counter,
+    /// Lines of the access log that were dropped because those before them wait to be written.
+    pub log_lines_dropped: Counter,
 }
 
 /// What the thread that sends traces counts.
@@ -130,6 +132,16 @@ pub struct TraceSeries {
     pub unsent: Counter,
     /// Spans that the receiver did not want.
     pub rejected: Counter,
+}
+
+/// What the thread that writes the access log counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct LogSeries {
+    /// Lines written.
+    pub written: Counter,
+    /// Lines that could not be written.
+    pub failed: Counter,
 }
 
 /// What one worker counts about one listener.

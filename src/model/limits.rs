@@ -478,3 +478,22 @@ pub const OTLP_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub const OTLP_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a receiver's answer.
 pub const OTLP_ANSWER_BYTES: usize = 64 << 10;
+
+/// Bytes of log lines that a worker collects before it hands them on.
+pub const ACCESS_LOG_BATCH_BYTES: usize = 32 << 10;
+/// A log line waits no longer than that for others to be handed on with.
+pub const ACCESS_LOG_BATCH_TIME: Duration = Duration::from_millis(100);
+/// Batches that wait to be written; further ones are dropped, and their lines counted.
+pub const ACCESS_LOG_QUEUE: usize = 256;
+/// Bytes of a single value, such as a path, that are logged; the rest is left out.
+pub const ACCESS_LOG_VALUE_BYTES: usize = 4 << 10;
+/// Header fields of requests that are logged.
+pub const ACCESS_LOG_HEADERS: usize = 32;
+/// Attempts of one request that are logged.
+pub const ACCESS_LOG_ATTEMPTS: usize = 16;
+/// Records of requests that a worker keeps for use again.
+pub const ACCESS_LOG_RECORDS: usize = 256;
+/// After a failure to write, the next attempt comes so much later.
+pub const ACCESS_LOG_RETRY: Duration = Duration::from_millis(500);
+/// At the end of the process, what is left of the log has so long to be written.
+pub const ACCESS_LOG_LAST: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use super::context::Connection;
 use super::error::ErrorReason;
 use super::grpc;
 use super::present::Present;
-use super::ticket::{InFlight, Ticket};
+use super::ticket::{InFlight, LEFT, Ticket};
 use super::trailers::clean_response;
 use crate::upstream::Lease;
 
@@ -128,8 +128,12 @@ impl Body for ResponseBody {
         match (&mut this.source, &this.ticket) {
             (Source::Origin(body), Some(ticket)) => body.poll_frame(cx, ticket),
             (Source::Origin(_), None) => Poll::Ready(None),
-            (Source::Own(bytes), _) => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+            (Source::Own(bytes), ticket) => {
+                let bytes = bytes.take();
+                if let (Some(bytes), Some(ticket)) = (&bytes, ticket) {
+                    ticket.note(|entry| entry.sent(bytes.len() as u64));
+                }
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
         }
     }
@@ -163,6 +167,19 @@ enum Broken {
     Cut,
 }
 
+impl Broken {
+    /// As an error of the body, with a note for the log.
+    fn noted(self, ticket: &Ticket) -> BoxError {
+        ticket.note(|entry| {
+            entry.cut(match self {
+                Self::Stalled(_) => "origin_stalled",
+                Self::Failed(_) | Self::Cut => "origin_broke_off",
+            });
+        });
+        self.into()
+    }
+}
+
 impl OriginBody {
     fn poll_frame(
         &mut self,
@@ -174,21 +191,26 @@ impl OriginBody {
         }
         let connection = ticket.connection();
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self.wait(connection, ticket.grpc());
+            return self.wait(connection, ticket);
         };
         if std::mem::take(&mut self.waiting) {
             connection.watch.stop_waiting();
         }
         Poll::Ready(match frame {
             Some(Ok(mut frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    ticket.note(|entry| entry.sent(data.len() as u64));
+                }
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_response(trailers);
                 }
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(Broken::Failed(error.to_string()).into())),
+            Some(Err(error)) => Some(Err(Broken::Failed(error.to_string()).noted(ticket))),
             // hyper takes a stream that was reset without an error for one that has ended.
-            None if self.http2 && !self.incoming.is_end_stream() => Some(Err(Broken::Cut.into())),
+            None if self.http2 && !self.incoming.is_end_stream() => {
+                Some(Err(Broken::Cut.noted(ticket)))
+            }
             None => {
                 self.ended = true;
                 None
@@ -200,7 +222,7 @@ impl OriginBody {
     fn wait(
         &mut self,
         connection: &Connection,
-        grpc: bool,
+        ticket: &Ticket,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !std::mem::replace(&mut self.waiting, true) {
             self.last = Instant::now();
@@ -212,7 +234,8 @@ impl OriginBody {
             // What has come of the answer is passed on already; trailers end it.
             self.cut = true;
             let mut trailers = HeaderMap::new();
-            if grpc {
+            ticket.note(|entry| entry.cut("deadline"));
+            if ticket.grpc() {
                 grpc::say(&mut trailers, ErrorReason::UpstreamTimeout);
             }
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
@@ -221,7 +244,7 @@ impl OriginBody {
         let moved = self.request.as_ref().map_or(self.last, |request| request.last());
         let until = self.last.max(moved) + self.pace.stall;
         if watch.passed(until) {
-            return Poll::Ready(Some(Err(Broken::Stalled(self.pace.stall).into())));
+            return Poll::Ready(Some(Err(Broken::Stalled(self.pace.stall).noted(ticket))));
         }
         watch.wait_until(self.pace.deadline.map_or(until, |deadline| deadline.min(until)));
         Poll::Pending
@@ -229,8 +252,16 @@ impl OriginBody {
 
     /// The connection serves again only if both messages on it came to their end; an early
     /// response or an unread body leaves bytes on it that belong to no later exchange.
-    fn finish(&mut self, now: Instant) {
+    fn finish(&mut self, now: Instant, ticket: Option<&Ticket>) {
         let response_ended = self.ended || self.incoming.is_end_stream();
+        if let Some(ticket) = ticket {
+            ticket.note(|entry| {
+                entry.received(self.request.as_ref().map_or(0, |request| request.bytes()));
+                if !response_ended {
+                    entry.cut(LEFT);
+                }
+            });
+        }
         let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
         if response_ended
             && request_ended
@@ -248,7 +279,7 @@ impl Drop for ResponseBody {
             ticket.ended(now);
         }
         if let Source::Origin(body) = &mut self.source {
-            body.finish(now);
+            body.finish(now, self.ticket.as_ref());
         }
     }
 }

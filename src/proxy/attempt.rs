@@ -72,6 +72,7 @@ impl Forward {
                     Ok((lease, took)) => {
                         connecting = took;
                         self.ticket.trace.note_attempt(|attempt| attempt.connect = Some(took));
+                        self.ticket.note(|entry| entry.connected(took));
                         lease
                     }
                     Err(error) => return Err(self.unconnected(&error)),
@@ -133,6 +134,7 @@ impl Forward {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         target.series.upstream_duration.record(took);
+        self.note_answer(took);
         if self.replies.progress.is_none() {
             let client = self.routed.who.client().address;
             target.series.answered(client, took.saturating_sub(connecting), now);

@@ -25,6 +25,7 @@ use super::terms::Terms;
 use super::trace::Traced;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
+use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -91,6 +92,8 @@ pub struct WorkerContext {
     observer: Observer,
     entropy: RefCell<fastrand::Rng>,
     clock: Clock,
+    /// Where what is noted of requests becomes lines.
+    pub(super) log: Logger,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// Where spans go.
@@ -116,6 +119,8 @@ pub struct WorkerParts {
     pub gauge: Arc<Gauge>,
     /// Where spans go.
     pub traces: Outlet,
+    /// Where lines of the access log go.
+    pub lines: Lines,
 }
 
 /// One client connection, as its requests see it.
@@ -161,6 +166,13 @@ impl Connection {
         self.tunnel.borrow_mut().take()
     }
 
+    /// Logs a request of it that has ended with this status after so long.
+    pub(super) fn log(&self, entry: Box<RefCell<Entry>>, status: u16, duration: Duration) {
+        let (peer, secured) = (self.peer.text.as_bytes(), self.peer.secured());
+        let entropy = self.worker.entropy();
+        self.worker.log.end(entry, &Ending { status, duration, peer, secured, entropy });
+    }
+
     /// The client's verified certificate, as origins are told of it.
     pub(super) fn certificate(&self) -> Option<&HeaderValue> {
         self.peer.secure.as_ref()?.certificate.as_ref()
@@ -179,6 +191,8 @@ pub(super) struct View {
     terms: Rc<[Terms]>,
     /// Tokens of others that were verified a moment ago.
     pub(super) claims: RefCell<Claims>,
+    /// How requests are logged; `None`: they are not.
+    pub(super) log: Option<Rc<Sheet>>,
     /// Where a candidate is tried.
     pub(super) shadow: Option<Desk>,
 }
@@ -196,12 +210,14 @@ struct DeploymentView {
 impl WorkerContext {
     /// The context of a worker.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { number, live, registry, networks, signals, gauge, traces } = parts;
+        let WorkerParts { number, live, registry, networks, signals, gauge, traces, lines } = parts;
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
         let plan = &view.snapshot.table.plan;
+        let series = registry.worker();
         Self {
-            series: registry.worker(),
+            log: Logger::new(lines, Arc::clone(&series)),
+            series,
             unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
@@ -214,6 +230,11 @@ impl WorkerContext {
             traces,
             number,
         }
+    }
+
+    /// Hands lines of the access log on in time, for as long as the worker lives.
+    pub async fn tend_log(&self) {
+        self.log.tend().await;
     }
 
     /// The view of the current snapshot.
@@ -236,6 +257,11 @@ impl WorkerContext {
     /// An instant in Unix seconds.
     pub(super) fn unix(&self, at: Instant) -> u64 {
         self.clock.unix(at)
+    }
+
+    /// The same in milliseconds.
+    pub(super) fn unix_millis(&self, at: Instant) -> u64 {
+        self.clock.unix_millis(at)
     }
 
     /// Tells the controller of a failure, unless it is too busy to hear of more.
@@ -360,6 +386,10 @@ impl View {
             places: RefCell::new(places),
             terms,
             claims: RefCell::new(claims),
+            log: Sheet::of(
+                snapshot.config.access_log.as_ref(),
+                before.and_then(|before| before.log.as_ref()),
+            ),
             shadow: trial(snapshot).map(|trial| Desk::new(trial, worker)),
             snapshot: Arc::clone(snapshot),
         }

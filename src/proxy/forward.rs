@@ -171,6 +171,7 @@ impl Forward {
                 answer.abandon();
             }
             self.ticket.count_in(&target.series);
+            self.note_attempt(&target);
             match self.attempt(&target).await {
                 Ok(answer) => {
                     self.answered = Some(target.region);
@@ -178,8 +179,10 @@ impl Forward {
                         return Ok(answer);
                     }
                     declined = Some(answer);
+                    self.ticket.note(|entry| entry.attempt_ended("declined", None));
                 }
                 Err(failed) => {
+                    self.note_failure(&failed);
                     last = failed.reason;
                     self.ticket.trace.failed(last.as_str());
                     if let Some(kind) = failed.signal {
@@ -255,6 +258,7 @@ impl Forward {
         if decision.reported {
             series.residency_reported.increment();
         }
+        self.note_decision();
     }
 
     /// The next endpoint, marked as tried. `last` is what there is to say if there is none.

@@ -67,12 +67,16 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     if shed::refuses_all(&connection.worker) {
         return Err(Box::new(shed::refuse(ticket, Shed::Memory, None, true)));
     }
+    let view = connection.worker.view();
+    ticket.log_as(&view);
 
     let stream = match upgrade::extended_connect(&mut parts) {
         Ok(stream) => stream,
-        Err(reason) => return Err(Box::new(refuse(ticket, reason, None, true))),
+        Err(reason) => {
+            ticket.note_head(&parts, "");
+            return Err(Box::new(refuse(ticket, reason, None, true)));
+        }
     };
-    let view = connection.worker.view();
     let config = &view.snapshot.config;
     let mut present = Present::of(&parts.headers);
     let ambiguous = connection.watch.take_ambiguous();
@@ -80,9 +84,11 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
         Ok(host) => host,
         Err(reason) => {
             connection.worker.series.malformed.increment();
+            ticket.note_head(&parts, "");
             return Err(Box::new(refuse(ticket, reason, None, true)));
         }
     };
+    ticket.note_head(&parts, &host);
     if let Some(redirect) = connection.peer.redirect {
         let close = !incoming.is_end_stream() || connection.watch.draining();
         return Err(Box::new(match redirect::answer(redirect, &host, &parts.uri, close) {
@@ -97,17 +103,21 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let heard = Heard { present: &present, trusted, now };
     let (decided, draws) = decide_first(connection, &view, &mut who, &asked, &heard);
 
+    ticket.note_identity(&view, &who, &asked, &decided.outcome);
+
     let onward = Onward { connection, view: &view, trusted, unix };
     let has_body = !incoming.is_end_stream();
     let (id, offer) = match onward.prepare(&mut parts, &present, has_body) {
         Ok(prepared) => prepared,
         Err((id, way)) => {
+            ticket.note_id(&id);
             let reason = ErrorReason::LoopDetected;
             return Err(Box::new(refuse_with(ticket, reason, Some(&id), &way, false)));
         }
     };
     let asking = (who.client().address, &id);
     trace::take_part(&mut ticket, &mut parts, &present, (&view, trusted), asking);
+    ticket.note_id(&id);
     let decision = match decided.outcome {
         Ok(decision) => decision,
         Err(refusal) => {

@@ -28,6 +28,8 @@ mod hops;
 mod host;
 mod identify;
 mod kept;
+mod metered;
+mod noted;
 mod patience;
 mod peer;
 mod places;

@@ -89,6 +89,9 @@ impl Forward {
     }
 
     fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
+        if let Some(progress) = &self.replies.progress {
+            self.ticket.note(|entry| entry.received(progress.bytes()));
+        }
         let close = self.replies.progress.is_some_and(|progress| !progress.finished());
         let mut response = match reason {
             ErrorReason::Overloaded => {
@@ -158,6 +161,7 @@ pub(super) fn refuse_with(
     // Counted as what it is, also where the client is told in another way.
     ticket.answered(reason.status());
     ticket.trace.note(|record| record.error = Some(reason.as_str()));
+    ticket.note(|entry| entry.refused(reason.as_str()));
     if ticket.grpc() {
         response = grpc::translate(response, reason);
     }

@@ -1,14 +1,19 @@
 //! What is counted of one request, whatever becomes of it: a ticket is drawn when the head is
 //! complete and counted when it is dropped, be that after the last byte or because the client left.
+//! Where requests are logged, it has the notes for that, too.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::context::{Connection, Series};
+use super::context::{Connection, Series, View};
 use super::trace::Traced;
+use crate::access_log::Entry;
 
 /// The status counted for a client that left before it had a response, as nginx counts it.
 const CLIENT_LEFT: u16 = 499;
+/// The same in words.
+pub(super) const LEFT: &str = "client_left";
 
 /// One request from its head to its end.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(super) struct Ticket {
     grpc: bool,
     /// Its trace.
     pub(super) trace: Traced,
+    /// `None`: it is not logged.
+    log: Option<Box<RefCell<Entry>>>,
 }
 
 impl Ticket {
@@ -28,7 +35,24 @@ impl Ticket {
     pub(super) fn new(connection: Rc<Connection>, started: Instant, grpc: bool) -> Self {
         let series = Rc::clone(&connection.worker.unrouted);
         let trace = Traced::default();
-        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc, trace }
+        let (ended, status, log) = (None, CLIENT_LEFT, None);
+        Self { connection, series, started, ended, status, grpc, trace, log }
+    }
+
+    /// From here on notes are taken, if the configuration wants that.
+    pub(super) fn log_as(&mut self, view: &View) {
+        if let Some(sheet) = &view.log {
+            let worker = &self.connection.worker;
+            self.log = Some(worker.log.begin(sheet, worker.unix_millis(self.started)));
+        }
+    }
+
+    /// Takes a note for the access log, if there is one.
+    #[inline]
+    pub(super) fn note(&self, note: impl FnOnce(&mut Entry)) {
+        if let Some(Ok(mut entry)) = self.log.as_ref().map(|log| log.try_borrow_mut()) {
+            note(&mut entry);
+        }
     }
 
     /// From here on the request counts there.
@@ -64,10 +88,17 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let now = self.ended.unwrap_or_else(Instant::now);
+        let duration = now.saturating_duration_since(self.started);
         self.series.requests.increment(self.status);
-        self.series.request_duration.record(now.saturating_duration_since(self.started));
+        self.series.request_duration.record(duration);
         self.connection.watch.request_ended(now);
         self.connection.worker.end_trace(&mut self.trace, now);
+        if self.status == CLIENT_LEFT {
+            self.note(|entry| entry.cut(LEFT));
+        }
+        if let Some(entry) = self.log.take() {
+            self.connection.log(entry, self.status, duration);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::body::RequestBody;
+use super::metered::Metered;
 use super::ticket::{InFlight, Ticket};
 use crate::model::limits::TUNNEL_BYTES;
 use crate::upstream::Lease;
@@ -29,7 +30,7 @@ pub struct Tunnel {
     origin: OnUpgrade,
     idle: Duration,
     /// Counts it as one that is open.
-    _open: Open,
+    open: Open,
     _in_flight: InFlight,
     _lease: Lease<RequestBody>,
 }
@@ -60,7 +61,7 @@ impl Tunnel {
         in_flight: InFlight,
         lease: Lease<RequestBody>,
     ) -> Self {
-        Self { origin, idle, _open: Open::new(ticket), _in_flight: in_flight, _lease: lease }
+        Self { origin, idle, open: Open::new(ticket), _in_flight: in_flight, _lease: lease }
     }
 
     /// Moves bytes until it is over. `early` is what the client sent behind its request.
@@ -72,6 +73,7 @@ impl Tunnel {
                 return;
             }
         };
+        let client = Metered::new(client, &self.open.0, early.len());
         let ended = relay(client, origin, early, self.idle).await;
         if let Err(error) = ended {
             tracing::debug!(%error, "a tunnel ended");

@@ -17,6 +17,7 @@ use super::door::Door;
 use super::listener::Listeners;
 use super::open::OpenConnections;
 use super::refusals::Refusals;
+use crate::access_log::Lines;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
@@ -59,6 +60,8 @@ pub struct WorkersParts {
     pub shares: Shares,
     /// Where spans go.
     pub traces: Arc<Traces>,
+    /// Where lines of the access log go.
+    pub lines: Lines,
 }
 
 /// All worker threads.
@@ -90,6 +93,7 @@ impl Workers {
                 gauge: Arc::clone(&parts.gauge),
                 shares: parts.shares,
                 traces: Arc::clone(&parts.traces),
+                lines: parts.lines.clone(),
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -131,6 +135,7 @@ struct Worker {
     gauge: Arc<Gauge>,
     shares: Shares,
     traces: Arc<Traces>,
+    lines: Lines,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -151,7 +156,7 @@ impl Worker {
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
         let Self { number, live, registry, networks, signals, gauge, traces, .. } = self;
-        let Self { shares, crowd, mut draining, ready, .. } = self;
+        let Self { shares, lines, crowd, mut draining, ready, .. } = self;
         let context = WorkerContext::new(WorkerParts {
             number,
             live: Arc::clone(&live),
@@ -160,6 +165,7 @@ impl Worker {
             signals,
             gauge,
             traces: traces.outlet(),
+            lines,
         });
         let context = Rc::new(context);
         let refusals = Rc::new(Refusals::new(shares.refusals));
@@ -179,6 +185,7 @@ impl Worker {
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
         spawn_local(async move { refusals.tend().await });
+        spawn_local(tend_log(Rc::clone(&context)));
         // Whoever waits for readiness may have given up.
         let _ = ready.send(()).await;
         drop(ready);
@@ -203,4 +210,8 @@ async fn tend(context: Rc<WorkerContext>) {
         interval.tick().await;
         context.tend();
     }
+}
+
+async fn tend_log(context: Rc<WorkerContext>) {
+    context.tend_log().await;
 }

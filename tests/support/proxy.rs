@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -37,6 +37,8 @@ pub struct Proxy {
     /// Where operators look.
     pub admin: SocketAddr,
     child: Child,
+    /// What it writes to standard output behind its first line; nobody reads it meanwhile.
+    out: Option<BufReader<ChildStdout>>,
     dir: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
     logging: Option<JoinHandle<()>>,
@@ -224,7 +226,8 @@ impl Proxy {
         let log = Arc::default();
         let logging = collect(child.stderr.take().unwrap(), Arc::clone(&log));
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let Ok(ready) = serde_json::from_str::<Value>(&line) else {
             let _ = child.kill();
             let _ = logging.join();
@@ -239,6 +242,7 @@ impl Proxy {
             addresses,
             admin: address(&ready["admin"]),
             child,
+            out: Some(out),
             dir,
             log,
             logging: Some(logging),
@@ -362,9 +366,19 @@ impl Proxy {
         self.metric("rhumb_reloads_total", &[&labels[0], &labels[1]])
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What it writes to standard output behind its first line, for whoever wants to read it.
+    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
+        self.out.take().expect("nobody else to read it")
+    }
+
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// What it has logged so far.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{edge, overload, steering, tracing};
+use super::{access_log, edge, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -76,6 +76,7 @@ pub(super) fn live(config: &Config) -> Fields {
         signing,
         hops,
         shadow,
+        access_log,
         tracing,
         regions: _,
         deployments: _,
@@ -103,6 +104,9 @@ pub(super) fn live(config: &Config) -> Fields {
         steering::shadow(shadow, &mut out);
     }
     tracing::tracing(tracing.as_ref(), &mut out);
+    if let Some(log) = access_log {
+        access_log::access_log(log, &mut out);
+    }
     out.0
 }
 

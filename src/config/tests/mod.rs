@@ -1,5 +1,6 @@
 //! The whole way from text to a configuration or to every error, on real and on hostile files.
 
+mod access_log;
 mod broken;
 mod edge;
 mod examples;

@@ -2,12 +2,14 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `overload`, `network`, `files`, `signing` and `tracing`; `region` with `endpoint`
-//! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
-//! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
-//! are for single values. What parts mean together: `residency`, and what is allowed but probably
+//! One file a part: `listener`, `clients`, `overload`, `network`, `files`, `signing`, `tracing` and
+//! `access_log` with `log_template`; `region` with `endpoint` and `transport`; `tls` of both sides;
+//! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams` and
+//! `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other;
+//! `values` and `words` are for single values. What parts mean together: `residency`, and what is allowed but probably
 //! not meant: `advice`, `shadowed`, `effect`.
 
+mod access_log;
 mod advice;
 mod clients;
 mod condition;
@@ -18,6 +20,7 @@ mod files;
 mod hosts;
 mod known_regions;
 mod listener;
+mod log_template;
 mod network;
 mod overload;
 mod policy;
@@ -118,6 +121,7 @@ pub(super) fn validate(
     let clients = clients(file, cx);
     let named = named(file, cx);
     let tracing = tracing::tracing(&file.tracing, cx);
+    let access_log = access_log::access_log(&file.access_log, cx);
 
     let regions = region::regions(&file.regions, cx);
     let known = KnownRegions::new(&file.regions, &regions, cx);
@@ -150,6 +154,7 @@ pub(super) fn validate(
         hops,
         shadow,
         tracing: tracing?,
+        access_log: access_log?.map(std::sync::Arc::new),
         regions: regions?,
         deployments: deployments?,
     };

@@ -182,6 +182,7 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         signing: Vec::new(),
         hops: Hops::default(),
         shadow: None,
+        access_log: None,
         tracing: None,
         client_fields: ClientFields::default(),
         limits: ClientLimits::default(),

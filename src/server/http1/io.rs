@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_scan::HeadScan;
-use crate::proxy::{ErrorReason, Phase, Watch, WorkerContext, refusal_bytes};
+use crate::proxy::{Connection, ErrorReason, Peer, Phase, Watch, WorkerContext, refusal_bytes};
 use crate::server::transport::{Socket, Transport};
 
 /// A client's transport, watched.
@@ -20,6 +20,7 @@ pub(super) struct ClientIo<S> {
     stream: Transport<S>,
     watch: Rc<Watch>,
     worker: Rc<WorkerContext>,
+    peer: Rc<Peer>,
     /// Bytes that a request target may have.
     uri_bytes: usize,
     scan: HeadScan,
@@ -36,14 +37,11 @@ struct Refusal {
 }
 
 impl<S> ClientIo<S> {
-    pub(super) fn new(
-        stream: Transport<S>,
-        watch: Rc<Watch>,
-        worker: Rc<WorkerContext>,
-        uri_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(stream: Transport<S>, connection: &Connection, uri_bytes: usize) -> Self {
+        let (watch, worker) = (Rc::clone(&connection.watch), Rc::clone(&connection.worker));
+        let peer = Rc::clone(&connection.peer);
         let (scan, ended, refusal) = (HeadScan::default(), false, None);
-        Self { stream, watch, worker, uri_bytes, scan, ended, refusal }
+        Self { stream, watch, worker, peer, uri_bytes, scan, ended, refusal }
     }
 
     /// Whether there is nobody left to say goodbye to.
@@ -84,7 +82,7 @@ impl<S> ClientIo<S> {
             _ => ErrorReason::Malformed,
         };
         self.worker.series.malformed.increment();
-        self.worker.refused_unread(reason.status());
+        self.worker.refused_unread(reason, &self.peer);
         self.refusal = Some(Refusal { bytes: refusal_bytes(reason), sent: 0 });
     }
 

@@ -60,8 +60,7 @@ async fn serve<S: Socket>(
     terms: &Terms,
 ) -> Option<Transport<S>> {
     let watch = Rc::clone(&keeper.watch);
-    let worker = Rc::clone(&connection.worker);
-    let io = ClientIo::new(transport, Rc::clone(&watch), worker, terms.limits.uri_bytes);
+    let io = ClientIo::new(transport, connection, terms.limits.uri_bytes);
     let serving = Rc::clone(connection);
     let service = service_fn(move |request| proxy::handle(Rc::clone(&serving), request));
     let mut conn = http1::Builder::new()

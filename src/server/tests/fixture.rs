@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
+use crate::access_log::Lines;
 use crate::app::{Bundle, continent_of};
 use crate::measure::Networks;
 use crate::metrics::{Page, Registry};
@@ -70,6 +71,7 @@ impl World {
             signals,
             gauge: Arc::default(),
             traces: outlet,
+            lines: Lines::nowhere(),
         });
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
