@@ -26,6 +26,7 @@
 //! | [`upstream`] | connections to endpoints |
 //! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
+//! | [`compression`] | responses made smaller on their way |
 //! | [`snapshot`] | what workers read |
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
@@ -38,6 +39,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod compression;
 pub mod config;
 pub mod failover;
 pub mod geo;

@@ -5,6 +5,7 @@
 //! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
+mod compression;
 mod edge;
 mod rule;
 mod steering;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 use super::field::{Entries, Field, TextOr};
 
+pub(super) use compression::{Compression, CompressionLevel, Encoding};
 pub(super) use edge::{
     Alpn, Certificate, ClientCertificates, DotSegments, EncodedSlash, GrpcStatus, Hsts, Limits,
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
@@ -317,6 +319,9 @@ pub(super) struct Deployment {
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub(super) streaming: Field<bool>,
+    /// Compression of responses; off when absent.
+    #[serde(default)]
+    pub(super) compression: Field<Compression>,
     /// How often a failed attempt is repeated elsewhere.
     #[serde(default)]
     pub(super) retries: Field<Retries>,

@@ -19,10 +19,13 @@ use crate::model::{
     TenantId,
 };
 
+mod compression;
 mod conditions;
 mod edge;
 mod steering;
 
+pub(in crate::config) use compression::DEFAULT_TYPES;
+pub use compression::{CompressionLevel, CompressionSettings, MediaRange};
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
     Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
@@ -261,6 +264,8 @@ pub struct Deployment {
     pub timeouts: Timeouts,
     /// How bodies and upgrades travel.
     pub streams: Streams,
+    /// Which responses are compressed; `None`: none.
+    pub compression: Option<CompressionSettings>,
     /// How often a failed attempt is repeated elsewhere.
     pub retries: Retries,
     /// What to do when no region is healthy.

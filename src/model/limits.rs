@@ -404,3 +404,16 @@ pub const SESSION_TICKETS: usize = 2;
 pub const UPSTREAM_SESSIONS: usize = 1_024;
 /// Bytes of the header value that tells a client's certificate.
 pub const CLIENT_CERTIFICATE_BYTES: usize = 4 << 10;
+
+/// Bytes of a body below which it is not compressed.
+pub const COMPRESSION_MIN_BYTES: u64 = 1_024;
+/// Bytes of a frame of a compressed body, and of the buffer where it gathers.
+pub const COMPRESSED_FRAME_BYTES: usize = 16 << 10;
+/// Bytes that are compressed before other requests of the worker have their turn.
+pub const COMPRESSION_STEP_BYTES: usize = 32 << 10;
+/// Responses that one worker compresses at once; others are passed on as they are.
+pub const COMPRESSIONS_PER_WORKER: usize = 256;
+/// Media types that a deployment can list as worth compressing.
+pub const COMPRESSED_TYPES: usize = 64;
+/// Bytes of one of them.
+pub const MEDIA_TYPE_LENGTH: usize = 127;

@@ -3,6 +3,7 @@
 //! Regions, deployments and rules are compared by id, so that one that was inserted does not make
 //! all behind it look changed. What a change does to traffic is not known here.
 
+mod compression;
 mod edge;
 mod fields;
 mod steering;
