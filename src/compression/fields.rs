@@ -1,8 +1,6 @@
 //! What the head of a response, and what comes behind its body, say when the body is compressed.
 
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, VARY,
-};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::Coding;

@@ -15,12 +15,14 @@ mod codec;
 mod eligible;
 mod fields;
 mod negotiate;
-mod slots;
+mod stock;
 mod stream;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use codec::CodecError;
 pub use negotiate::negotiate;
-pub use slots::{Slot, Slots};
+pub use stock::{Loan, Stock};
 pub use stream::Stream;
 pub use terms::Asked;

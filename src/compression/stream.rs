@@ -13,10 +13,9 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::codec::{Codec, CodecError, Order};
+use super::codec::{CodecError, Order};
 use super::fields::forget_bytes;
-use super::slots::Slot;
-use crate::config::CompressionLevel;
+use super::stock::Loan;
 use crate::model::{Coding, limits};
 
 /// What a frame costs, in bytes of a step, however small it is.
@@ -35,7 +34,7 @@ pub struct Stream {
 
 /// What it takes to compress.
 struct Work {
-    codec: Codec,
+    encoder: Loan,
     stage: Stage,
     /// What the origin sent and the encoder has not taken.
     input: Bytes,
@@ -48,7 +47,6 @@ struct Work {
     unflushed: bool,
     /// The origin had nothing, and others had their turn since.
     waited: bool,
-    _slot: Slot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +81,10 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     /// A body that begins.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for an encoder.
-    pub fn new(coding: Coding, level: CompressionLevel, slot: Slot) -> Result<Self, CodecError> {
+    pub fn new(encoder: Loan) -> Self {
+        let coding = encoder.coding();
         let work = Work {
-            codec: Codec::new(coding, level)?,
+            encoder,
             stage: Stage::Open,
             input: Bytes::new(),
             output: vec![0; limits::COMPRESSED_FRAME_BYTES].into(),
@@ -97,9 +92,8 @@ impl Stream {
             step: 0,
             unflushed: false,
             waited: false,
-            _slot: slot,
         };
-        Ok(Self { coding, work: Some(Box::new(work)), trailers: None, over: false })
+        Self { coding, work: Some(Box::new(work)), trailers: None, over: false }
     }
 
     /// What it is compressed with.
@@ -218,7 +212,7 @@ impl Work {
         let most = self.input.len().min(limits::COMPRESSION_STEP_BYTES.saturating_sub(self.step));
         let input = self.input.get(..most).unwrap_or_default();
         let output = self.output.get_mut(self.filled..).unwrap_or_default();
-        let step = self.codec.step(order, input, output)?;
+        let step = self.encoder.codec()?.step(order, input, output)?;
         self.filled += step.given;
         self.input.advance(step.taken);
         self.step += step.taken;
@@ -233,7 +227,7 @@ impl Work {
             Order::Flush | Order::Finish => {}
         }
         if step.taken + step.given == 0 {
-            return Err(self.codec.stuck());
+            return Err(CodecError::new(self.encoder.coding(), "the encoder does nothing"));
         }
         Ok(None)
     }

@@ -26,5 +26,7 @@ pub use counter::{Counter, DURATION_BOUNDS, Histogram, HistogramTotals};
 pub use exposition::Page;
 pub use regions::{LoadCell, RegionShard, RegionTimes};
 pub use registry::{CONTROL, Registry};
-pub use series::{ListenerSeries, PairKey, PairSeries, REASONS, SIGNALS, WorkerSeries};
+pub use series::{
+    CompressedSeries, ListenerSeries, PairKey, PairSeries, REASONS, SIGNALS, WorkerSeries,
+};
 pub use status::StatusCodes;

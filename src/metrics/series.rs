@@ -1,6 +1,8 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal};
+use crate::model::{
+    Coding, ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal,
+};
 
 use super::{Counter, Histogram, StatusCodes};
 
@@ -106,6 +108,21 @@ pub struct WorkerSeries {
     pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
     /// Attempts that were stopped because the region may not see the request.
     pub residency_violations: Counter,
+    /// Compressed responses, by the places of [`Coding::ALL`].
+    pub compressed: [CompressedSeries; Coding::ALL.len()],
+    /// Responses that were not compressed because there was no room for an encoder.
+    pub compression_refused: Counter,
+}
+
+/// What one worker counts about one coding.
+#[derive(Debug, Default)]
+pub struct CompressedSeries {
+    /// Responses begun.
+    pub responses: Counter,
+    /// Bytes before.
+    pub bytes_in: Counter,
+    /// Bytes after.
+    pub bytes_out: Counter,
 }
 
 /// What one worker counts about one listener.

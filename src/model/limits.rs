@@ -411,8 +411,11 @@ pub const COMPRESSION_MIN_BYTES: u64 = 1_024;
 pub const COMPRESSED_FRAME_BYTES: usize = 16 << 10;
 /// Bytes that are compressed before other requests of the worker have their turn.
 pub const COMPRESSION_STEP_BYTES: usize = 32 << 10;
-/// Responses that one worker compresses at once; others are passed on as they are.
-pub const COMPRESSIONS_PER_WORKER: usize = 256;
+/// Bytes that the encoders of one worker take together; responses that find no room are passed on as
+/// they are.
+pub const COMPRESSION_MEMORY: usize = 128 << 20;
+/// Encoders that one worker keeps while nobody uses them.
+pub const COMPRESSORS_KEPT: usize = 8;
 /// Media types that a deployment can list as worth compressing.
 pub const COMPRESSED_TYPES: usize = 64;
 /// Bytes of one of them.

@@ -24,10 +24,11 @@ use super::places::Places;
 use super::terms::Terms;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
+use crate::compression::Stock;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
-use crate::model::{DeploymentName, EndpointId, EndpointSignal};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, limits};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
@@ -87,6 +88,8 @@ pub struct WorkerContext {
     observer: Observer,
     entropy: RefCell<fastrand::Rng>,
     clock: Clock,
+    /// What its responses are compressed with.
+    pub(super) encoders: Rc<Stock>,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// The series of requests that no region answered.
@@ -187,6 +190,7 @@ impl WorkerContext {
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
             clock: Clock::new(),
+            encoders: Stock::new(limits::COMPRESSION_MEMORY),
             live,
             registry,
             signals,

@@ -150,9 +150,24 @@ mod tests {
         assert_eq!(MediaRange::parse("Text/HTML").unwrap().to_string(), "text/html");
         let long = format!("text/{}", "x".repeat(limits::MEDIA_TYPE_LENGTH));
         for text in [
-            "", "*", "*/*", "text", "text/", "/html", "text/html; charset=utf-8", "text/*+",
-            "text/*json", "text/x*", "te*t/html", "text/ht ml", "text/html,text/css", "text/a/b",
-            "text/**", "text/*+j*", "tëxt/html", &long,
+            "",
+            "*",
+            "*/*",
+            "text",
+            "text/",
+            "/html",
+            "text/html; charset=utf-8",
+            "text/*+",
+            "text/*json",
+            "text/x*",
+            "te*t/html",
+            "text/ht ml",
+            "text/html,text/css",
+            "text/a/b",
+            "text/**",
+            "text/*+j*",
+            "tëxt/html",
+            &long,
         ] {
             assert_eq!(MediaRange::parse(text), None, "{text}");
         }

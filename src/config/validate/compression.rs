@@ -41,10 +41,7 @@ fn one(raw: &raw::Compression, report: &Report<'_>) -> Option<CompressionSetting
 }
 
 /// Empty only when they were not written.
-fn encodings(
-    field: &Field<Vec<Field<raw::Encoding>>>,
-    report: &Report<'_>,
-) -> Option<Vec<Coding>> {
+fn encodings(field: &Field<Vec<Field<raw::Encoding>>>, report: &Report<'_>) -> Option<Vec<Coding>> {
     let read = |_, encoding: &raw::Encoding, _: &Report<'_>| {
         Some(match encoding {
             raw::Encoding::Zstd => Coding::Zstd,
