@@ -1,6 +1,7 @@
 //! The whole way from text to a configuration or to every error, on real and on hostile files.
 
 mod broken;
+mod compression;
 mod edge;
 mod examples;
 mod hostile;
