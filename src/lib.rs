@@ -28,6 +28,7 @@
 //! | [`traces`] | which trace a request belongs to, and telling a collector |
 //! | [`shadow`] | a candidate configuration beside the live one |
 //! | [`simulate`] | requests that are decided but never sent |
+//! | [`compression`] | responses made smaller on their way |
 //! | [`snapshot`] | what workers read |
 //! | [`access_log`] | a line for each request |
 //! | [`proxy`] | a request's way through a worker |
@@ -42,6 +43,7 @@ pub mod access_log;
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod compression;
 pub mod config;
 pub mod failover;
 pub mod geo;

@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("overload", &["model"]),
     ("upstream", &["model", "config", "metrics", "overload", "proxy_protocol", "tls"]),
     ("access_log", &["model", "config", "metrics"]),
+    ("compression", &["model", "config"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
     ("traces", &["model", "config", "metrics", "snapshot", "tls"]),
@@ -35,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "model",
             "config",
+            "compression",
             "routing",
             "upstream",
             "geo",

@@ -17,6 +17,7 @@ mod admin;
 mod bodies;
 mod capacity;
 mod cli;
+mod compression;
 mod corpus;
 mod demo;
 mod drain;

@@ -6,6 +6,7 @@
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
 mod access_log;
+mod compression;
 mod edge;
 mod overload;
 mod rule;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use super::field::{Entries, Field, TextOr};
 
 pub(super) use access_log::{AccessLog, LogTo, LoggedQuery, Syslog};
+pub(super) use compression::{Compression, CompressionLevel, Encoding};
 pub(super) use edge::{
     Alpn, Certificate, ClientCertificates, DotSegments, EncodedSlash, GrpcStatus, Hsts, Limits,
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
@@ -337,6 +339,9 @@ pub(super) struct Deployment {
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub(super) streaming: Field<bool>,
+    /// Compression of responses; off when absent.
+    #[serde(default)]
+    pub(super) compression: Field<Compression>,
     /// How often a failed attempt is repeated elsewhere.
     #[serde(default)]
     pub(super) retries: Field<Retries>,

@@ -20,6 +20,7 @@ use crate::model::{
 };
 
 mod access_log;
+mod compression;
 mod conditions;
 mod edge;
 mod overload;
@@ -30,6 +31,8 @@ pub use access_log::{
     AccessLog, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery, SYSLOG_FACILITIES,
     SyslogAddress,
 };
+pub(in crate::config) use compression::DEFAULT_TYPES;
+pub use compression::{CompressionLevel, CompressionSettings, MediaRange};
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
     Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
@@ -276,6 +279,8 @@ pub struct Deployment {
     pub timeouts: Timeouts,
     /// How bodies and upgrades travel.
     pub streams: Streams,
+    /// Which responses are compressed; `None`: none.
+    pub compression: Option<CompressionSettings>,
     /// How often a failed attempt is repeated elsewhere.
     pub retries: Retries,
     /// What to do when no region is healthy.

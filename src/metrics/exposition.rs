@@ -2,12 +2,14 @@
 //!
 //! The format itself is the `prometheus` crate's.
 
+use std::sync::Arc;
+
 use prometheus::TextEncoder;
 use prometheus::proto;
 
 use super::names::{self, Kind, Name};
 use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
-use crate::model::{ConnectionRefusal, Flood, Handshake, Shed, TokenRefusal};
+use crate::model::{Coding, ConnectionRefusal, Flood, Handshake, Shed, TokenRefusal};
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
@@ -140,6 +142,22 @@ impl Page {
         for (place, kind) in Flood::ALL.into_iter().enumerate() {
             self.sample(names::FLOODS, &[kind.as_str()], at(place, |worker| &worker.floods));
         }
+        self.compression(&workers);
+    }
+
+    fn compression(&mut self, workers: &[Arc<super::WorkerSeries>]) {
+        for (place, coding) in Coding::ALL.into_iter().enumerate() {
+            let sum = |read: fn(&super::CompressedSeries) -> &Counter| {
+                let series = workers.iter().filter_map(|worker| worker.compressed.get(place));
+                series.map(|series| read(series).get()).sum::<u64>() as f64
+            };
+            let labels = [coding.as_str()];
+            self.sample(names::COMPRESSED_RESPONSES, &labels, sum(|series| &series.responses));
+            self.sample(names::COMPRESSED_BYTES_IN, &labels, sum(|series| &series.bytes_in));
+            self.sample(names::COMPRESSED_BYTES_OUT, &labels, sum(|series| &series.bytes_out));
+        }
+        let refused = workers.iter().map(|worker| worker.compression_refused.get()).sum::<u64>();
+        self.sample(names::COMPRESSION_REFUSED, &[], refused as f64);
     }
 
     fn listeners(&mut self, registry: &Registry) {

@@ -27,6 +27,7 @@ pub use exposition::Page;
 pub use regions::{LoadCell, RegionShard, RegionTimes};
 pub use registry::{CONTROL, Registry};
 pub use series::{
-    ListenerSeries, LogSeries, PairKey, PairSeries, REASONS, SIGNALS, TraceSeries, WorkerSeries,
+    CompressedSeries, ListenerSeries, LogSeries, PairKey, PairSeries, REASONS, SIGNALS,
+    TraceSeries, WorkerSeries,
 };
 pub use status::StatusCodes;

@@ -103,6 +103,14 @@ names! {
         "Connections made to endpoints.";
     TUNNELS = Gauge "rhumb_tunnels" []
         "Connections and streams that have become tunnels and are open now.";
+    COMPRESSED_RESPONSES = Counter "rhumb_compressed_responses_total" ["encoding"]
+        "Responses that were compressed for their clients.";
+    COMPRESSED_BYTES_IN = Counter "rhumb_compressed_bytes_in_total" ["encoding"]
+        "Bytes of these responses as they came from origins.";
+    COMPRESSED_BYTES_OUT = Counter "rhumb_compressed_bytes_out_total" ["encoding"]
+        "Bytes of these responses as they went to clients.";
+    COMPRESSION_REFUSED = Counter "rhumb_compression_refused_total" []
+        "Responses that were not compressed because the worker's encoders had no memory left.";
     OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
         "Failures seen by requests that the controller was too busy to hear of.";
     TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]

@@ -1,7 +1,7 @@
 //! What one worker counts: per deployment and region, and for itself.
 
 use crate::model::{
-    ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, Shed, TokenRefusal,
+    Coding, ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, Shed, TokenRefusal,
 };
 
 use super::{Counter, Histogram, StatusCodes};
@@ -121,6 +121,10 @@ pub struct WorkerSeries {
     pub spans_dropped: Counter,
     /// Lines of the access log that were dropped because those before them wait to be written.
     pub log_lines_dropped: Counter,
+    /// Compressed responses, by the places of [`Coding::ALL`].
+    pub compressed: [CompressedSeries; Coding::ALL.len()],
+    /// Responses that were not compressed because there was no room for an encoder.
+    pub compression_refused: Counter,
 }
 
 /// What the thread that sends traces counts.
@@ -142,6 +146,17 @@ pub struct LogSeries {
     pub written: Counter,
     /// Lines that could not be written.
     pub failed: Counter,
+}
+
+/// What one worker counts about one coding.
+#[derive(Debug, Default)]
+pub struct CompressedSeries {
+    /// Responses begun.
+    pub responses: Counter,
+    /// Bytes before.
+    pub bytes_in: Counter,
+    /// Bytes after.
+    pub bytes_out: Counter,
 }
 
 /// What one worker counts about one listener.

@@ -497,3 +497,19 @@ pub const ACCESS_LOG_RECORDS: usize = 256;
 pub const ACCESS_LOG_RETRY: Duration = Duration::from_millis(500);
 /// At the end of the process, what is left of the log has so long to be written.
 pub const ACCESS_LOG_LAST: Duration = Duration::from_secs(2);
+
+/// Bytes of a body below which it is not compressed.
+pub const COMPRESSION_MIN_BYTES: u64 = 1_024;
+/// Bytes of a frame of a compressed body, and of the buffer where it gathers.
+pub const COMPRESSED_FRAME_BYTES: usize = 16 << 10;
+/// Bytes that are compressed before other requests of the worker have their turn.
+pub const COMPRESSION_STEP_BYTES: usize = 32 << 10;
+/// Bytes that the encoders of one worker take together; responses that find no room are passed on as
+/// they are.
+pub const COMPRESSION_MEMORY: usize = 128 << 20;
+/// Encoders that one worker keeps while nobody uses them.
+pub const COMPRESSORS_KEPT: usize = 8;
+/// Media types that a deployment can list as worth compressing.
+pub const COMPRESSED_TYPES: usize = 64;
+/// Bytes of one of them.
+pub const MEDIA_TYPE_LENGTH: usize = 127;

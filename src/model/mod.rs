@@ -1,10 +1,11 @@
 //! Leaf value types that every other module speaks: ids, places, clients, health, limits, refused
-//! networks.
+//! networks, codings.
 //!
 //! Deliberately without I/O, without parsing of whole documents and without policy: a type lives
 //! here when two modules that may not know each other both need the word.
 
 mod client;
+mod coding;
 mod edge;
 mod geography;
 mod health;
@@ -14,6 +15,7 @@ mod networks;
 mod token;
 
 pub use client::{Client, ClientSource};
+pub use coding::Coding;
 pub use edge::{ConnectionRefusal, Flood, Handshake, Shed};
 pub use geography::{
     Continent, Coordinates, Country, EARTH_RADIUS_KM, Location, LocationSource, Subdivision,

@@ -11,12 +11,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::body::{BoxError, Progress, RequestBody};
+use super::compressed::Compressed;
 use super::context::Connection;
 use super::error::ErrorReason;
 use super::grpc;
 use super::present::Present;
 use super::ticket::{InFlight, LEFT, Ticket};
 use super::trailers::clean_response;
+use crate::compression;
 use crate::upstream::Lease;
 
 /// A response body on its way to the client, with everything that must live as long as it does.
@@ -34,10 +36,12 @@ enum Source {
     Own(Option<Bytes>),
     /// An origin's.
     Origin(OriginBody),
+    /// An origin's, made smaller.
+    Compressed(Box<Compressed>),
 }
 
 #[derive(Debug)]
-struct OriginBody {
+pub(super) struct OriginBody {
     incoming: Incoming,
     http2: bool,
     /// The origin has ended it.
@@ -114,6 +118,16 @@ impl ResponseBody {
         });
         Self { source, ticket: Some(ticket) }
     }
+
+    /// The same, if it is an origin's, through an encoder.
+    pub(super) fn compressed(self, stream: compression::Stream) -> Self {
+        let (mut this, none) = (self, Source::Own(None));
+        this.source = match std::mem::replace(&mut this.source, none) {
+            Source::Origin(body) => Source::Compressed(Box::new(Compressed::new(body, stream))),
+            other => other,
+        };
+        this
+    }
 }
 
 impl Body for ResponseBody {
@@ -125,23 +139,27 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        match (&mut this.source, &this.ticket) {
+        let polled = match (&mut this.source, &this.ticket) {
             (Source::Origin(body), Some(ticket)) => body.poll_frame(cx, ticket),
-            (Source::Origin(_), None) => Poll::Ready(None),
-            (Source::Own(bytes), ticket) => {
-                let bytes = bytes.take();
-                if let (Some(bytes), Some(ticket)) = (&bytes, ticket) {
-                    ticket.note(|entry| entry.sent(bytes.len() as u64));
-                }
-                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            (Source::Compressed(body), Some(ticket)) => body.poll_frame(cx, ticket),
+            (Source::Origin(_) | Source::Compressed(_), None) => Poll::Ready(None),
+            (Source::Own(bytes), _) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(ticket)) = (&polled, &this.ticket)
+            && let Some(data) = frame.data_ref()
+        {
+            ticket.note(|entry| entry.sent(data.len() as u64));
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Origin(body) => body.ended || body.incoming.is_end_stream(),
+            Source::Compressed(body) => body.is_over(),
         }
     }
 
@@ -151,6 +169,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Origin(body) => body.incoming.size_hint(),
+            Source::Compressed(_) => SizeHint::default(),
         }
     }
 }
@@ -181,7 +200,7 @@ impl Broken {
 }
 
 impl OriginBody {
-    fn poll_frame(
+    pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         ticket: &Ticket,
@@ -198,9 +217,6 @@ impl OriginBody {
         }
         Poll::Ready(match frame {
             Some(Ok(mut frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    ticket.note(|entry| entry.sent(data.len() as u64));
-                }
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_response(trailers);
                 }
@@ -252,7 +268,7 @@ impl OriginBody {
 
     /// The connection serves again only if both messages on it came to their end; an early
     /// response or an unread body leaves bytes on it that belong to no later exchange.
-    fn finish(&mut self, now: Instant, ticket: Option<&Ticket>) {
+    pub(super) fn finish(&mut self, now: Instant, ticket: Option<&Ticket>) {
         let response_ended = self.ended || self.incoming.is_end_stream();
         if let Some(ticket) = ticket {
             ticket.note(|entry| {
@@ -278,8 +294,11 @@ impl Drop for ResponseBody {
         if let Some(ticket) = &mut self.ticket {
             ticket.ended(now);
         }
-        if let Source::Origin(body) = &mut self.source {
-            body.finish(now, self.ticket.as_ref());
+        let ticket = self.ticket.as_ref();
+        match &mut self.source {
+            Source::Own(_) => {}
+            Source::Origin(body) => body.finish(now, ticket),
+            Source::Compressed(body) => body.finish(now, ticket),
         }
     }
 }

@@ -26,6 +26,7 @@ use super::trace::Traced;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
+use crate::compression::Stock;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -94,6 +95,8 @@ pub struct WorkerContext {
     clock: Clock,
     /// Where what is noted of requests becomes lines.
     pub(super) log: Logger,
+    /// What its responses are compressed with.
+    pub(super) encoders: Rc<Stock>,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
     /// Where spans go.
@@ -223,6 +226,7 @@ impl WorkerContext {
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
             clock: Clock::new(),
+            encoders: Stock::new(limits::COMPRESSION_MEMORY),
             live,
             registry,
             signals,

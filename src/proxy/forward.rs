@@ -27,6 +27,7 @@ use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
 use super::ticket::Ticket;
 use super::upgrade;
+use crate::compression;
 use crate::config::Deployment;
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, RegionPosition, permits};
@@ -47,6 +48,8 @@ pub(super) struct Routed {
     pub(super) upgrade: Option<upgrade::Wish>,
     /// The time that a call of gRPC is given.
     pub(super) given: Option<Duration>,
+    /// What it says about compression, where the deployment compresses at all.
+    pub(super) compression: Option<Box<compression::Asked>>,
 }
 
 /// What else there is of a request that has a body.

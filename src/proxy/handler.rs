@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::ResponseBody;
+use super::compressed::asked_compression;
 use super::context::{Connection, View};
 use super::decide::{Heard, decide_first};
 use super::error::ErrorReason;
@@ -158,7 +159,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     }
     let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
     let given = if call { grpc::timeout(&parts.headers) } else { None };
-    let routed = Routed { view, decision, draws, who, method, told, hostless, upgrade, given };
+    let compression = asked_compression(settings.filter(|_| !call), &parts.headers);
+    let routed =
+        Routed { view, decision, draws, who, method, told, hostless, upgrade, given, compression };
     Ok(Forward::new(ticket, routed, id, Request::from_parts(parts, body), replies))
 }
 

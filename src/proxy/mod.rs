@@ -13,6 +13,7 @@ mod attempt;
 mod body;
 mod claims;
 mod clock;
+mod compressed;
 mod context;
 mod cookies;
 mod decide;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
@@ -44,8 +45,15 @@ impl Forward {
         if unread || self.ticket.connection().watch.draining() {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let compressed = match &self.routed.compression {
+            None => None,
+            Some(asked) => self.compress(asked, &mut parts, incoming.is_end_stream()),
+        };
         let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
-        let body = ResponseBody::origin(incoming, version, exchange, self.ticket);
+        let mut body = ResponseBody::origin(incoming, version, exchange, self.ticket);
+        if let Some(stream) = compressed {
+            body = body.compressed(stream);
+        }
         Response::from_parts(parts, body)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{access_log, edge, overload, steering, tracing};
+use super::{access_log, compression, edge, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -178,6 +178,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         timeouts: Timeouts { connect, first_byte, request },
         retries: Retries { attempts, grpc_statuses },
         streams,
+        compression,
         when_all_down,
     } = deployment;
     let mut out = Writer::new();
@@ -207,6 +208,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
     out.seconds("timeouts.request_seconds", *request);
     out.put("retries.attempts", attempts);
     edge::streams(streams, *grpc_statuses, &mut out);
+    compression::compression(compression.as_ref(), &mut out);
     let when = match when_all_down {
         WhenAllDown::LastResort => "last_resort",
         WhenAllDown::Refuse => "refuse",

@@ -4,6 +4,7 @@
 //! all behind it look changed. What a change does to traffic is not known here.
 
 mod access_log;
+mod compression;
 mod edge;
 mod fields;
 mod overload;

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod broken;
+mod compression;
 mod edge;
 mod examples;
 mod hostile;

@@ -4,14 +4,16 @@
 //!
 //! One file a part: `listener`, `clients`, `overload`, `network`, `files`, `signing`, `tracing` and
 //! `access_log` with `log_template`; `region` with `endpoint` and `transport`; `tls` of both sides;
-//! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams` and
-//! `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other;
-//! `values` and `words` are for single values. What parts mean together: `residency`, and what is allowed but probably
+//! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams`,
+//! `compression` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to
+//! each other; `values` and `words` are for single values. What parts mean together: `residency`, and
+//! what is allowed but probably
 //! not meant: `advice`, `shadowed`, `effect`.
 
 mod access_log;
 mod advice;
 mod clients;
+mod compression;
 mod condition;
 mod deployment;
 mod effect;

@@ -115,6 +115,7 @@ pub fn deployment(name: &str, strategy: Strategy, regions: Vec<RegionSettings>) 
             grpc_statuses: GrpcStatuses::UNAVAILABLE,
         },
         streams: Streams::default(),
+        compression: None,
         when_all_down: WhenAllDown::LastResort,
     }
 }
