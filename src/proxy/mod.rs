@@ -48,6 +48,7 @@ mod told;
 mod trailers;
 mod tunnel;
 mod upgrade;
+mod uptake;
 mod watch;
 
 pub use answer::ResponseBody;

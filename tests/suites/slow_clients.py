@@ -138,6 +138,15 @@ def held(port, client):
     return (port, client) in table
 
 
+def unread(port):
+    """Connections of the proxy for which the kernel keeps much that their clients do not take, whether
+    the proxy still has its end of them or not."""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file.readlines()[1:]]
+    own = [row for row in rows if int(row[1][-4:], 16) == port]
+    return sum(int(row[4].partition(":")[0], 16) > 1 << 12 for row in own)
+
+
 table, looked = set(), 0.0
 
 
@@ -260,6 +269,12 @@ def slowhttptest(report, proxy, name, arguments):
     command = ["slowhttptest", "-c", "300", "-r", "100", "-l", str(SLOW_SECONDS), "-g", "-o", str(base), *arguments,
                "-u", f"http://127.0.0.1:{proxy.clear}{path}", "-p", "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SLOW_SECONDS + 60)
+    if name == "slow read":
+        # slowhttptest still reads what its own kernel has when the connection is long gone.
+        left = unread(proxy.clear)
+        report.add(f"slowhttptest, {name}", not left, f"{left} left, of 300", left=left)
+        victim.judge(report, f"a victim beside slowhttptest, {name}")
+        return
     try:
         with open(f"{base}.csv", newline="") as file:
             last = list(csv.DictReader(file))[-1]

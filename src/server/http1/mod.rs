@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use self::io::ClientIo;
 use super::client::more;
 use super::door::Terms;
-use super::goodbye::part;
+use super::goodbye::{abandon, part};
 use super::keeper::Keeper;
 use super::transport::{Socket, Transport};
 use crate::model::limits;
@@ -34,6 +34,8 @@ enum End {
     Done,
     /// The client took too long.
     Late,
+    /// It does not take what is written to it.
+    Stuck,
 }
 
 /// Serves one client, whose first bytes have been read ahead, until either side ends it.
@@ -88,7 +90,10 @@ async fn serve<S: Socket>(
             };
             match keeper.timer.poll(cx, deadline) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(now) if watch.fired(now) => return Poll::Ready(End::Late),
+                Poll::Ready(now) if watch.fired(now) => {
+                    let stuck = watch.stuck(now);
+                    return Poll::Ready(if stuck { End::Stuck } else { End::Late });
+                }
                 Poll::Ready(now) if rest.is_some_and(|rest| rest <= now) => {
                     return Poll::Ready(End::Idle);
                 }
@@ -108,6 +113,8 @@ async fn serve<S: Socket>(
     }
     if let Some(tunnel) = connection.take_tunnel() {
         tunnel.run(transport, parts.read_buf).await;
+    } else if end == End::Stuck {
+        abandon(transport);
     } else if end == End::Late && watch.phase() == Phase::Head {
         part(transport, &refusal_bytes(ErrorReason::RequestTimeout)).await;
     } else if !gone {
