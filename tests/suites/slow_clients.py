@@ -56,6 +56,11 @@ def request_without_window():
     return connection.data_to_send()
 
 
+def opening_a_crack():
+    """More of a window of HTTP/2: 32 bytes."""
+    return bytes([0, 0, 4, 8, 0, 0, 0, 0, 1, 0, 0, 0, 32])
+
+
 def unfinished_headers():
     """A header block of HTTP/2 that does not end."""
     return PREFACE + EMPTY_SETTINGS + bytes([0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82])
@@ -195,6 +200,8 @@ def kinds(proxy):
         "an HTTP/2 body that stops": Slow(proxy.h2c, 30, unfinished_body(), over="stream"),
         "an answer that is not read": Slow(proxy.clear, 30, b"GET /large HTTP/1.1\r\nHost: web.test\r\n\r\n", reads=False),
         "an HTTP/2 window that stays shut": Slow(proxy.h2c, 30, request_without_window(), over="stream"),
+        "an HTTP/2 window that opens by drops": Slow(proxy.h2c, 32, request_without_window(), opening_a_crack(),
+                                                     over="stream"),
         "kept alive and idle": Slow(proxy.clear, 60, b"GET /small HTTP/1.1\r\nHost: web.test\r\n\r\n"),
     }
 

@@ -79,7 +79,10 @@ mod tests {
         windows.hand(60_000);
         assert!(windows.fits(0, 5_535) && !windows.fits(0, 5_536), "others wait as well");
         windows.sent(60_000);
-        assert!(windows.fits(0, 5_535) && !windows.fits(0, 5_536), "the window is that much smaller");
+        assert!(
+            windows.fits(0, 5_535) && !windows.fits(0, 5_536),
+            "the window is that much smaller"
+        );
         windows.received(Piece::Increment(3, 1_000));
         assert!(!windows.fits(0, 5_536), "that was for one stream");
         windows.received(Piece::Increment(0, 1_000));

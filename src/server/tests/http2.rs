@@ -204,12 +204,9 @@ async fn drip(client: &mut Client, stream: u32, by: u8, every: u64) -> (Option<u
     let mut body = Vec::new();
     loop {
         let next = tokio::time::timeout(Duration::from_secs(every), client.frame()).await;
-        let got = match next {
-            Err(_) => {
-                client.send(frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, by])).await;
-                continue;
-            }
-            Ok(got) => got,
+        let Ok(got) = next else {
+            client.send(frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, by])).await;
+            continue;
         };
         let kind = got.as_ref().map(|got| got.kind);
         match got {
@@ -226,9 +223,13 @@ async fn drip(client: &mut Client, stream: u32, by: u8, every: u64) -> (Option<u
 
 #[test]
 fn a_stream_that_is_taken_drop_by_drop_is_reset_and_one_that_is_slow_is_not() {
-    for (first, by, every, enough) in
-        [(0, 10, 5, false), (1, 10, 5, false), (100, 10, 5, false), (0, 20, 1, true), (1, 99, 9, true)]
-    {
+    for (first, by, every, enough) in [
+        (0, 10, 5, false),
+        (1, 10, 5, false),
+        (100, 10, 5, false),
+        (0, 20, 1, true),
+        (1, 99, 9, true),
+    ] {
         run(async {
             let world = World::new("", "");
             let mut client = world.connect();
