@@ -53,6 +53,16 @@ impl Peer {
         }
     }
 
+    /// Whether a request for that host should have come on another connection: another certificate of
+    /// the listener is for it.
+    pub(super) fn misdirected(&self, host: &str) -> bool {
+        let Some(Secure { server_name, certificates: Some(certificates), .. }) = &self.secure
+        else {
+            return false;
+        };
+        certificates.misdirected(server_name.as_deref(), host)
+    }
+
     /// Its address.
     pub fn address(&self) -> IpAddr {
         self.source.ip()
