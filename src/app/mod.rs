@@ -12,6 +12,7 @@ mod control;
 mod files;
 mod inspect;
 mod load_error;
+mod prefixes;
 mod retired;
 mod shadow;
 mod tenants;

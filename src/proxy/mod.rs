@@ -61,6 +61,6 @@ pub use handler::handle;
 pub use identify::{Asked, Given, Identity};
 pub use peer::{Peer, Secure};
 pub use present::Present;
-pub use refusal::refusal_bytes;
+pub use refusal::{refusal_bytes, refusal_bytes_to};
 pub use tunnel::Tunnel;
 pub use watch::{Phase, Watch};

@@ -63,6 +63,12 @@ impl Peer {
         certificates.misdirected(server_name.as_deref(), host)
     }
 
+    /// `Strict-Transport-Security` of every answer to it; it means nothing in clear text (RFC 6797
+    /// section 7.2).
+    pub(super) fn own_hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| self.secure.is_some())
+    }
+
     /// Its address.
     pub fn address(&self) -> IpAddr {
         self.source.ip()

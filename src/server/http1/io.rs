@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_scan::HeadScan;
-use crate::proxy::{ErrorReason, Phase, Watch, WorkerContext, refusal_bytes};
+use crate::proxy::{Connection, ErrorReason, Phase, Watch, refusal_bytes_to};
 use crate::server::transport::{Socket, Transport};
 
 /// A client's transport, watched.
@@ -19,7 +19,7 @@ use crate::server::transport::{Socket, Transport};
 pub(super) struct ClientIo<S> {
     stream: Transport<S>,
     watch: Rc<Watch>,
-    worker: Rc<WorkerContext>,
+    connection: Rc<Connection>,
     /// Bytes that a request target may have.
     uri_bytes: usize,
     scan: HeadScan,
@@ -41,11 +41,11 @@ impl<S> ClientIo<S> {
     pub(super) fn new(
         stream: Transport<S>,
         watch: Rc<Watch>,
-        worker: Rc<WorkerContext>,
+        connection: Rc<Connection>,
         uri_bytes: usize,
     ) -> Self {
         let (scan, taken) = (HeadScan::default(), stream.taken());
-        Self { stream, watch, worker, uri_bytes, scan, taken, ended: false, refusal: None }
+        Self { stream, watch, connection, uri_bytes, scan, taken, ended: false, refusal: None }
     }
 
     /// Whether there is nobody left to say goodbye to.
@@ -85,9 +85,10 @@ impl<S> ClientIo<S> {
             Some(b"431") => ErrorReason::HeadersTooLarge,
             _ => ErrorReason::Malformed,
         };
-        self.worker.series.malformed.increment();
-        self.worker.refused_unread(reason.status());
-        self.refusal = Some(Refusal { bytes: refusal_bytes(reason), sent: 0 });
+        let Connection { worker, peer, .. } = &*self.connection;
+        worker.series.malformed.increment();
+        worker.refused_unread(reason.status());
+        self.refusal = Some(Refusal { bytes: refusal_bytes_to(peer, reason), sent: 0 });
     }
 
     /// Tells the watch what the client has taken, and whether it takes more.

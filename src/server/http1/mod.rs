@@ -23,7 +23,7 @@ use super::goodbye::{abandon, part};
 use super::keeper::Keeper;
 use super::transport::{Socket, Transport};
 use crate::model::limits;
-use crate::proxy::{self, Connection, ErrorReason, Phase, Watch, refusal_bytes};
+use crate::proxy::{self, Connection, ErrorReason, Phase, Watch, refusal_bytes_to};
 
 /// Why hyper's part came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +62,9 @@ async fn serve<S: Socket>(
     terms: &Terms,
 ) -> Option<Transport<S>> {
     let watch = Rc::clone(&keeper.watch);
-    let worker = Rc::clone(&connection.worker);
-    let io = ClientIo::new(transport, Rc::clone(&watch), worker, terms.limits.uri_bytes);
     let serving = Rc::clone(connection);
+    let uri_bytes = terms.limits.uri_bytes;
+    let io = ClientIo::new(transport, Rc::clone(&watch), Rc::clone(connection), uri_bytes);
     let service = service_fn(move |request| proxy::handle(Rc::clone(&serving), request));
     let mut conn = http1::Builder::new()
         .max_header_size(terms.limits.header_bytes)
@@ -116,7 +116,8 @@ async fn serve<S: Socket>(
     } else if end == End::Stuck {
         abandon(transport);
     } else if end == End::Late && watch.phase() == Phase::Head {
-        part(transport, &refusal_bytes(ErrorReason::RequestTimeout)).await;
+        let refusal = refusal_bytes_to(&connection.peer, ErrorReason::RequestTimeout);
+        part(transport, &refusal).await;
     } else if !gone {
         part(transport, &[]).await;
     }
