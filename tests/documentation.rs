@@ -193,6 +193,10 @@ fn the_limits_are_those_of_the_program() {
             format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
         ),
         (
+            "what a client takes of its response on average while it is waited for, beyond those 30 s",
+            format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
+        ),
+        (
             "response of type `text/event-stream` without progress",
             seconds(limits::STREAM_IDLE_TIMEOUT),
         ),

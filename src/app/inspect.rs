@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::bundle::{load_keys, load_latency};
 use super::load_error::LoadError;
+use super::prefixes::odd_prefixes;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, Severity};
 use crate::geo::{Age, Databases};
@@ -20,9 +21,9 @@ pub struct Inspection {
     pub certificates: Vec<CertificateInfo>,
 }
 
-/// Looks into the files that a valid configuration names, at `now`.
-pub fn inspect(config: &Config, now: SystemTime) -> Inspection {
-    let mut problems = Vec::new();
+/// Looks into the files that a valid configuration names, at `now`; `file` is the configuration's own.
+pub fn inspect(config: &Config, file: &Path, now: SystemTime) -> Inspection {
+    let mut problems = odd_prefixes(config, file);
     match Databases::open(&config.geoip) {
         Ok(databases) => problems.extend(too_old(&databases, now)),
         Err(error) => {
@@ -185,7 +186,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_pair(dir.path());
         let config = listening(dir.path(), &[8_443, 9_443]);
-        let at = |seconds| inspect(&config, UNIX_EPOCH + Duration::from_secs(seconds));
+        let at =
+            |seconds| inspect(&config, Path::new(""), UNIX_EPOCH + Duration::from_secs(seconds));
         let fine = at(ENDS - 30 * DAY);
         assert_eq!(said(&fine), []);
         assert_eq!(fine.certificates.len(), 2);
@@ -206,7 +208,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_pair(dir.path());
         fs::write(dir.path().join("a.key"), "").unwrap();
-        let inspection = inspect(&listening(dir.path(), &[8_443, 9_443]), UNIX_EPOCH);
+        let inspection =
+            inspect(&listening(dir.path(), &[8_443, 9_443]), Path::new(""), UNIX_EPOCH);
         let said = said(&inspection);
         assert!(said.len() == 1 && said[0].0 == Severity::Error, "{said:?}");
         assert!(said[0].1.contains("is empty"), "{said:?}");

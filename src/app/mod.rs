@@ -14,6 +14,7 @@ mod control;
 mod files;
 mod inspect;
 mod load_error;
+mod prefixes;
 mod pressure;
 mod retired;
 mod shadow;

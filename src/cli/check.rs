@@ -28,7 +28,7 @@ pub struct CheckArgs {
 /// Checks the file and the files that it names. Exit code 0: it is valid; 1: it is not.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let now = SystemTime::now();
-    run_with(args, now, &|config| crate::app::inspect(config, now))
+    run_with(args, now, &|config| crate::app::inspect(config, &args.config, now))
 }
 
 /// Checks the file, and with `inspect` what an accepted configuration names, such as databases.

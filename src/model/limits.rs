@@ -85,8 +85,9 @@ pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte of a body moving, in either direction.
 pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
-/// What an upload has to bring on average while Rhumb waits for it, beyond `BODY_PROGRESS_TIMEOUT`
-/// in all: a client that sends a byte now and then holds no request for long.
+/// What an upload has to bring, and a client to take of a response, on average while Rhumb waits for
+/// it, beyond `BODY_PROGRESS_TIMEOUT` in all: a client that moves a byte now and then holds no request
+/// for long.
 pub const BODY_BYTES_PER_SECOND: u64 = 500;
 /// Without a byte of a response that is an event stream.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);

@@ -61,6 +61,8 @@ pub(super) struct OriginBody {
 pub(super) struct Pace {
     /// Without a byte in either direction.
     pub(super) stall: Duration,
+    /// Whether the client may take as little at a time as it likes.
+    pub(super) exempt: bool,
     /// Its end must have come then: the deadline of a call.
     pub(super) deadline: Option<Instant>,
 }
@@ -104,6 +106,7 @@ impl ResponseBody {
         ticket: Ticket,
     ) -> Self {
         let Exchange { lease, in_flight, request, pace, present: _ } = exchange;
+        ticket.connection().watch.set_exempt(pace.exempt);
         let source = Source::Origin(OriginBody {
             incoming,
             http2: version == Version::HTTP_2,

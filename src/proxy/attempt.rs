@@ -156,7 +156,7 @@ impl Forward {
             || is_event_stream(response.headers());
         let idle = || streams.map_or(limits::STREAM_IDLE_TIMEOUT, |streams| streams.idle);
         let stall = if is_silent { idle() } else { limits::BODY_PROGRESS_TIMEOUT };
-        Pace { stall, deadline: self.patience.deadline() }
+        Pace { stall, exempt: is_silent, deadline: self.patience.deadline() }
     }
 
     /// Tells what an endpoint is about to see.

@@ -146,8 +146,8 @@ impl Connection {
     }
 
     /// One stream of an HTTP/2 connection, with waits of its own.
-    pub fn stream(&self, now: Instant) -> Self {
-        let watch = Watch::stream(now);
+    pub fn stream(&self) -> Self {
+        let watch = Watch::stream(&self.watch);
         if self.watch.draining() {
             watch.drain();
         }

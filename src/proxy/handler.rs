@@ -90,6 +90,10 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
         }
     };
     ticket.note_head(&parts, &host);
+    if connection.peer.misdirected(&host) {
+        let close = !incoming.is_end_stream();
+        return Err(Box::new(refuse(ticket, ErrorReason::Misdirected, None, close)));
+    }
     if let Some(redirect) = connection.peer.redirect {
         let close = !incoming.is_end_stream() || connection.watch.draining();
         return Err(Box::new(match redirect::answer(redirect, &host, &parts.uri, close) {

@@ -55,6 +55,7 @@ mod trace;
 mod trailers;
 mod tunnel;
 mod upgrade;
+mod uptake;
 mod watch;
 
 pub use answer::ResponseBody;
@@ -65,6 +66,6 @@ pub use handler::handle;
 pub use identify::{Asked, Given, Identity};
 pub use peer::{Peer, Secure};
 pub use present::Present;
-pub use refusal::{overloaded_bytes, refusal_bytes};
+pub use refusal::{overloaded_bytes, refusal_bytes, refusal_bytes_to};
 pub use tunnel::Tunnel;
 pub use watch::{Phase, Watch};

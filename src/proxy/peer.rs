@@ -64,6 +64,22 @@ impl Peer {
         Some(Secured { version, cipher, sni: server_name.as_deref().unwrap_or_default() })
     }
 
+    /// Whether a request for that host should have come on another connection: another certificate of
+    /// the listener is for it.
+    pub(super) fn misdirected(&self, host: &str) -> bool {
+        let Some(Secure { server_name, certificates: Some(certificates), .. }) = &self.secure
+        else {
+            return false;
+        };
+        certificates.misdirected(server_name.as_deref(), host)
+    }
+
+    /// `Strict-Transport-Security` of every answer to it; it means nothing in clear text (RFC 6797
+    /// section 7.2).
+    pub(super) fn own_hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| self.secure.is_some())
+    }
+
     /// Its address.
     pub fn address(&self) -> IpAddr {
         self.source.ip()

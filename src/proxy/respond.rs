@@ -184,7 +184,7 @@ pub(super) fn finish(peer: &Peer, version: Version, response: &mut Response<Resp
         headers.remove(CONNECTION);
     }
     // An origin's own passes over clear text as well: there may be TLS in front of Rhumb.
-    if let Some(hsts) = peer.hsts.as_ref().filter(|_| peer.secure.is_some()) {
+    if let Some(hsts) = peer.own_hsts() {
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }

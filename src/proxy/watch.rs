@@ -5,11 +5,13 @@
 //! that it moves only when it fires or when a deadline comes to lie before it.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Clock;
 
+use super::uptake::Uptake;
 use crate::model::limits;
 
 /// What a client connection is doing.
@@ -33,8 +35,9 @@ pub struct Watch {
     phase: Cell<Phase>,
     phase_deadline: Cell<Option<Instant>>,
     request_deadline: Cell<Option<Instant>>,
-    write_blocked: Cell<bool>,
-    write_deadline: Cell<Option<Instant>>,
+    uptake: Uptake,
+    /// The connection that this is a stream of.
+    connection: Option<Rc<Self>>,
     clock: Cell<Instant>,
     ambiguous: Cell<bool>,
     draining: Cell<bool>,
@@ -45,19 +48,23 @@ pub struct Watch {
 impl Watch {
     /// A connection that was accepted at `now`.
     pub fn new(now: Instant) -> Self {
-        let watch = Self::stream(now);
+        let watch = Self::bare(now, None);
         watch.begin(now, limits::FIRST_BYTE_TIMEOUT);
         watch
     }
 
-    /// A stream whose request has been read already.
-    pub fn stream(now: Instant) -> Self {
+    /// A stream of this connection whose request has been read already.
+    pub fn stream(connection: &Rc<Self>) -> Self {
+        Self::bare(connection.clock(), Some(Rc::clone(connection)))
+    }
+
+    fn bare(now: Instant, connection: Option<Rc<Self>>) -> Self {
         Self {
             phase: Cell::new(Phase::Fresh),
             phase_deadline: Cell::default(),
             request_deadline: Cell::default(),
-            write_blocked: Cell::default(),
-            write_deadline: Cell::default(),
+            uptake: Uptake::new(),
+            connection,
             clock: Cell::new(now),
             ambiguous: Cell::default(),
             draining: Cell::default(),
@@ -109,6 +116,7 @@ impl Watch {
         self.phase.set(Phase::Request);
         self.phase_deadline.set(None);
         self.clock.set(now);
+        self.uptake.set_exempt(false);
     }
 
     /// The response is decided to its end.
@@ -122,25 +130,45 @@ impl Watch {
     pub fn flushed(&self) {
         if self.phase.get() == Phase::Flushing {
             self.phase.set(Phase::Idle);
+            // Where it took long, somebody has looked at the clock since.
+            let idle = self.clock.get() + limits::KEEP_ALIVE_IDLE_TIMEOUT;
+            self.phase_deadline.set(self.phase_deadline.get().map(|deadline| deadline.max(idle)));
         }
     }
 
     /// The client does not take what is written to it.
     pub fn write_blocked(&self) {
-        self.write_blocked.set(true);
+        self.uptake.wait();
     }
 
-    /// The client took something.
-    pub fn write_progressed(&self) {
-        if self.write_blocked.get() {
-            self.write_blocked.set(false);
-            self.write_deadline.set(None);
-        }
+    /// The client took so many bytes, and is not waited for now.
+    pub fn took(&self, bytes: u64) {
+        self.uptake.take(bytes, self.whole(), || self.look());
     }
 
-    /// Whether the client has taken nothing for as long as it may.
+    /// Whether the client is waited for to take something.
+    pub fn is_write_blocked(&self) -> bool {
+        self.uptake.waits()
+    }
+
+    /// Whether the client is too slow in taking what is written to it.
     pub fn stuck(&self, now: Instant) -> bool {
-        self.write_deadline.get().is_some_and(|deadline| deadline <= now)
+        self.uptake.is_over(self.whole(), now)
+    }
+
+    /// Whether the client may take as little at a time as it likes.
+    pub fn set_exempt(&self, exempt: bool) {
+        self.uptake.set_exempt(exempt);
+    }
+
+    /// Whether it may.
+    pub fn is_exempt(&self) -> bool {
+        self.uptake.exempt()
+    }
+
+    /// What the client takes of the connection that this is a stream of.
+    fn whole(&self) -> Option<&Uptake> {
+        self.connection.as_deref().map(|connection| &connection.uptake)
     }
 
     /// The request under way waits until `deadline`.
@@ -216,13 +244,21 @@ impl Watch {
         if self.phase.get() == Phase::Head && self.phase_deadline.get().is_none() {
             self.phase_deadline.set(Some(self.look() + limits::REQUEST_HEAD_TIMEOUT));
         }
-        if self.write_blocked.get() && self.write_deadline.get().is_none() {
-            self.write_deadline.set(Some(self.look() + limits::BODY_PROGRESS_TIMEOUT));
+        if self.phase.get() == Phase::Idle {
+            // Not in between two requests that came at once.
+            self.uptake.refill();
         }
-        [self.phase_deadline.get(), self.request_deadline.get(), self.write_deadline.get()]
+        let write_deadline = self.uptake.deadline(self.whole(), || self.look());
+        [self.present_phase_deadline(), self.request_deadline.get(), write_deadline]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// What is written to its end has as long as the client goes on taking it.
+    fn present_phase_deadline(&self) -> Option<Instant> {
+        let writing = self.phase.get() == Phase::Flushing && self.uptake.waits();
+        self.phase_deadline.get().filter(|_| !writing)
     }
 
     /// For the driver, when its timer fired at `now`: whether the connection has to go. If not,
@@ -230,7 +266,7 @@ impl Watch {
     pub fn fired(&self, now: Instant) -> bool {
         self.clock.set(now);
         let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if over(self.phase_deadline.get()) || over(self.write_deadline.get()) {
+        if over(self.present_phase_deadline()) || self.stuck(now) {
             return true;
         }
         if over(self.request_deadline.get()) {

@@ -19,11 +19,11 @@ use hyper_util::rt::TokioIo;
 use self::io::ClientIo;
 use super::client::more;
 use super::door::Terms;
-use super::goodbye::part;
+use super::goodbye::{abandon, part};
 use super::keeper::Keeper;
 use super::transport::{Socket, Transport};
 use crate::model::limits;
-use crate::proxy::{self, Connection, ErrorReason, Phase, Watch, refusal_bytes};
+use crate::proxy::{self, Connection, ErrorReason, Phase, Watch, refusal_bytes_to};
 
 /// Why hyper's part came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ enum End {
     Done,
     /// The client took too long.
     Late,
+    /// It does not take what is written to it.
+    Stuck,
 }
 
 /// Serves one client, whose first bytes have been read ahead, until either side ends it.
@@ -60,8 +62,9 @@ async fn serve<S: Socket>(
     terms: &Terms,
 ) -> Option<Transport<S>> {
     let watch = Rc::clone(&keeper.watch);
-    let io = ClientIo::new(transport, connection, terms.limits.uri_bytes);
     let serving = Rc::clone(connection);
+    let uri_bytes = terms.limits.uri_bytes;
+    let io = ClientIo::new(transport, Rc::clone(&watch), Rc::clone(connection), uri_bytes);
     let service = service_fn(move |request| proxy::handle(Rc::clone(&serving), request));
     let mut conn = http1::Builder::new()
         .max_header_size(terms.limits.header_bytes)
@@ -87,7 +90,10 @@ async fn serve<S: Socket>(
             };
             match keeper.timer.poll(cx, deadline) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(now) if watch.fired(now) => return Poll::Ready(End::Late),
+                Poll::Ready(now) if watch.fired(now) => {
+                    let stuck = watch.stuck(now);
+                    return Poll::Ready(if stuck { End::Stuck } else { End::Late });
+                }
                 Poll::Ready(now) if rest.is_some_and(|rest| rest <= now) => {
                     return Poll::Ready(End::Idle);
                 }
@@ -107,8 +113,11 @@ async fn serve<S: Socket>(
     }
     if let Some(tunnel) = connection.take_tunnel() {
         tunnel.run(transport, parts.read_buf).await;
+    } else if end == End::Stuck {
+        abandon(transport);
     } else if end == End::Late && watch.phase() == Phase::Head {
-        part(transport, &refusal_bytes(ErrorReason::RequestTimeout)).await;
+        let refusal = refusal_bytes_to(&connection.peer, ErrorReason::RequestTimeout);
+        part(transport, &refusal).await;
     } else if !gone {
         part(transport, &[]).await;
     }

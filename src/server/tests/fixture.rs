@@ -23,6 +23,7 @@ use crate::server::crowd::Crowd;
 use crate::server::door::Door;
 use crate::server::open::OpenConnections;
 use crate::server::refusals::Refusals;
+use crate::server::transport::Socket;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -30,6 +31,10 @@ use crate::traces::Traces;
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
 pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n";
+
+impl Socket for DuplexStream {
+    fn forget(&self) {}
+}
 
 /// A worker with one listener.
 pub(super) struct World {
@@ -98,7 +103,7 @@ impl World {
     }
 
     /// The same, with something between the worker and the pipe.
-    pub(super) fn connect_through<S: crate::server::transport::Socket>(
+    pub(super) fn connect_through<S: Socket>(
         &self,
         source: &str,
         wrap: impl FnOnce(DuplexStream) -> S,

@@ -171,6 +171,24 @@ fn clear_text_on_a_tls_port_is_told_so_in_clear_text() {
 }
 
 #[test]
+fn refusals_of_what_was_never_a_request_say_what_every_answer_says() {
+    for (bytes, status) in [("nonsense\r\n\r\n", "400"), ("GET / HTTP/1.1\r\nHo", "408")] {
+        run(async {
+            let world = World::new(&format!("{TLS}, hsts: true"), "");
+            let client = world.connect();
+            let name = ServerName::try_from("edge.test").unwrap();
+            let connector = TlsConnector::from(world.tls(&["http/1.1"]));
+            let mut stream = connector.connect(name, client.stream).await.unwrap();
+            stream.write_all(bytes.as_bytes()).await.unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{said}");
+            assert!(said.contains("strict-transport-security: max-age=31536000\r\n"), "{said}");
+        });
+    }
+}
+
+#[test]
 fn a_reload_changes_what_new_connections_meet_and_no_others() {
     run(async {
         let world = World::new("", "");
