@@ -64,7 +64,7 @@ impl World {
 /// Whole lines, each of them an object.
 fn lines(text: &[u8]) -> Vec<Value> {
     let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    whole.map(|line| object(line)).collect()
+    whole.map(object).collect()
 }
 
 fn object(line: &[u8]) -> Value {

@@ -15,7 +15,7 @@ use super::entry::{Entry, Secured};
 use super::line;
 use super::redact::Rule;
 use super::syslog::Frame;
-use super::writer::{Batch, Lines};
+use super::writer::{Batch, Lines, rest};
 use crate::config::{AccessLog, LogTarget};
 use crate::metrics::WorkerSeries;
 use crate::model::limits::{
@@ -181,8 +181,7 @@ impl Drop for Logger {
                 Err(full) if Instant::now() < end => batch = full,
                 Err(dropped) => return self.series.log_lines_dropped.add(dropped.lines),
             }
-            // Nothing wakes it; this thread has nothing else to do any more.
-            std::thread::park_timeout(LAST_TRIES);
+            rest(LAST_TRIES);
         }
     }
 }

@@ -207,13 +207,13 @@ impl Writer {
         let (target, bytes) = (&batch.settings.to, batch.bytes.as_slice());
         // Bytes that are done with, in whole lines and in all.
         let (mut lines_end, mut at, mut lost) = (0, 0, 0);
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        while let Some(left) = bytes.get(at..).filter(|left| !left.is_empty()) {
             if self.look() && Sink::is_file(target) {
                 // It is another one, and a line that was begun has to begin again.
                 at = lines_end;
                 continue;
             }
-            match self.write(target, rest) {
+            match self.write(target, left) {
                 Wrote::Some(count) => {
                     at += count;
                     self.recovered();
@@ -222,7 +222,7 @@ impl Writer {
                     at += count;
                     lost += 1;
                 }
-                Wrote::Soon => std::thread::park_timeout(SOON),
+                Wrote::Soon => rest(SOON),
                 Wrote::Later(error) => {
                     self.fails(&error);
                     if self.wanted.pause(ACCESS_LOG_RETRY) {
@@ -307,4 +307,10 @@ impl Writer {
             tracing::info!(dropped, "the access log is written again");
         }
     }
+}
+
+/// For threads that have nothing else to do.
+#[expect(clippy::disallowed_methods, reason = "no worker runs here, or none does any more")]
+pub(super) fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
