@@ -282,11 +282,6 @@ impl WorkerContext {
         }
     }
 
-    /// Counts a request that was refused before it could be read.
-    pub fn refused_unread(&self, status: u16) {
-        self.unrouted.requests.increment(status);
-    }
-
     /// What the process is short of now.
     #[inline]
     pub fn pressure(&self) -> Pressure {

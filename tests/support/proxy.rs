@@ -309,17 +309,12 @@ impl Proxy {
         self.metric("rhumb_config_generation", &[])
     }
 
-    /// The program's number.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Changes how many descriptors it may have from now on.
     pub fn limit_descriptors(&self, count: u32) {
         // The upper limit stays, so that it can be raised again.
         let limit = format!("--nofile={count}:");
         let status =
-            Command::new("prlimit").args(["--pid", &self.pid().to_string(), &limit]).status();
+            Command::new("prlimit").args(["--pid", &self.child.id().to_string(), &limit]).status();
         assert!(status.unwrap().success());
     }
 
