@@ -7,6 +7,10 @@ use clap::Parser;
 use rhumb::cli::{Cli, LogFormat};
 use tracing_subscriber::EnvFilter;
 
+/// Gives memory back to the system when a flood is over, and can tell what it holds for the next one.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let log = cli.log_filter();

@@ -17,7 +17,7 @@ use clap::Parser;
 use rhumb::cli::Cli;
 use rhumb::config;
 use rhumb::metrics::names::{self, Kind};
-use rhumb::model::{RegionState, SignalKind, limits};
+use rhumb::model::{ConnectionRefusal, RegionState, Shed, SignalKind, limits};
 use rhumb::proxy::ErrorReason;
 use rhumb::routing::{Reason, RefusalReason, Step};
 
@@ -131,6 +131,12 @@ fn every_word_that_a_label_can_have_is_explained() {
         assert!(metrics.contains(&code(reason.as_str())), "{reason:?}");
         assert!(routing.contains(&code(reason.as_str())), "{reason:?}");
     }
+    for why in ConnectionRefusal::ALL.map(ConnectionRefusal::as_str) {
+        assert!(metrics.contains(&code(why)), "{why}");
+    }
+    for why in Shed::ALL.map(Shed::as_str) {
+        assert!(metrics.contains(&code(why)), "{why}");
+    }
     for kind in SignalKind::ALL {
         assert!(metrics.contains(&code(kind.as_str())), "{kind:?}");
     }
@@ -230,6 +236,10 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("idle connection to an endpoint", seconds(limits::POOL_IDLE_TIMEOUT)),
         (
+            "the same while memory or descriptors are short",
+            seconds(limits::POOL_IDLE_TIMEOUT_SHORT),
+        ),
+        (
             "connection to an endpoint, age for a further request",
             seconds(limits::POOL_CONNECTION_LIFETIME),
         ),
@@ -262,6 +272,17 @@ fn the_limits_are_those_of_the_program() {
             seconds(limits::UPSTREAM_SILENCE),
         ),
         ("client connections of a worker", count(limits::CONNECTIONS_PER_WORKER as u64)),
+        (
+            "refused connections of a worker that have not gone yet",
+            count(limits::REFUSALS_LINGERING as u64),
+        ),
+        ("connections that a worker refuses in 10 ms", count(limits::REFUSALS_PER_LOOK as u64)),
+        ("what a refused client still sends", bytes(limits::REFUSAL_BYTES as u64)),
+        ("descriptors of the process", "1,048,576".to_owned()),
+        (
+            "`Retry-After` of what is refused for too much load",
+            format!("{} s", limits::RETRY_AFTER_SECONDS),
+        ),
         (
             "client addresses whose place a worker remembers",
             count(limits::PLACES_PER_WORKER as u64),

@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::model::limits;
 use crate::overload::{
-    Descriptors, Gauge, Judge, Level, Pressure, Reading, Resident, Shares, cgroup_memory_limit,
-    raise,
+    Descriptors, Figures, Gauge, Judge, Level, Pressure, Reading, Resident, Shares,
+    cgroup_memory_limit, raise,
 };
 use crate::snapshot::Live;
 
@@ -70,16 +70,24 @@ impl Watch {
 
     fn look(&mut self) {
         let memory_limit = self.memory_limit();
-        let resident = self.resident.as_ref().and_then(|resident| resident.bytes().ok());
+        let memory = self.resident.as_ref().and_then(|resident| resident.look().ok());
+        let memory = memory.unwrap_or_default();
         let reading = Reading {
-            resident: resident.unwrap_or(0),
+            memory: memory.used(),
             memory_limit,
             descriptors: self.descriptors.open(),
             descriptor_limit: self.descriptors.limit,
             exhausted: self.gauge.take_exhausted(),
         };
+        let figures = Figures {
+            resident: memory.resident,
+            used: memory.used(),
+            memory_limit,
+            descriptors: reading.descriptors,
+            descriptor_limit: reading.descriptor_limit,
+        };
         let pressure = self.judge.judge(&reading);
-        self.gauge.set(pressure, &reading);
+        self.gauge.set(pressure, &figures);
         self.tell(pressure, &reading);
         self.pressure = pressure;
     }
@@ -110,15 +118,15 @@ impl Watch {
     fn tell(&self, now: Pressure, reading: &Reading) {
         let before = self.pressure;
         let mib = |bytes: u64| bytes >> 20;
-        let (resident, limit) = (mib(reading.resident), mib(reading.memory_limit.unwrap_or(0)));
+        let (used, limit) = (mib(reading.memory), mib(reading.memory_limit.unwrap_or(0)));
         match now.memory {
             level if level == before.memory => {}
-            Level::Calm => tracing::info!("memory: {resident} of {limit} MiB; nothing is refused"),
+            Level::Calm => tracing::info!("memory: {used} of {limit} MiB; nothing is refused"),
             Level::High => tracing::warn!(
-                "memory: {resident} of {limit} MiB; new connections and low priorities are refused"
+                "memory: {used} of {limit} MiB; new connections and low priorities are refused"
             ),
             Level::Critical => {
-                tracing::error!("memory: {resident} of {limit} MiB; all that is new is refused");
+                tracing::error!("memory: {used} of {limit} MiB; all that is new is refused");
             }
         }
         let descriptors = reading.descriptors.unwrap_or(0);

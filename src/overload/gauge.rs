@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::pressure::{Pressure, Reading};
+use super::pressure::Pressure;
 use crate::model::limits::SHORTAGE_LOG_INTERVAL;
 
 /// Stands in for "none" where a figure may be missing.
@@ -15,7 +15,7 @@ pub struct Gauge {
     pressure: Byte,
     /// A worker found no descriptor; the control thread has not looked since.
     exhausted: AtomicBool,
-    figures: [AtomicU64; 4],
+    figures: [AtomicU64; 5],
     epoch: Instant,
     /// When the log was told of a shortage, in milliseconds since the epoch, and one.
     complained: AtomicU64,
@@ -31,7 +31,9 @@ struct Byte(AtomicU8);
 pub struct Figures {
     /// Bytes of memory that the process has.
     pub resident: u64,
-    /// Bytes that it may have.
+    /// Those that something is in.
+    pub used: u64,
+    /// Bytes of them that there may be.
     pub memory_limit: Option<u64>,
     /// Descriptors in use, where the system says so.
     pub descriptors: Option<u64>,
@@ -41,7 +43,7 @@ pub struct Figures {
 
 impl Default for Gauge {
     fn default() -> Self {
-        let figures = [0, NONE, NONE, 0].map(AtomicU64::new);
+        let figures = [0, 0, NONE, NONE, 0].map(AtomicU64::new);
         Self {
             pressure: Byte::default(),
             exhausted: AtomicBool::new(false),
@@ -60,10 +62,11 @@ impl Gauge {
     }
 
     /// Puts a new one in place.
-    pub fn set(&self, pressure: Pressure, reading: &Reading) {
-        let Reading { resident, memory_limit, descriptors, descriptor_limit, .. } = *reading;
-        let values =
-            [resident, memory_limit.unwrap_or(NONE), descriptors.unwrap_or(NONE), descriptor_limit];
+    pub fn set(&self, pressure: Pressure, figures: &Figures) {
+        let Figures { resident, used, memory_limit, descriptors, descriptor_limit } = *figures;
+        let (memory_limit, descriptors) =
+            (memory_limit.unwrap_or(NONE), descriptors.unwrap_or(NONE));
+        let values = [resident, used, memory_limit, descriptors, descriptor_limit];
         for (figure, value) in self.figures.iter().zip(values) {
             figure.store(value, Relaxed);
         }
@@ -72,11 +75,12 @@ impl Gauge {
 
     /// What was measured last.
     pub fn figures(&self) -> Figures {
-        let [resident, memory_limit, descriptors, descriptor_limit] =
-            [0, 1, 2, 3].map(|place: usize| self.figures[place].load(Relaxed));
+        let [resident, used, memory_limit, descriptors, descriptor_limit] =
+            self.figures.each_ref().map(|figure| figure.load(Relaxed));
         let some = |value| Some(value).filter(|value| *value != NONE);
         Figures {
             resident,
+            used,
             memory_limit: some(memory_limit),
             descriptors: some(descriptors),
             descriptor_limit,
@@ -115,18 +119,15 @@ mod tests {
         assert_eq!(gauge.pressure(), Pressure::default());
         assert_eq!(gauge.figures().memory_limit, None);
         let pressure = Pressure { memory: Level::Critical, descriptors: true };
-        let reading = Reading {
+        let figures = Figures {
             resident: 7,
+            used: 6,
             memory_limit: Some(8),
             descriptors: Some(9),
             descriptor_limit: 10,
-            exhausted: false,
         };
-        gauge.set(pressure, &reading);
-        assert_eq!(gauge.pressure(), pressure);
-        let figures = gauge.figures();
-        assert_eq!((figures.resident, figures.memory_limit), (7, Some(8)));
-        assert_eq!((figures.descriptors, figures.descriptor_limit), (Some(9), 10));
+        gauge.set(pressure, &figures);
+        assert_eq!((gauge.pressure(), gauge.figures()), (pressure, figures));
     }
 
     #[test]

@@ -35,9 +35,9 @@ impl Level {
     }
 
     /// The level after this one, with so much used.
-    fn after(self, resident: u64, limit: Option<u64>) -> Self {
+    fn after(self, used: u64, limit: Option<u64>) -> Self {
         let Some(limit) = limit else { return Self::Calm };
-        let is_at = |percent| reaches(resident, limit, percent);
+        let is_at = |percent| reaches(used, limit, percent);
         let floor = match self {
             Self::Critical if is_at(MEMORY_HIGH_PERCENT) => Self::Critical,
             Self::High | Self::Critical if is_at(MEMORY_EASE_PERCENT) => Self::High,
@@ -81,8 +81,8 @@ impl Pressure {
 /// What was measured at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Bytes of memory that the process has.
-    pub resident: u64,
+    /// Bytes of memory that the process has, less what nothing is in.
+    pub memory: u64,
     /// Bytes that it may have; `None`: no limit.
     pub memory_limit: Option<u64>,
     /// Descriptors in use; `None`: the system does not say.
@@ -100,7 +100,7 @@ pub struct Judge(Pressure);
 impl Judge {
     /// What follows from a reading.
     pub fn judge(&mut self, reading: &Reading) -> Pressure {
-        let memory = self.0.memory.after(reading.resident, reading.memory_limit);
+        let memory = self.0.memory.after(reading.memory, reading.memory_limit);
         let mark = match self.0.descriptors {
             true => DESCRIPTORS_EASE_PERCENT,
             false => DESCRIPTORS_SHORT_PERCENT,
@@ -125,8 +125,8 @@ mod tests {
 
     fn reading(percent: u64) -> Reading {
         let (memory_limit, descriptor_limit) = (Some(1_000), 1_000);
-        let (resident, descriptors) = (percent * 10, Some(0));
-        Reading { resident, memory_limit, descriptors, descriptor_limit, exhausted: false }
+        let (memory, descriptors) = (percent * 10, Some(0));
+        Reading { memory, memory_limit, descriptors, descriptor_limit, exhausted: false }
     }
 
     fn levels(percents: &[u64]) -> Vec<Level> {
@@ -193,10 +193,10 @@ mod tests {
             before in prop::collection::vec(0_u64..2_000, 0..20),
             now in 0_u64..2_000,
         ) {
-            let at = |resident| Reading { resident, ..reading(0) };
+            let at = |memory| Reading { memory, ..reading(0) };
             let mut judge = Judge::default();
-            for resident in before {
-                judge.judge(&at(resident));
+            for memory in before {
+                judge.judge(&at(memory));
             }
             let level = judge.judge(&at(now)).memory;
             prop_assert_eq!(judge.judge(&at(now)).memory, level);
@@ -209,9 +209,9 @@ mod tests {
         }
 
         #[test]
-        fn no_figure_is_too_large(resident: u64, limit: u64, used: u64, most: u64) {
+        fn no_figure_is_too_large(memory: u64, limit: u64, used: u64, most: u64) {
             let reading = Reading {
-                resident,
+                memory,
                 memory_limit: Some(limit),
                 descriptors: Some(used),
                 descriptor_limit: most,

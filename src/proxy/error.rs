@@ -162,7 +162,7 @@ impl ErrorReason {
             ),
             Self::ReadOnly => ("read_only", 503, "Writes are not taken now", "http_request_denied"),
             Self::Overloaded => {
-                ("overloaded", 503, "All regions are full", "connection_limit_reached")
+                ("overloaded", 503, "There is too much to do now", "connection_limit_reached")
             }
             Self::LoopDetected => {
                 ("loop_detected", 508, "The request goes round in circles", "proxy_loop_detected")

@@ -48,7 +48,6 @@ class Client:
                     return errno.errorcode.get(failure, str(failure))
                 self.socket.send(KEPT_REQUEST if self.kept else REQUEST)
                 self.asked = True
-                return None
             # Events come once for all that there is.
             while piece := self.socket.recv(1 << 16):
                 self.heard += piece
