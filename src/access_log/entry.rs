@@ -4,7 +4,6 @@
 //! must not live as long as the slowest client takes. Entries are used again, so that once a worker
 //! is warm nothing is allocated.
 
-use std::fmt::{self, Write as _};
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -14,13 +13,12 @@ use http::{HeaderMap, HeaderValue, Version};
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::logger::{Ending, Sheet};
-use super::record::{Attempt, Record, Span};
+use super::record::{Attempt, Record};
 use super::redact;
+use super::text::{Span, Text};
 use crate::model::Country;
-use crate::model::limits::{ACCESS_LOG_ATTEMPTS, ACCESS_LOG_VALUE_BYTES};
+use crate::model::limits::ACCESS_LOG_ATTEMPTS;
 
-/// Stands behind a value that was too long.
-const AND_MORE: &[u8] = "…".as_bytes();
 /// Before anybody knows how an attempt ends; it stays where the client leaves.
 const UNDER_WAY: &str = "abandoned";
 
@@ -29,7 +27,7 @@ const UNDER_WAY: &str = "abandoned";
 pub struct Entry {
     pub(super) sheet: Rc<Sheet>,
     unix_millis: u64,
-    text: Vec<u8>,
+    text: Text,
     id: Span,
     trace_id: Span,
     client: Span,
@@ -87,7 +85,7 @@ impl Entry {
         Self {
             sheet,
             unix_millis,
-            text: Vec::new(),
+            text: Text::default(),
             id: Span::default(),
             trace_id: Span::default(),
             client: Span::default(),
@@ -127,18 +125,19 @@ impl Entry {
 
     /// Bytes that it keeps while it is used by nobody.
     pub(super) fn room(&self) -> usize {
-        self.text.capacity()
+        self.text.room()
     }
 
     /// The request's head, as far as it may be logged.
     pub fn head(&mut self, head: &Head<'_>) {
-        self.method = self.keep(head.method.as_bytes());
-        self.host = self.keep(head.host.as_bytes());
-        self.path = self.keep(head.path.as_bytes());
+        self.method = self.text.keep(head.method.as_bytes());
+        self.host = self.text.keep(head.host.as_bytes());
+        self.path = self.text.keep(head.path.as_bytes());
         let sheet = Rc::clone(&self.sheet);
         let logged = sheet.settings.query;
         if !head.query.is_empty() {
-            self.query = self.keep_with(|out| redact::query(out, head.query.as_bytes(), logged));
+            self.query =
+                self.text.keep_with(|out| redact::query(out, head.query.as_bytes(), logged));
         }
         self.protocol = match head.version {
             Version::HTTP_10 => "HTTP/1.0",
@@ -150,7 +149,7 @@ impl Entry {
         for (name, rule) in sheet.settings.headers.iter().zip(&sheet.rules) {
             let mut values = head.headers.get_all(name).iter().map(HeaderValue::as_bytes);
             let span = values.next().map(|first| {
-                self.keep_with(|out| {
+                self.text.keep_with(|out| {
                     rule.apply(out, first, logged);
                     for value in values {
                         out.extend_from_slice(b", ");
@@ -164,17 +163,17 @@ impl Entry {
 
     /// The id under which all logs know it.
     pub fn id(&mut self, id: &[u8]) {
-        self.id = self.keep(id);
+        self.id = self.text.keep(id);
     }
 
     /// The trace that it belongs to.
     pub fn trace_id(&mut self, id: &[u8]) {
-        self.trace_id = self.keep(id);
+        self.trace_id = self.text.keep(id);
     }
 
     /// Who asks, if that is not the connection's other end.
     pub fn client(&mut self, address: IpAddr) {
-        self.client = self.keep_display(address);
+        self.client = self.text.keep_display(address);
     }
 
     /// From where.
@@ -191,13 +190,13 @@ impl Entry {
 
     /// The deployment that answers.
     pub fn deployment(&mut self, name: &str) {
-        self.deployment = self.keep(name.as_bytes());
+        self.deployment = self.text.keep(name.as_bytes());
     }
 
     /// What was decided, and by which table.
     pub fn decided(&mut self, reason: &'static str, rule: Option<&str>, generation: u64) {
         self.reason = reason;
-        self.rule = rule.map(|rule| self.keep(rule.as_bytes())).unwrap_or_default();
+        self.rule = rule.map(|rule| self.text.keep(rule.as_bytes())).unwrap_or_default();
         self.generation = Some(generation);
     }
 
@@ -208,7 +207,8 @@ impl Entry {
             // The last one is the one that matters.
             self.attempts.pop();
         }
-        let (region, endpoint) = (self.keep(region.as_bytes()), self.keep(endpoint.as_bytes()));
+        let (region, endpoint) =
+            (self.text.keep(region.as_bytes()), self.text.keep(endpoint.as_bytes()));
         let (connect, first_byte) = (None, None);
         let outcome = UNDER_WAY;
         self.attempts.push(Attempt { region, endpoint, connect, first_byte, outcome });
@@ -258,24 +258,24 @@ impl Entry {
 
     pub(super) fn record<'a>(&'a self, ending: &'a Ending<'a>) -> Record<'a> {
         let secured = ending.secured.unwrap_or_default();
-        let client = self.client.of(&self.text);
+        let client = self.client.of(self.text.bytes());
         Record {
             unix_millis: self.unix_millis,
-            id: self.id.of(&self.text),
-            trace_id: self.trace_id.of(&self.text),
+            id: self.id.of(self.text.bytes()),
+            trace_id: self.trace_id.of(self.text.bytes()),
             client: if client.is_empty() { ending.peer } else { client },
             peer: ending.peer,
             country: self.country.as_ref().map_or(&[], |country| country.as_str().as_bytes()),
-            deployment: self.deployment.of(&self.text),
+            deployment: self.deployment.of(self.text.bytes()),
             reason: self.reason,
-            rule: self.rule.of(&self.text),
+            rule: self.rule.of(self.text.bytes()),
             error: self.error,
             cut: self.cut,
             status: ending.status,
-            method: self.method.of(&self.text),
-            host: self.host.of(&self.text),
-            path: self.path.of(&self.text),
-            query: self.query.of(&self.text),
+            method: self.method.of(self.text.bytes()),
+            host: self.host.of(self.text.bytes()),
+            path: self.path.of(self.text.bytes()),
+            query: self.query.of(self.text.bytes()),
             protocol: self.protocol,
             tls_version: secured.version,
             tls_cipher: secured.cipher,
@@ -289,42 +289,7 @@ impl Entry {
             tenant_hash: self.tenant_hash,
             headers: &self.headers,
             names: &self.sheet.settings.headers,
-            text: &self.text,
+            text: self.text.bytes(),
         }
-    }
-
-    fn keep(&mut self, value: &[u8]) -> Span {
-        // Not more of it than counts, and what tells that there was more.
-        let value = value.get(..=ACCESS_LOG_VALUE_BYTES).unwrap_or(value);
-        self.keep_with(|out| out.extend_from_slice(value))
-    }
-
-    fn keep_display(&mut self, value: impl fmt::Display) -> Span {
-        struct Bytes<'a>(&'a mut Vec<u8>);
-        impl fmt::Write for Bytes<'_> {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                self.0.extend_from_slice(text.as_bytes());
-                Ok(())
-            }
-        }
-        // Writing to memory does not fail.
-        self.keep_with(|out| {
-            let _ = write!(Bytes(out), "{value}");
-        })
-    }
-
-    fn keep_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
-        let from = self.text.len();
-        write(&mut self.text);
-        if self.text.len() - from > ACCESS_LOG_VALUE_BYTES {
-            let mut end = from + ACCESS_LOG_VALUE_BYTES;
-            // A character is left out as a whole: what continues one is not its start.
-            while end > from && self.text.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
-                end -= 1;
-            }
-            self.text.truncate(end);
-            self.text.extend_from_slice(AND_MORE);
-        }
-        Span::since(from, &self.text)
     }
 }

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 
 use super::entry::{Entry, Secured};
 use super::line;
+use super::queue::{Batch, Lines};
 use super::redact::Rule;
 use super::syslog::Frame;
-use super::writer::{Batch, Lines, rest};
+use super::writer::rest;
 use crate::config::{AccessLog, LogTarget};
 use crate::metrics::WorkerSeries;
 use crate::model::limits::{

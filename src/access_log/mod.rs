@@ -15,6 +15,7 @@ mod escape;
 mod json;
 mod line;
 mod logger;
+mod queue;
 mod record;
 mod redact;
 mod sink;
@@ -22,9 +23,12 @@ mod syslog;
 mod template;
 #[cfg(test)]
 mod tests;
+mod text;
+mod thread;
 mod writer;
 
 pub use entry::{Entry, Head, Secured};
 pub use logger::{Ending, Logger, Sheet};
+pub use queue::Lines;
 pub use sink::OpenError;
-pub use writer::{AccessLogThread, Lines, StartError, verify};
+pub use thread::{AccessLogThread, StartError, verify};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::text::Span;
+
 /// A request that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record<'a> {
@@ -65,23 +67,4 @@ pub(super) struct Attempt {
     /// From the attempt's start to the head of the response, if there was one.
     pub(super) first_byte: Option<Duration>,
     pub(super) outcome: &'static str,
-}
-
-/// A part of a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    from: u32,
-    to: u32,
-}
-
-impl Span {
-    /// The part of `text` from byte `from` to its end.
-    pub(super) fn since(from: usize, text: &[u8]) -> Self {
-        let place = |at| u32::try_from(at).unwrap_or(u32::MAX);
-        Self { from: place(from), to: place(text.len()) }
-    }
-
-    pub(super) fn of(self, text: &[u8]) -> &[u8] {
-        text.get(self.from as usize..self.to as usize).unwrap_or_default()
-    }
 }

@@ -1,7 +1,8 @@
 //! A record as the line of a template. What is not known is `-`.
 
 use super::escape;
-use super::record::{Record, Span};
+use super::record::Record;
+use super::text::Span;
 use crate::config::{LogField, LogPiece};
 
 /// Appends the line, without its end.

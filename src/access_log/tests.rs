@@ -13,8 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::logger::{Ending, Logger, Sheet};
-use super::writer::{AccessLogThread, Lines};
-use super::{Entry, Head, Secured};
+use super::{AccessLogThread, Entry, Head, Lines, Secured};
 use crate::config::{AccessLog, LogFormat, LogPiece, LogTarget, LoggedQuery, SyslogAddress};
 use crate::metrics::Registry;
 
