@@ -291,6 +291,11 @@ fn the_limits_are_those_of_the_program() {
         ("drain", seconds(limits::DRAIN_TIMEOUT)),
         ("connections to the admin address", count(limits::ADMIN_CONNECTIONS as u64)),
         ("body of a request to the admin address", bytes(limits::ADMIN_BODY_BYTES as u64)),
+        ("memory of a worker's encoders", bytes(limits::COMPRESSION_MEMORY as u64)),
+        (
+            "bytes that are compressed before other requests have their turn",
+            bytes(limits::COMPRESSION_STEP_BYTES as u64),
+        ),
         ("checks under way", count(limits::CHECKS_IN_FLIGHT as u64)),
         ("events kept", count(limits::EVENTS_KEPT as u64)),
         ("configuration file", bytes(limits::CONFIG_BYTES)),

@@ -7,6 +7,8 @@
 //! [`limits::COMPRESSION_STEP_BYTES`] the task gives way to others of its worker.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -125,7 +127,7 @@ impl Stream {
             match work.advance() {
                 Ok(Progress::Hungry) => {}
                 Ok(Progress::Enough) => {
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                     return Poll::Pending;
                 }
                 Ok(Progress::Frame { bytes, last }) => {
@@ -172,7 +174,7 @@ impl Work {
     /// The origin has nothing for now. Whether to wait for it; if not, it pauses, and what it has
     /// sent is to be flushed. What has just arrived is often on its way here from another task, so
     /// others have their turn before that.
-    fn wait(&mut self, cx: &Context<'_>) -> bool {
+    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
         self.step = 0;
         if !self.unflushed {
             return true;
@@ -181,7 +183,7 @@ impl Work {
             self.stage = Stage::Flushing;
             return false;
         }
-        cx.waker().wake_by_ref();
+        give_way(cx);
         true
     }
 
@@ -238,4 +240,11 @@ impl Work {
         let bytes = Bytes::copy_from_slice(self.output.get(..filled).unwrap_or_default());
         Progress::Frame { bytes, last }
     }
+}
+
+/// Wakes the task when others have had their turn, and the sockets have been looked at: a task that
+/// wakes itself would run dozens of times before that.
+fn give_way(cx: &mut Context<'_>) {
+    // Asked once, it has noted whom to wake, and is of no more use.
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

@@ -504,7 +504,7 @@ pub const COMPRESSION_MIN_BYTES: u64 = 1_024;
 /// Bytes of a frame of a compressed body, and of the buffer where it gathers.
 pub const COMPRESSED_FRAME_BYTES: usize = 16 << 10;
 /// Bytes that are compressed before other requests of the worker have their turn.
-pub const COMPRESSION_STEP_BYTES: usize = 32 << 10;
+pub const COMPRESSION_STEP_BYTES: usize = 16 << 10;
 /// Bytes that the encoders of one worker take together; responses that find no room are passed on as
 /// they are.
 pub const COMPRESSION_MEMORY: usize = 128 << 20;
