@@ -149,7 +149,8 @@ fn requests_that_find_no_descriptor_are_told_and_their_endpoint_is_not_blamed() 
 
 /// Processor time of the program so far, in ticks of the system's clock.
 fn ticks(proxy: &Proxy) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid().as_raw_nonzero())).unwrap();
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid().as_raw_nonzero())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
