@@ -34,3 +34,4 @@ mod simulate;
 mod steering;
 mod streams;
 mod support;
+mod upgrade;

@@ -6,6 +6,7 @@ use crate::config::ConfigErrors;
 use crate::geo::GeoError;
 use crate::model::limits;
 use crate::routing::{LatencyError, TenantError};
+use crate::server::BindError;
 use crate::tls::TlsError;
 use crate::tokens::KeysError;
 
@@ -68,6 +69,9 @@ pub enum LoadError {
     /// A file of certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An address that the configuration has added cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -89,7 +93,7 @@ impl LoadError {
     /// Which kind of file it is: the label of `rhumb_reloads_total`.
     pub fn file(&self) -> &'static str {
         match self {
-            Self::Config(_) => "config",
+            Self::Config(_) | Self::Bind(_) => "config",
             Self::Geoip(_) => "geoip",
             Self::LatencyUnreadable { .. }
             | Self::LatencyTooLarge { .. }

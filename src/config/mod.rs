@@ -34,14 +34,14 @@ pub use pins::pins_outside_policy;
 pub use schema::schema;
 pub use settings::{
     Admin, Affinity, AffinityMode, Alpn, Applies, CertificateFiles, ClientCertificates,
-    ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, EncodedSlash,
+    ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, Drain, EncodedSlash,
     Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
     HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
     LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Objectives, OnFailure,
     Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings, Region,
     RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Shadow,
     SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts,
-    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
+    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, Upgrade, UpstreamTls, WeekdaySet,
     WhenAllDown, WhenDown, WriteMode, Writes,
 };
 pub use watch::FileWatch;

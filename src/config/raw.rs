@@ -6,6 +6,7 @@
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
 mod edge;
+mod life;
 mod rule;
 mod steering;
 
@@ -19,6 +20,7 @@ pub(super) use edge::{
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
+pub(super) use life::{Drain, Upgrade};
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
     Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
@@ -34,10 +36,10 @@ pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Rhumb configuration")]
 pub(super) struct File {
-    /// Addresses that accept requests. A change of the addresses needs a restart.
+    /// Addresses that accept requests.
     #[schemars(length(min = 1))]
     pub(super) listeners: Field<Vec<Field<Listener>>>,
-    /// The address for operators. A change needs a restart.
+    /// The address for operators.
     #[serde(default)]
     pub(super) admin: Field<Admin>,
     /// Threads that serve requests: `auto` is one for each core. A change needs a restart.
@@ -74,6 +76,12 @@ pub(super) struct File {
     /// A candidate that is evaluated beside this configuration.
     #[serde(default)]
     pub(super) shadow: Field<Shadow>,
+    /// What happens between SIGTERM and the end of the process.
+    #[serde(default)]
+    pub(super) drain: Field<Drain>,
+    /// How a new binary takes over.
+    #[serde(default)]
+    pub(super) upgrade: Field<Upgrade>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,

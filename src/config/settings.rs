@@ -21,6 +21,7 @@ use crate::model::{
 
 mod conditions;
 mod edge;
+mod life;
 mod steering;
 
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
@@ -30,6 +31,7 @@ pub use edge::{
     ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
     UpstreamTls,
 };
+pub use life::{Drain, Upgrade};
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
     LatencySources, MeasuredLatency, Objectives, OnFailure, Priorities, RankingSettings,
@@ -68,6 +70,10 @@ pub struct Config {
     pub hops: Hops,
     /// A candidate that is evaluated beside the live configuration.
     pub shadow: Option<Shadow>,
+    /// How the process ends.
+    pub drain: Drain,
+    /// How another one takes its place.
+    pub upgrade: Upgrade,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

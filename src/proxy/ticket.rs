@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::context::{Connection, Series};
+use super::under_way::Work;
 
 /// The status counted for a client that left before it had a response, as nginx counts it.
 const CLIENT_LEFT: u16 = 499;
@@ -18,13 +19,16 @@ pub(super) struct Ticket {
     ended: Option<Instant>,
     status: u16,
     grpc: bool,
+    work: Work,
 }
 
 impl Ticket {
     /// `grpc`: the client speaks it, and is to be answered in it.
     pub(super) fn new(connection: Rc<Connection>, started: Instant, grpc: bool) -> Self {
         let series = Rc::clone(&connection.worker.unrouted);
-        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc }
+        let work = connection.work;
+        connection.worker.under_way.begin(work);
+        Self { connection, series, started, ended: None, status: CLIENT_LEFT, grpc, work }
     }
 
     /// From here on the request counts there.
@@ -40,6 +44,12 @@ impl Ticket {
     /// The response's status.
     pub(super) fn answered(&mut self, status: u16) {
         self.status = status;
+    }
+
+    /// What is left of it is a tunnel.
+    pub(super) fn become_tunnel(&mut self) {
+        self.connection.worker.under_way.change(self.work, Work::Tunnel);
+        self.work = Work::Tunnel;
     }
 
     /// Whether the client speaks gRPC.
@@ -61,6 +71,7 @@ impl Drop for Ticket {
         let now = self.ended.unwrap_or_else(Instant::now);
         self.series.requests.increment(self.status);
         self.series.request_duration.record(now.saturating_duration_since(self.started));
+        self.connection.worker.under_way.end(self.work);
         self.connection.watch.request_ended(now);
     }
 }

@@ -2,7 +2,7 @@
 //! own; killed when it is dropped. When a test fails, what the program logged is printed.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -38,7 +38,8 @@ pub struct Proxy {
     child: Child,
     dir: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
-    logging: Option<JoinHandle<()>>,
+    said: Arc<Mutex<Vec<u8>>>,
+    collecting: Vec<JoinHandle<()>>,
 }
 
 impl Setup {
@@ -173,6 +174,13 @@ impl Setup {
     pub fn start(&self) -> Proxy {
         Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log)
     }
+
+    /// Starts a copy of the program, [`Proxy::program`], that can be replaced.
+    pub fn start_own(&self) -> Proxy {
+        let dir = Proxy::dir_with(&self.yaml());
+        own_program(dir.path());
+        Proxy::start_logging(dir, &self.log)
+    }
 }
 
 impl Proxy {
@@ -194,7 +202,9 @@ impl Proxy {
 
     fn start_logging(dir: Arc<TempDir>, log: &[String]) -> Self {
         let usual = ["--log", "info"].map(str::to_owned);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rhumb"))
+        let own = dir.path().join(PROGRAM);
+        let program = if own.exists() { own } else { env!("CARGO_BIN_EXE_rhumb").into() };
+        let mut child = Command::new(program)
             .args(if log.is_empty() { &usual } else { log })
             .args(["run", "--json", "-c"])
             .arg(dir.path().join("rhumb.yaml"))
@@ -203,13 +213,17 @@ impl Proxy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::default();
-        let logging = collect(child.stderr.take().unwrap(), Arc::clone(&log));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Ok(ready) = serde_json::from_str::<Value>(&line) else {
-            let _ = child.kill();
-            let _ = logging.join();
+        let (log, said) = (Arc::default(), Arc::default());
+        let collecting = vec![
+            collect(child.stderr.take().unwrap(), Arc::clone(&log)),
+            collect(child.stdout.take().unwrap(), Arc::clone(&said)),
+        ];
+        let first = eventually("rhumb to start", || {
+            let ended = child.try_wait().unwrap().is_some();
+            ready_lines(&said).into_iter().next().map(Some).or(ended.then_some(None))
+        });
+        let Some(ready) = first else {
+            collecting.into_iter().for_each(|thread| thread.join().unwrap());
             panic!("rhumb did not start:\n{}", text(&log));
         };
         assert_eq!(ready["pid"], child.id());
@@ -223,8 +237,25 @@ impl Proxy {
             child,
             dir,
             log,
-            logging: Some(logging),
+            said,
+            collecting,
         }
+    }
+
+    /// The copy of the program that it was started from.
+    pub fn program(&self) -> PathBuf {
+        self.dir().join(PROGRAM)
+    }
+
+    /// The processes that have said they are ready, one after the other.
+    pub fn processes(&self) -> Vec<Pid> {
+        let pid = |line: &Value| Pid::from_raw(line["pid"].as_i64()?.try_into().ok()?);
+        ready_lines(&self.said).iter().filter_map(pid).collect()
+    }
+
+    /// Sends the process that was ready last a signal.
+    pub fn signal_latest(&self, signal: Signal) {
+        kill_process(*self.processes().last().unwrap(), signal).unwrap();
     }
 
     /// A new connection.
@@ -340,8 +371,9 @@ impl Proxy {
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
         let status = eventually("rhumb to end", || self.child.try_wait().unwrap());
-        if let Some(logging) = self.logging.take() {
-            logging.join().unwrap();
+        if self.processes().len() == 1 {
+            // Others write on.
+            self.collecting.drain(..).for_each(|thread| thread.join().unwrap());
         }
         status
     }
@@ -354,16 +386,33 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended already.
+        // They may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(logging) = self.logging.take() {
-            let _ = logging.join();
+        for pid in self.processes().into_iter().skip(1) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        for thread in self.collecting.drain(..) {
+            let _ = thread.join();
         }
         if std::thread::panicking() {
             eprintln!("--- rhumb logged:\n{}---", self.log());
         }
     }
+}
+
+/// The copy of the program in a directory of its own.
+const PROGRAM: &str = "rhumb";
+
+fn own_program(dir: &Path) {
+    let (from, to) = (env!("CARGO_BIN_EXE_rhumb"), dir.join(PROGRAM));
+    if std::fs::hard_link(from, &to).is_err() {
+        std::fs::copy(from, &to).unwrap();
+    }
+}
+
+fn ready_lines(said: &Mutex<Vec<u8>>) -> Vec<Value> {
+    text(said).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Another command of the program, run to its end.

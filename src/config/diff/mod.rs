@@ -5,6 +5,7 @@
 
 mod edge;
 mod fields;
+mod life;
 mod steering;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `network`, `files` and `signing`; `region` with `endpoint`
+//! One file a part: `listener`, `clients`, `network`, `life`, `files` and `signing`; `region` with `endpoint`
 //! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
 //! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
 //! are for single values. What parts mean together: `residency`, and what is allowed but probably
@@ -17,6 +17,7 @@ mod endpoint;
 mod files;
 mod hosts;
 mod known_regions;
+mod life;
 mod listener;
 mod network;
 mod policy;
@@ -115,6 +116,7 @@ pub(super) fn validate(
     let network = network(file, cx);
     let clients = clients(file, cx);
     let named = named(file, cx);
+    let (drain, upgrade) = (life::drain(&file.drain, cx), life::upgrade(&file.upgrade, cx));
 
     let regions = region::regions(&file.regions, cx);
     let known = KnownRegions::new(&file.regions, &regions, cx);
@@ -145,6 +147,8 @@ pub(super) fn validate(
         signing,
         hops,
         shadow,
+        drain: drain?,
+        upgrade: upgrade?,
         regions: regions?,
         deployments: deployments?,
     };
