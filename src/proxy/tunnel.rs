@@ -356,11 +356,12 @@ mod tests {
     ) -> (DuplexStream, DuplexStream, tokio::task::JoinHandle<io::Result<()>>) {
         let (client, near) = duplex(room);
         let (origin, far) = duplex(room);
-        let relay = tokio::spawn(relay(near, far, Bytes::from_static(early), IDLE, None));
+        let relay =
+            tokio::task::spawn_local(relay(near, far, Bytes::from_static(early), IDLE, None));
         (client, origin, relay)
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn early_bytes_come_first_and_ends_pass_one_by_one() {
         let (mut client, mut origin, relay) = between(7, b"early, ");
         client.write_all(b"late").await.unwrap();
@@ -377,7 +378,7 @@ mod tests {
         relay.await.unwrap().unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn every_byte_arrives_whatever_the_room() {
         for room in [1, 100, TUNNEL_BYTES, TUNNEL_BYTES + 1] {
             let (client, origin, relay) = between(room, b"");
@@ -402,13 +403,13 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn it_ends_when_nothing_moves_either_way() {
         let idle = Duration::from_millis(50);
         let (mut client, near) = duplex(64);
         let (mut origin, far) = duplex(64);
         let started = Instant::now();
-        let relay = tokio::spawn(relay(near, far, Bytes::new(), idle, None));
+        let relay = tokio::task::spawn_local(relay(near, far, Bytes::new(), idle, None));
         client.write_all(b"x").await.unwrap();
         origin.read_u8().await.unwrap();
         let ended = relay.await.unwrap().unwrap_err();
@@ -428,7 +429,7 @@ mod tests {
         ended.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn a_websocket_is_told_between_frames_and_ends_when_its_client_agrees() {
         websocket(async |mut client, mut origin, under_way| {
             // Half a frame, and a whole one that comes too late.
@@ -450,7 +451,7 @@ mod tests {
         .await;
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "local")]
     async fn who_is_closing_already_is_told_nothing() {
         for by_client in [true, false] {
             websocket(async |mut client, mut origin, under_way| {

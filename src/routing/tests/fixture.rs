@@ -182,6 +182,8 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         signing: Vec::new(),
         hops: Hops::default(),
         shadow: None,
+        drain: crate::config::Drain::default(),
+        upgrade: crate::config::Upgrade::default(),
         client_fields: ClientFields::default(),
         limits: ClientLimits::default(),
         requests: RequestRules::default(),
