@@ -11,6 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client::{Client, Request};
 use crate::support::edge::{Authority, alpn, get, http1, http2, run, shake, shown, tcp, text};
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, Frames, SETTINGS, WINDOW_UPDATE, frame, headers,
+};
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup, replace};
 use crate::support::until;
@@ -258,15 +261,6 @@ fn streams_under_way_are_finished_before_the_process_ends() {
     assert_eq!(proxy.ended().code(), Some(0), "{}", proxy.log());
 }
 
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 #[test]
 fn requests_that_are_taken_back_never_have_more_at_origins_than_streams_may_be_open() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -309,4 +303,57 @@ fn requests_that_are_taken_back_never_have_more_at_origins_than_streams_may_be_o
     });
     assert!(most.load(SeqCst) <= 10, "{} at once", most.load(SeqCst));
     assert_eq!(proxy.ask(&Request::get("/")).status(), 200);
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_nobody_waiting_and_loses_nothing() {
+    const LARGE: usize = 32 << 20;
+    const MOST: u32 = i32::MAX as u32;
+    let body: Arc<[u8]> = (0..LARGE).map(|i| (i % 251) as u8).collect();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let origin = {
+        let (body, sent) = (Arc::clone(&body), Arc::clone(&sent));
+        Origin::with("us", move |exchange| {
+            if exchange.head.word(1) != "/large" {
+                return exchange.answer_own_name();
+            }
+            exchange.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n"))?;
+            for part in body.chunks(64 << 10) {
+                exchange.send(part)?;
+                sent.fetch_add(part.len(), SeqCst);
+            }
+            Ok(())
+        })
+    };
+    let proxy = Setup::over(&[("us", origin.address)]).workers(1).start();
+    let mut silent = Frames::connect(proxy.address);
+    let wide = [&4_u16.to_be_bytes()[..], &MOST.to_be_bytes()].concat();
+    let more = (MOST - (64 << 10)).to_be_bytes();
+    let fields =
+        [(":method", "GET"), (":scheme", "http"), (":path", "/large"), (":authority", "a.test")];
+    let begun = [
+        frame(SETTINGS, 0, 0, &wide),
+        frame(WINDOW_UPDATE, 0, 0, &more),
+        headers(1, END_STREAM | END_HEADERS, &fields),
+    ];
+    silent.send(&begun.concat()).unwrap();
+    until("the answer to begin", || sent.load(SeqCst) > 0);
+    // Others are served until the origin cannot send any more, and then as well.
+    let mut other = proxy.client();
+    let (mut before, mut stuck) = (0, 0);
+    while stuck < 500 {
+        assert_eq!(other.ask(&Request::get("/")).status(), 200);
+        let now = sent.load(SeqCst);
+        stuck = if now == before { stuck + 1 } else { 0 };
+        before = now;
+    }
+    assert!(before < LARGE, "it takes everything without being read");
+    let mut received = Vec::with_capacity(LARGE);
+    while received.len() < LARGE {
+        let frame = silent.next().expect("the rest of the answer");
+        if frame.kind == DATA {
+            received.extend(frame.payload);
+        }
+    }
+    assert!(received == *body);
 }

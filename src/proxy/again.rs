@@ -4,15 +4,10 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-
-use super::answer::Exchange;
-use super::body::RequestBody;
 use super::context::View;
 use super::decide::{Decided, decide};
 use super::error::ErrorReason;
-use super::forward::{Forward, Replies};
+use super::forward::{Answer, Forward};
 use super::host::screened_host;
 use super::identify::Asked;
 use super::replay::{Wish, may_go_to};
@@ -22,11 +17,8 @@ use crate::routing::{self, DeploymentIndex, Facts, RefusalReason};
 
 impl Forward {
     /// Calls `look` with the head as it was when it came, as far as decisions depend on it.
-    pub(super) fn as_it_came<R>(
-        &self,
-        request: &Request<RequestBody>,
-        look: impl FnOnce(&Asked<'_>) -> R,
-    ) -> R {
+    pub(super) fn as_it_came<R>(&self, look: impl FnOnce(&Asked<'_>) -> R) -> R {
+        let request = &self.request;
         let host = match self.routed.hostless {
             // It may have been given its endpoint's name meanwhile.
             true => Default::default(),
@@ -43,12 +35,8 @@ impl Forward {
     }
 
     /// What was known of the request when it came.
-    pub(super) fn with_facts<R>(
-        &self,
-        request: &Request<RequestBody>,
-        look: impl FnOnce(&Facts<'_>) -> R,
-    ) -> R {
-        self.as_it_came(request, |asked| look(&self.routed.who.facts(asked)))
+    pub(super) fn with_facts<R>(&self, look: impl FnOnce(&Facts<'_>) -> R) -> R {
+        self.as_it_came(|asked| look(&self.routed.who.facts(asked)))
     }
 
     fn decided(&self, view: &View, index: DeploymentIndex, asked: &Asked<'_>) -> Decided {
@@ -62,8 +50,8 @@ impl Forward {
     /// # Errors
     ///
     /// When the request may go nowhere any more.
-    pub(super) fn look_again(&mut self, request: &Request<RequestBody>) -> Result<(), ErrorReason> {
-        let decided = self.as_it_came(request, |asked| {
+    pub(super) fn look_again(&mut self) -> Result<(), ErrorReason> {
+        let decided = self.as_it_came(|asked| {
             let (view, index) = self.changed(asked)?;
             let decided = self.decided(&view, index, asked);
             Some((view, decided))
@@ -97,48 +85,30 @@ impl Forward {
         same.then_some((view, index))
     }
 
-    /// The request once more, decided for the region that the answer asks for.
+    /// Makes the request anew, decided for the region that the answer asks for.
     ///
     /// # Errors
     ///
     /// When it may not be replayed there, or cannot be replayed at all.
-    pub(super) fn replay(
-        &mut self,
-        wish: Wish,
-        answer: (Response<Incoming>, Exchange),
-    ) -> Result<Request<RequestBody>, ErrorReason> {
+    pub(super) fn replay(&mut self, wish: Wish, answer: Answer) -> Result<(), ErrorReason> {
         let Wish::Region(region) = wish else { return Err(ErrorReason::ReplayRefused) };
         let settings = self.settings().ok_or(ErrorReason::ReplayRefused)?;
         if !may_go_to(settings, &region) {
             return Err(ErrorReason::ReplayRefused);
         }
-        let request = self.restarted()?;
-        // Its connection serves again if both messages have come to their end.
-        let (response, exchange) = answer;
-        exchange.abandon(&response);
-        self.routed.who.said.get_or_insert_default().replay = Some(region);
-        self.decide_replay(&request)?;
-        self.tried = Tried::default();
-        Ok(request)
-    }
-
-    fn restarted(&self) -> Result<Request<RequestBody>, ErrorReason> {
-        let head = self.saved.as_ref().ok_or(ErrorReason::ReplayRefused)?;
-        let mut request = head.restore();
-        match &self.replies {
-            Replies { upload: Some(upload), .. } => {
-                let body = upload.send(Instant::now()).ok_or(ErrorReason::ReplayTooLarge)?;
-                *request.body_mut() = body;
-            }
-            Replies { progress: Some(_), .. } => return Err(ErrorReason::ReplayTooLarge),
-            Replies { progress: None, .. } => {}
+        if !self.restart() {
+            return Err(ErrorReason::ReplayTooLarge);
         }
-        Ok(request)
+        answer.abandon();
+        self.routed.who.said.get_or_insert_default().replay = Some(region);
+        self.decide_replay()?;
+        self.tried = Tried::default();
+        Ok(())
     }
 
-    fn decide_replay(&mut self, request: &Request<RequestBody>) -> Result<(), ErrorReason> {
+    fn decide_replay(&mut self) -> Result<(), ErrorReason> {
         let last = || (Rc::clone(&self.routed.view), self.routed.decision.deployment);
-        let (view, decided) = self.as_it_came(request, |asked| {
+        let (view, decided) = self.as_it_came(|asked| {
             let (view, index) = self.changed(asked).unwrap_or_else(last);
             let decided = self.decided(&view, index, asked);
             (view, decided)
@@ -150,7 +120,7 @@ impl Forward {
                 self.routed.view = view;
                 Ok(())
             }
-            Err(refusal) if self.is_forbidden(request) => {
+            Err(refusal) if self.is_forbidden() => {
                 tracing::debug!(%refusal, "an origin asked for a replay where none may be made");
                 Err(ErrorReason::ReplayRefused)
             }
@@ -159,7 +129,7 @@ impl Forward {
     }
 
     /// Whether the region that an origin asked for may not see the request.
-    fn is_forbidden(&self, request: &Request<RequestBody>) -> bool {
+    fn is_forbidden(&self) -> bool {
         let plan = &self.routed.view.snapshot.table.plan;
         let replay = self.routed.who.said.as_ref().and_then(|said| said.replay);
         let deployment = plan.deployment(self.routed.decision.deployment);
@@ -167,7 +137,7 @@ impl Forward {
         let found = wanted
             .and_then(|(deployment, region)| Some((deployment, deployment.position(&region)?)));
         found.is_none_or(|(deployment, position)| {
-            !self.with_facts(request, |facts| routing::permits(deployment, facts, position))
+            !self.with_facts(|facts| routing::permits(deployment, facts, position))
         })
     }
 }

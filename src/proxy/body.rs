@@ -21,9 +21,10 @@ use super::trailers::clean_request;
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request body on its way to an origin.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum RequestBody {
     /// There is none.
+    #[default]
     Empty,
     /// It comes from the client. Boxed, because requests are moved often and most have none.
     Stream(Box<StreamedBody>),
@@ -222,6 +223,11 @@ impl StreamedBody {
         &self.progress
     }
 
+    /// Whether it comes over HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2
+    }
+
     /// Holds it back until the origin asks for it.
     pub(super) fn wait_for(&mut self, gate: Gate) {
         self.gate = Some(gate);
@@ -301,5 +307,29 @@ impl StreamedBody {
     /// without an error for one that has ended.
     fn is_cut(&self) -> bool {
         self.http2 && !self.incoming.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_the_client_adds_up_over_all_its_silences() {
+        let start = Instant::now();
+        let progress = Progress::new(start);
+        for silences in 1..=3 {
+            progress.starves();
+            let since = progress.starved().unwrap();
+            // Asked again while it waits, it waits since then.
+            progress.starves();
+            assert_eq!(progress.starved(), Some(since));
+            progress.feeds(since + Duration::from_secs(5));
+            assert_eq!(progress.starved(), None);
+            assert_eq!(progress.waited(), Duration::from_secs(5) * silences);
+        }
+        // What the origin takes its time for is not the client's.
+        progress.feeds(start + Duration::from_secs(600));
+        assert_eq!(progress.waited(), Duration::from_secs(15));
     }
 }

@@ -4,11 +4,14 @@
 
 use std::time::Instant;
 
-use super::context::{View, WorkerContext};
+use super::context::{Connection, View, WorkerContext};
+use super::headers::names_nothing;
 use super::identify::{Asked, Identity};
+use super::present::Present;
+use super::said::Hearing;
 use super::told;
 use crate::routing::{
-    Conditions, Decision, DeploymentIndex, Draws, NoTrace, Recorder, Refusal, decide_in,
+    self, Conditions, Decision, DeploymentIndex, Draws, NoTrace, Recorder, Refusal, decide_in,
 };
 
 /// What came of a decision.
@@ -20,7 +23,7 @@ pub(super) struct Decided {
 }
 
 /// What is said when no deployment answers.
-pub(super) fn nowhere(view: &View, who: &Identity, asked: &Asked<'_>, draws: Draws) -> Decided {
+fn nowhere(view: &View, who: &Identity, asked: &Asked<'_>, draws: Draws) -> Decided {
     let refusal = Refusal::NO_DEPLOYMENT;
     view.try_candidate(&who.facts(asked), &Conditions::NONE, draws, Err(&refusal));
     Decided { outcome: Err(refusal), told: None }
@@ -55,4 +58,46 @@ pub(super) fn decide(
         view.remember(worker, client, decision);
     }
     decided
+}
+
+/// How a request came in.
+pub(super) struct Heard<'a> {
+    pub(super) present: &'a Present,
+    pub(super) trusted: bool,
+    pub(super) now: Instant,
+}
+
+/// Finds the deployment, listens to what the request says on its terms, and decides with the
+/// worker's next turn there.
+pub(super) fn decide_first(
+    connection: &Connection,
+    view: &View,
+    who: &mut Identity,
+    asked: &Asked<'_>,
+    heard: &Heard<'_>,
+) -> (Decided, Draws) {
+    let draws = Draws { entropy: connection.worker.entropy(), turn: 0 };
+    let Heard { present, trusted, now } = *heard;
+    let table = &view.snapshot.table;
+    let Some(index) = routing::deployment(table, asked.host, asked.path) else {
+        return (nowhere(view, who, asked, draws), draws);
+    };
+    if let (Some(terms), Some(deployment)) = (view.terms(index), table.plan.deployment(index)) {
+        who.keep(terms, asked.headers, || present.connection && !names_nothing(asked.headers));
+        if terms.listens || present.word {
+            let settings = &deployment.settings;
+            let refused = |why| connection.worker.series.token_refused(why);
+            let (keys, unix) = (&view.snapshot.keys.signing, who.moment());
+            let hearing =
+                Hearing { deployment: settings, keys, trusted, now: unix, refused: &refused };
+            who.hear(&hearing, asked, |token, source| {
+                let set = view.snapshot.keys.set(source)?;
+                let verify = || set.verify(token, source, unix);
+                let known = view.claims.borrow_mut().find(index, token, unix, verify);
+                known.inspect_err(|why| refused(*why)).ok()
+            });
+        }
+    }
+    let draws = Draws { turn: view.turn(index), ..draws };
+    (decide(view, &connection.worker, index, who, asked, (draws, now)), draws)
 }

@@ -11,11 +11,14 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::clock::since_epoch;
+use super::context::{Connection, View};
+use super::present::Present;
 use super::said::{Hearing, Said, name};
 use super::target::path;
 use super::tenant::Tenant;
 use super::terms::{Kept, Terms};
 use crate::config::JwtSource;
+use crate::geo;
 use crate::model::{Client, Location, TokenRefusal};
 use crate::routing::{DeploymentPlan, Facts, Words};
 use crate::snapshot::Snapshot;
@@ -59,6 +62,23 @@ pub struct Identity {
     tenant: Tenant,
     pub(super) said: Option<Box<Said>>,
     kept: Option<Box<Kept>>,
+}
+
+/// Who asks, and from where.
+pub(super) fn identify(
+    headers: &HeaderMap,
+    present: &Present,
+    view: &View,
+    connection: &Connection,
+    trusted: bool,
+    unix: u64,
+) -> Identity {
+    let trust = &view.snapshot.trust;
+    let client = geo::client(connection.peer.address(), headers, trust);
+    let vouched = trusted && trust.country_headers.iter().any(|name| present.may_have(name));
+    let found = view.place(client.address);
+    let location = geo::vouched(found.location, vouched, headers, trust);
+    Identity::new(client, location, found.built, unix)
 }
 
 /// Words that are believed because an operator describes a request.

@@ -9,6 +9,7 @@
 
 mod again;
 mod answer;
+mod attempt;
 mod body;
 mod claims;
 mod clock;
@@ -32,6 +33,7 @@ mod patience;
 mod peer;
 mod places;
 mod present;
+mod receive;
 mod redirect;
 mod refusal;
 mod replay;

@@ -11,7 +11,7 @@ use tokio::task::spawn_local;
 
 use super::answer::{Exchange, ResponseBody};
 use super::error::ErrorReason;
-use super::forward::{Forward, Outcome};
+use super::forward::{Answer, Forward, Outcome};
 use super::given::Answered;
 use super::grpc;
 use super::headers::{RequestId, X_RHUMB_DECISION, prepare_response};
@@ -26,8 +26,8 @@ use crate::model::limits;
 impl Forward {
     /// The answer to the client.
     pub(super) fn respond(mut self, outcome: Outcome) -> Response<ResponseBody> {
-        let (response, exchange) = match outcome {
-            Ok(done) => done,
+        let Answer { response, exchange } = match outcome {
+            Ok(answer) => answer,
             Err(reason) => return self.fail(reason),
         };
         if let Some(wish) = self.routed.upgrade.take()

@@ -26,8 +26,8 @@ impl SavedRequest {
         for (name, value) in request.headers() {
             let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
             // A head is a few kilobytes: lengths fit.
-            fields.extend_from_slice(&(name.len() as u32).to_le_bytes());
-            fields.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            let lengths = name.len() as u64 | (value.len() as u64) << 32;
+            fields.extend_from_slice(&lengths.to_le_bytes());
             fields.extend_from_slice(name);
             fields.extend_from_slice(value);
         }
@@ -35,8 +35,9 @@ impl SavedRequest {
         Self { method: request.method().clone(), target, fields }
     }
 
-    pub(super) fn restore(&self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::Empty);
+    /// The request, with that body.
+    pub(super) fn restore(&self, body: RequestBody) -> Request<RequestBody> {
+        let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_11;
         if let Some(target) = &self.target {
@@ -79,7 +80,7 @@ mod tests {
             .header("x-latin", HeaderValue::from_bytes(b"caf\xe9").unwrap())
             .body(())
             .unwrap();
-        let restored = SavedRequest::of(&request).restore();
+        let restored = SavedRequest::of(&request).restore(RequestBody::Empty);
         assert_eq!(restored.method(), request.method());
         assert_eq!(restored.uri(), request.uri());
         assert_eq!(restored.headers(), request.headers());

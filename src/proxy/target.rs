@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{Method, Uri, Version, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, request::Parts};
 
 use super::error::ErrorReason;
 use crate::config::RequestRules;
@@ -66,6 +67,17 @@ pub(super) fn normalise(uri: &mut Uri, rules: &RequestRules) -> Result<(), Error
     parts.path_and_query = Some(target.map_err(|_| ErrorReason::Malformed)?);
     *uri = Uri::from_parts(parts).map_err(|_| ErrorReason::Malformed)?;
     Ok(())
+}
+
+/// What an origin server is sent: the path and query alone, and the authority as `Host`.
+pub(super) fn origin_form(uri: &mut Uri, headers: &mut HeaderMap) {
+    let Some(authority) = uri.authority() else { return };
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        headers.insert(HOST, host);
+    }
+    // Where there was only a fragment, `http` keeps an empty path that says it is `/`.
+    let target = uri.path_and_query().cloned().filter(|target| target.as_str() != "/");
+    *uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
 }
 
 #[cfg(test)]

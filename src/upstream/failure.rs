@@ -25,7 +25,8 @@ pub enum Broken {
 #[derive(Debug, thiserror::Error)]
 #[error("the exchange broke")]
 pub struct SendError<B> {
-    unsent: Option<Request<B>>,
+    /// Boxed, so that what nearly every exchange comes to, a response, is not as large.
+    unsent: Option<Box<Request<B>>>,
     broken: Broken,
     source: Option<hyper::Error>,
 }
@@ -33,7 +34,7 @@ pub struct SendError<B> {
 impl<B> SendError<B> {
     /// hyper's, of a request whose body was wrapped on its way.
     pub(super) fn of<C>(mut error: TrySendError<Request<C>>, unwrap: impl FnOnce(C) -> B) -> Self {
-        let unsent = error.take_message().map(|request| request.map(unwrap));
+        let unsent = error.take_message().map(|request| Box::new(request.map(unwrap)));
         let source = error.into_error();
         let broken = match judge(&source) {
             Broken::Protocol => Broken::Protocol,
@@ -45,7 +46,7 @@ impl<B> SendError<B> {
 
     /// A request that has no form in the protocol that is spoken.
     pub(super) fn unspeakable(request: Request<B>) -> Self {
-        Self { unsent: Some(request), broken: Broken::Protocol, source: None }
+        Self { unsent: Some(Box::new(request)), broken: Broken::Protocol, source: None }
     }
 
     /// Changes the request, if it is still there.
@@ -57,7 +58,7 @@ impl<B> SendError<B> {
 
     /// The request, if not a byte of it was sent. Asks once.
     pub fn take_message(&mut self) -> Option<Request<B>> {
-        self.unsent.take()
+        self.unsent.take().map(|request| *request)
     }
 
     /// All that is known of the cause.

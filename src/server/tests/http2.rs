@@ -81,6 +81,23 @@ fn a_connection_without_a_stream_is_told_to_go_after_a_minute() {
 }
 
 #[test]
+fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
+    let whole = request(1);
+    let without_end = frame(HEADERS, 0x1, 1, &whole[9..]);
+    for begun in [&whole[..12], &without_end] {
+        run(async {
+            let world = World::new("", "");
+            let mut client = world.connect();
+            client.greet().await;
+            client.send(begun).await;
+            while client.frame().await.is_some() {}
+            assert_eq!(client.seconds(), 10);
+            assert_eq!(world.metric("rhumb_requests_total"), 0.0);
+        });
+    }
+}
+
+#[test]
 fn a_request_starts_the_minute_again() {
     run(async {
         let world = World::new("", "");
