@@ -79,14 +79,21 @@ impl Contestant {
             Kind::Rhumb => command.args(["--log", "info", "run", "-c"]).arg(dir.join("conf")),
             Kind::Nginx => {
                 let own = format!("{}/", dir.display());
-                command.args(["-p", &own, "-c", "conf", "-e", "error", "-g", "daemon off;"])
+                // It has to be a daemon: one whose parent has started it counts as the new one of
+                // an upgrade that is under way.
+                command.args(["-p", &own, "-c", "conf", "-e", "error"])
             }
             Kind::Haproxy => command.args(["-W", "-db", "-f"]).arg(dir.join("conf")),
         };
         let first = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let latest = Pid::from_child(&first);
-        let started = Self { kind, program, dir, origin, workers, port, visited, first, latest };
+        let mut started =
+            Self { kind, program, dir, origin, workers, port, visited, first, latest };
         started.until("it to start", async || started.listens(port).await).await?;
+        if kind == Kind::Nginx {
+            started.first.wait()?;
+            started.latest = read_pid(&started.dir.join("pid")).unwrap_or(latest);
+        }
         Ok(started)
     }
 
@@ -141,14 +148,6 @@ impl Contestant {
         self.until("the reload", async || self.count("Loading success") > before).await
     }
 
-    pub(crate) fn stop(mut self) {
-        for pid in [self.latest, Pid::from_child(&self.first)] {
-            // The first one may have ended already.
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        let _ = self.first.wait();
-    }
-
     fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
@@ -184,12 +183,23 @@ impl Contestant {
     }
 }
 
+impl Drop for Contestant {
+    fn drop(&mut self) {
+        // The first one may be another one's parent, or have ended already.
+        let _ = kill_process(self.latest, Signal::TERM);
+        if self.kind != Kind::Nginx {
+            let _ = self.first.kill();
+            let _ = self.first.wait();
+        }
+    }
+}
+
 fn read_pid(path: &Path) -> Option<Pid> {
     Pid::from_raw(fs::read_to_string(path).ok()?.trim().parse().ok()?)
 }
 
 fn has_children(pid: Option<Pid>) -> bool {
-    let Some(pid) = pid.map(|pid| pid.as_raw_nonzero()) else { return false };
+    let Some(pid) = pid.map(Pid::as_raw_nonzero) else { return false };
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     children.is_ok_and(|children| !children.trim().is_empty())
 }
@@ -218,7 +228,7 @@ fn configuration(kind: Kind, dir: &Path, origin: u16, workers: u32, ports: &[u16
             each(&|port| format!("listen 127.0.0.1:{port} backlog=4096;\n"))
         ),
         Kind::Haproxy => format!(
-            "global\n  nbthread {workers}\n  maxconn 20000\n  hard-stop-after 30s\n  \
+            "global\n  nbthread {workers}\n  maxconn 8000\n  hard-stop-after 30s\n  \
              stats socket {dir}/stats expose-fd listeners\ndefaults\n  mode http\n  \
              timeout connect 1s\n  timeout client 60s\n  timeout server 60s\n  timeout tunnel 300s\n\
              frontend web\n{}  default_backend web\nbackend web\n  server web 127.0.0.1:{origin}\n",

@@ -127,7 +127,7 @@ async fn one(
     }
     sleep(Duration::from_secs(1)).await;
     load.stop().await;
-    contestant.stop();
+    drop(contestant);
     Ok(Arc::into_inner(tally).unwrap_or_default())
 }
 
