@@ -3,16 +3,17 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::client::{Client, Request, until_refused};
 use crate::support::load::Load;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup, rhumb};
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
 /// With a socket to ask at, `upgrade.sock` beside the configuration.
 const SOCKET: &str = "upgrade: { socket: upgrade.sock, ready_seconds: 30 }";
@@ -301,4 +302,48 @@ fn the_admin_address_moves() {
     assert_eq!(proxy.inspect("/readyz").status(), 200);
     until_refused(old);
     assert!(asking.is_closed());
+}
+
+/// What systemd would hear, until a line starts so.
+fn heard(notified: &UnixDatagram, last: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = notified.recv(&mut buffer).expect("systemd to be told");
+        let text = String::from_utf8(buffer[..count].to_vec()).unwrap();
+        lines.extend(text.lines().map(str::to_owned));
+        if text.lines().any(|line| line.starts_with(last)) {
+            return lines;
+        }
+    }
+}
+
+#[test]
+fn systemd_hears_what_happens() {
+    let origin = Origin::named("us");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("rhumb.yaml");
+    std::fs::write(&config, Setup::over(&[("us", origin.address)]).yaml()).unwrap();
+    let notified = UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rhumb"));
+    command.args(["run", "-c"]).arg(&config).stdin(Stdio::null()).stderr(Stdio::null());
+    command.env("NOTIFY_SOCKET", dir.path().join("notify")).env("WATCHDOG_USEC", "300000");
+    let mut proxy = Other(command.spawn().unwrap());
+    let pid = Pid::from_child(&proxy.0);
+    heard(&notified, "READY=1");
+    heard(&notified, "WATCHDOG=1");
+    kill_process(pid, Signal::HUP).unwrap();
+    let lines = heard(&notified, "READY=1");
+    assert!(lines.iter().any(|line| line == "RELOADING=1"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{lines:?}");
+    kill_process(pid, Signal::USR2).unwrap();
+    let lines = heard(&notified, "MAINPID=");
+    let next = lines.iter().find_map(|line| line.strip_prefix("MAINPID=")).unwrap();
+    let next = Pid::from_raw(next.parse().unwrap()).unwrap();
+    assert_ne!(next, pid);
+    until("the old process to end", || proxy.0.try_wait().unwrap().is_some());
+    heard(&notified, "WATCHDOG=1");
+    kill_process(next, Signal::TERM).unwrap();
+    heard(&notified, "STOPPING=1");
 }
