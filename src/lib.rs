@@ -33,6 +33,7 @@
 //! | [`access_log`] | a line for each request |
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
+//! | [`handover`] | a new process takes the place of an old one |
 //! | [`inquiry`] | a request described instead of sent, explained |
 //! | [`admin`] | what operators and Prometheus see |
 //! | [`metrics`] | counting without sharing |
@@ -47,6 +48,7 @@ pub mod compression;
 pub mod config;
 pub mod failover;
 pub mod geo;
+pub mod handover;
 pub mod health;
 pub mod inquiry;
 pub mod measure;

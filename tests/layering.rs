@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("routing", &["model", "config"]),
     ("tokens", &["model", "config"]),
     ("tls", &["model", "config"]),
+    ("handover", &["model"]),
     ("health", &["model", "config", "metrics", "tls", "upstream"]),
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),

@@ -38,3 +38,4 @@ mod steering;
 mod streams;
 mod support;
 mod traces;
+mod upgrade;

@@ -6,12 +6,14 @@
 mod answer;
 mod api;
 mod certificates;
+mod doors;
 mod freshness;
 mod metrics_page;
 mod readiness;
 mod serve;
 mod source;
 
+pub use doors::Doors;
 pub use readiness::Readiness;
 pub use serve::AdminServer;
 pub use source::Admin;

@@ -1,6 +1,5 @@
 //! The control thread: the controller, its probes and the admin address on one runtime.
 
-use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use tokio::runtime::Builder;
@@ -10,7 +9,6 @@ use tokio::task::JoinHandle;
 use super::pressure;
 use crate::admin::AdminServer;
 use crate::failover::Controller;
-use crate::server::BindError;
 
 /// The running control thread.
 #[derive(Debug)]
@@ -63,11 +61,4 @@ async fn report(part: &str, task: JoinHandle<()>) {
         Err(error) if error.is_cancelled() => {}
         Err(error) => tracing::error!(%error, "{part}: ended by a panic; this is a bug"),
     }
-}
-
-/// Opens the admin address.
-pub(super) fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listener = TcpListener::bind(address).map_err(|source| BindError { address, source })?;
-    listener.set_nonblocking(true).map_err(|source| BindError { address, source })?;
-    Ok(listener)
 }

@@ -5,16 +5,17 @@
 //! nothing changes. What is read is the business of `bundle`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::bundle::{Bundle, load_config, load_keys, load_latency, open_geoip, paths, warned};
 use super::load_error::LoadError;
+use super::ports::{Change, Ports};
 use super::retired::Retired;
 use super::shadow::ShadowReader;
 use super::tenants;
@@ -22,6 +23,7 @@ use crate::access_log;
 use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
 use crate::routing::Tables;
+use crate::server::BindError;
 use crate::snapshot::Live;
 use crate::tls::Tls;
 use crate::tokens::Keys;
@@ -50,19 +52,30 @@ pub(super) struct FileThread {
     thread: JoinHandle<()>,
 }
 
+/// What the thread works with.
+#[derive(Debug)]
+pub(super) struct FileParts {
+    /// The configuration.
+    pub(super) path: PathBuf,
+    /// Its files, under watch since before they were read.
+    pub(super) watch: FileWatch,
+    /// What was read.
+    pub(super) bundle: Bundle,
+    /// Where changes go.
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) live: Arc<Live>,
+    pub(super) ports: Ports,
+    /// Hears when a reload that was asked for is over.
+    pub(super) reloaded: mpsc::Sender<()>,
+}
+
 impl FileThread {
-    pub(super) fn start(
-        path: &Path,
-        mut watch: FileWatch,
-        bundle: Bundle,
-        commands: mpsc::Sender<Command>,
-        live: Arc<Live>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(parts: FileParts) -> std::io::Result<Self> {
+        let FileParts { path, mut watch, bundle, commands, live, ports, reloaded } = parts;
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
         let mut shadow = ShadowReader::new(commands.clone());
-        let mut reader =
-            Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
+        let mut reader = Reader { path, bundle, commands, ports, pending: BTreeSet::new() };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 give_way();
@@ -76,6 +89,10 @@ impl FileThread {
                     if forced || !changed.is_empty() {
                         reader.pending.extend(changed);
                         reader.reload(&mut watch);
+                    }
+                    if forced {
+                        // When word of an earlier one waits still, it is as good.
+                        let _ = reloaded.try_send(());
                     }
                     reader.age(SystemTime::now());
                     retired.sweep();
@@ -102,21 +119,42 @@ struct Reader {
     path: PathBuf,
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
+    ports: Ports,
     /// Files that have changed since they were last read and found valid.
     pending: BTreeSet<PathBuf>,
 }
 
 impl Reader {
     fn reload(&mut self, watch: &mut FileWatch) {
-        let command = match self.read(watch) {
-            Ok(command) => {
+        // While another process takes over, nothing moves under its feet.
+        let mut ports = self.ports.hold_blocking();
+        let prepare = |config: &Config| ports.prepare(config);
+        match self.read(watch, prepare) {
+            Ok((command, change)) => {
                 self.pending.clear();
-                command
+                self.send(command);
+                // A listener is spoken at as the configuration says that has it.
+                self.settle();
+                ports.apply(change);
             }
-            Err(error) => Command::Reject { file: error.file(), report: error.report() },
-        };
+            Err(error) => {
+                self.send(Command::Reject { file: error.file(), report: error.report() });
+            }
+        }
+    }
+
+    fn send(&self, command: Command) {
         if self.commands.blocking_send(command).is_err() {
             tracing::error!("the controller is gone; the table can no longer change");
+        }
+    }
+
+    /// Waits until the controller has done what it was sent.
+    fn settle(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.blocking_send(Command::Status(reply)).is_ok() {
+            // If it is gone, that has been said.
+            let _ = answer.blocking_recv();
         }
     }
 
@@ -128,7 +166,11 @@ impl Reader {
         let _ = self.commands.blocking_send(Command::Age(Arc::clone(&self.bundle.geo)));
     }
 
-    fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
+    fn read(
+        &mut self,
+        watch: &mut FileWatch,
+        prepare: impl FnOnce(&Config) -> Result<Change, BindError>,
+    ) -> Result<(Command, Change), LoadError> {
         let Loaded { config, warnings, files, .. } = load_config(&self.path)?;
         watch.set_paths(paths(&config, &self.path).into_iter().chain(files));
         for warning in &warnings {
@@ -183,6 +225,8 @@ impl Reader {
         {
             access_log::verify(log)?;
         }
+        // Last, because it is seen from outside.
+        let change = prepare(&config)?;
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
@@ -192,6 +236,6 @@ impl Reader {
             tls: Arc::clone(&tls),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo, keys, tls })
+        Ok((Command::Adopt { config, tables, geo, keys, tls }, change))
     }
 }

@@ -8,6 +8,7 @@
 mod access_log;
 mod compression;
 mod edge;
+mod life;
 mod overload;
 mod rule;
 mod steering;
@@ -25,6 +26,7 @@ pub(super) use edge::{
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
+pub(super) use life::{Drain, Upgrade};
 pub(super) use overload::Shed;
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
@@ -42,10 +44,10 @@ pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Rhumb configuration")]
 pub(super) struct File {
-    /// Addresses that accept requests. A change of the addresses needs a restart.
+    /// Addresses that accept requests.
     #[schemars(length(min = 1))]
     pub(super) listeners: Field<Vec<Field<Listener>>>,
-    /// The address for operators. A change needs a restart.
+    /// The address for operators.
     #[serde(default)]
     pub(super) admin: Field<Admin>,
     /// Threads that serve requests: `auto` is one for each core. A change needs a restart.
@@ -96,6 +98,12 @@ pub(super) struct File {
     /// A log with a line for each request. None when absent.
     #[serde(default)]
     pub(super) access_log: Field<AccessLog>,
+    /// What happens between SIGTERM and the end of the process.
+    #[serde(default)]
+    pub(super) drain: Field<Drain>,
+    /// How a new binary takes over.
+    #[serde(default)]
+    pub(super) upgrade: Field<Upgrade>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,

@@ -23,6 +23,7 @@ mod access_log;
 mod compression;
 mod conditions;
 mod edge;
+mod life;
 mod overload;
 mod steering;
 mod tracing;
@@ -40,6 +41,7 @@ pub use edge::{
     ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
     UpstreamTls,
 };
+pub use life::{Drain, Upgrade};
 pub use overload::OverloadSettings;
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
@@ -86,6 +88,10 @@ pub struct Config {
     pub tracing: Option<Tracing>,
     /// What is logged of requests; `None`: nothing.
     pub access_log: Option<Arc<AccessLog>>,
+    /// How the process ends.
+    pub drain: Drain,
+    /// How another one takes its place.
+    pub upgrade: Upgrade,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.

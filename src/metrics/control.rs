@@ -19,6 +19,7 @@ pub(super) struct Counts {
     pub(super) checks: BTreeMap<(String, &'static str), u64>,
     pub(super) check_durations: BTreeMap<String, Histogram>,
     pub(super) reloads: BTreeMap<(&'static str, &'static str), u64>,
+    pub(super) upgrades: BTreeMap<&'static str, u64>,
     pub(super) last_reload_successful: Option<bool>,
     pub(super) last_success_unix_seconds: f64,
 }
@@ -50,6 +51,12 @@ impl ControlSeries {
             counts.last_reload_successful = Some(true);
             counts.last_success_unix_seconds = unix_seconds;
         }
+    }
+
+    /// An upgrade of the binary has failed, or this process has taken over.
+    pub fn upgrade(&self, successful: bool) {
+        let result = if successful { "success" } else { "failure" };
+        *self.lock().upgrades.entry(result).or_default() += 1;
     }
 
     /// Forgets regions and deployments that the configuration no longer names.

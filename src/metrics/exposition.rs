@@ -192,6 +192,9 @@ impl Page {
         for ((file, result), n) in &counts.reloads {
             self.sample(names::RELOADS, &[file, result], *n as f64);
         }
+        for (result, n) in &counts.upgrades {
+            self.sample(names::UPGRADES, &[result], *n as f64);
+        }
         if let Some(successful) = counts.last_reload_successful {
             self.sample(names::LAST_RELOAD_SUCCESSFUL, &[], f64::from(u8::from(successful)));
             let when = counts.last_success_unix_seconds;

@@ -153,6 +153,8 @@ names! {
         "Whether the configuration, and every file it names, was valid when it was last read.";
     LAST_RELOAD_SUCCESS_TIMESTAMP = Gauge "rhumb_config_last_reload_success_timestamp_seconds" []
         "When a configuration was last accepted, in Unix time.";
+    UPGRADES = Counter "rhumb_upgrades_total" ["result"]
+        "Upgrades of the binary: those that failed here, and the one that brought this process.";
     GEOIP_BUILD_TIMESTAMP = Gauge "rhumb_geoip_build_timestamp_seconds" ["database"]
         "When a GeoIP database in use was built, in Unix time.";
     GEOIP_AGE = Gauge "rhumb_geoip_age_seconds" ["database"]

@@ -242,6 +242,34 @@ pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Requests in flight get this long to finish after a signal to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most that connections may still be accepted with readiness off.
+pub const DRAIN_GRACE_MAX: Duration = Duration::from_secs(3_600);
+/// A connection that was used this short a time ago may have a request on its way, and is given as
+/// long for it when the process is about to end.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// A listener that is to be closed accepts for so long who has begun to connect.
+pub const LISTENER_LINGER: Duration = Duration::from_millis(200);
+/// So long before the end of the drain WebSockets are told that this is it.
+pub const TUNNEL_GOODBYE: Duration = Duration::from_secs(2);
+/// A thread that is asked something answers within this time, or counts as stuck.
+pub const THREAD_ANSWER: Duration = Duration::from_secs(5);
+/// A new process may take so long to become ready.
+pub const UPGRADE_READY: Duration = Duration::from_secs(60);
+/// Bounds of what may be configured in its place.
+pub const UPGRADE_READY_MIN: Duration = Duration::from_secs(1);
+/// See [`UPGRADE_READY_MIN`].
+pub const UPGRADE_READY_MAX: Duration = Duration::from_secs(3_600);
+/// A new process waits so long for its first round of checks before it says that it is ready.
+pub const FIRST_CHECKS: Duration = Duration::from_secs(1);
+/// Longest path of a Unix socket: the system has room for 107 bytes, and the socket has a longer
+/// name while it is made.
+pub const SOCKET_PATH_BYTES: usize = 100;
+/// Longest message between two processes that hand over.
+pub const HANDOVER_MESSAGE_BYTES: usize = 64 << 10;
+/// Listening sockets in one message; the system takes 253.
+pub const HANDOVER_SOCKETS: usize = 64;
+/// Processes that may wait at the upgrade socket.
+pub const HANDOVER_ASKING: usize = 8;
 /// Bytes of a request body on the admin address.
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.

@@ -24,6 +24,7 @@ use super::places::Places;
 use super::terms::Terms;
 use super::trace::Traced;
 use super::tunnel::Tunnel;
+use super::under_way::{UnderWay, Work};
 use super::watch::Watch;
 use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
 use crate::compression::Stock;
@@ -101,6 +102,8 @@ pub struct WorkerContext {
     pub series: Arc<WorkerSeries>,
     /// Where spans go.
     pub(super) traces: Outlet,
+    /// What it has under way.
+    pub under_way: UnderWay,
     /// The series of requests that no region answered.
     pub(super) unrouted: Series,
 }
@@ -137,12 +140,14 @@ pub struct Connection {
     pub peer: Rc<Peer>,
     /// What it becomes when its client and an origin agree on another protocol.
     tunnel: RefCell<Option<Tunnel>>,
+    /// What a request on it is.
+    pub(super) work: Work,
 }
 
 impl Connection {
     /// A connection of `peer` that was accepted at `now`.
     pub fn new(worker: Rc<WorkerContext>, peer: Rc<Peer>, watch: Rc<Watch>) -> Self {
-        Self { worker, watch, peer, tunnel: RefCell::default() }
+        Self { worker, watch, peer, tunnel: RefCell::default(), work: Work::Request }
     }
 
     /// One stream of an HTTP/2 connection, with waits of its own.
@@ -151,7 +156,8 @@ impl Connection {
         if self.watch.draining() {
             watch.drain();
         }
-        Self::new(Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::new(watch))
+        let stream = Self::new(Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::new(watch));
+        Self { work: Work::Stream, ..stream }
     }
 
     /// Whether the client came over TLS.
@@ -221,6 +227,7 @@ impl WorkerContext {
         Self {
             log: Logger::new(lines, Arc::clone(&series)),
             series,
+            under_way: UnderWay::default(),
             unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),

@@ -83,7 +83,8 @@ impl Forward {
         let connection = Rc::clone(self.ticket.connection());
         let Exchange { mut lease, in_flight, .. } = exchange;
         lease.upgraded();
-        let tunnel = Tunnel::new(origin, idle, self.ticket, in_flight, lease);
+        let websocket = wish.is_websocket();
+        let tunnel = Tunnel::new((origin, websocket), idle, self.ticket, in_flight, lease);
         match wish {
             Wish::Connection(_) => connection.become_tunnel(tunnel),
             Wish::Stream { client, .. } => drop(spawn_local(async move {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::context::{Connection, Series, View};
 use super::trace::Traced;
+use super::under_way::Work;
 use crate::access_log::Entry;
 
 /// The status counted for a client that left before it had a response, as nginx counts it.
@@ -28,15 +29,17 @@ pub(super) struct Ticket {
     pub(super) trace: Traced,
     /// `None`: it is not logged.
     log: Option<Box<RefCell<Entry>>>,
+    work: Work,
 }
 
 impl Ticket {
     /// `grpc`: the client speaks it, and is to be answered in it.
     pub(super) fn new(connection: Rc<Connection>, started: Instant, grpc: bool) -> Self {
         let series = Rc::clone(&connection.worker.unrouted);
-        let trace = Traced::default();
+        let (trace, work) = (Traced::default(), connection.work);
+        connection.worker.under_way.begin(work);
         let (ended, status, log) = (None, CLIENT_LEFT, None);
-        Self { connection, series, started, ended, status, grpc, trace, log }
+        Self { connection, series, started, ended, status, grpc, trace, log, work }
     }
 
     /// From here on notes are taken, if the configuration wants that.
@@ -71,6 +74,12 @@ impl Ticket {
         self.trace.note(|record| record.status = Some(status));
     }
 
+    /// What is left of it is a tunnel.
+    pub(super) fn become_tunnel(&mut self) {
+        self.connection.worker.under_way.change(self.work, Work::Tunnel);
+        self.work = Work::Tunnel;
+    }
+
     /// Whether the client speaks gRPC.
     pub(super) fn grpc(&self) -> bool {
         self.grpc
@@ -91,6 +100,7 @@ impl Drop for Ticket {
         let duration = now.saturating_duration_since(self.started);
         self.series.requests.increment(self.status);
         self.series.request_duration.record(duration);
+        self.connection.worker.under_way.end(self.work);
         self.connection.watch.request_ended(now);
         self.connection.worker.end_trace(&mut self.trace, now);
         if self.status == CLIENT_LEFT {

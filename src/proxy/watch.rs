@@ -41,6 +41,7 @@ pub struct Watch {
     clock: Cell<Instant>,
     ambiguous: Cell<bool>,
     draining: Cell<bool>,
+    leave_by: Cell<Option<Instant>>,
     expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -68,6 +69,7 @@ impl Watch {
             clock: Cell::new(now),
             ambiguous: Cell::default(),
             draining: Cell::default(),
+            leave_by: Cell::default(),
             expired: Cell::default(),
             waker: RefCell::default(),
         }
@@ -213,6 +215,29 @@ impl Watch {
     pub fn drain(&self) {
         self.draining.set(true);
         self.wake();
+    }
+
+    /// The same, but for a request that may be on its way: it may come until so much after `now`,
+    /// unless the connection has been idle for longer than that already.
+    pub fn drain_after(&self, now: Instant, patience: Duration) {
+        let idle_since = self.phase_deadline.get().filter(|_| self.phase.get() == Phase::Idle);
+        let idle_since = idle_since.and_then(|by| by.checked_sub(limits::KEEP_ALIVE_IDLE_TIMEOUT));
+        if idle_since.is_none_or(|since| since + patience > now) {
+            self.leave_by.set(Some(now + patience));
+        }
+        self.drain();
+    }
+
+    /// Until when a connection that is told to go may wait for a request that is on its way; `None`
+    /// when it may not, or is not told.
+    pub fn may_wait_until(&self) -> Option<Instant> {
+        self.leave_by.get()
+    }
+
+    /// For a driver: whether the connection has to go now if it has no request. Reads the clock,
+    /// but only of connections that are told to go.
+    pub fn must_leave(&self) -> bool {
+        self.draining.get() && self.leave_by.get().is_none_or(|by| self.look() >= by)
     }
 
     /// Lets the task look at what has changed.

@@ -31,7 +31,7 @@ pub(super) struct Hall {
 }
 
 /// Accepts until it is told to stop.
-pub(super) async fn accept(listener: TcpListener, hall: Rc<Hall>) {
+pub(super) async fn accept(listener: Rc<TcpListener>, hall: Rc<Hall>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => receive(stream, peer, &hall).await,

@@ -3,7 +3,7 @@
 //!
 //! A reload changes TLS, the PROXY protocol, redirects and limits for new connections; those that
 //! are there go on as they began. A listener that is no longer in the configuration keeps its last
-//! settings, because its socket is open until the process ends.
+//! settings for whoever is still in its queue.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;

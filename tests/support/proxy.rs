@@ -41,7 +41,8 @@ pub struct Proxy {
     out: Option<BufReader<ChildStdout>>,
     dir: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
-    logging: Option<JoinHandle<()>>,
+    said: Arc<Mutex<Vec<u8>>>,
+    collecting: Vec<JoinHandle<()>>,
 }
 
 impl Setup {
@@ -183,6 +184,13 @@ impl Setup {
     pub fn start(&self) -> Proxy {
         Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log, self.descriptors)
     }
+
+    /// Starts a copy of the program, [`Proxy::program`], that can be replaced.
+    pub fn start_own(&self) -> Proxy {
+        let dir = Proxy::dir_with(&self.yaml());
+        own_program(dir.path());
+        Proxy::start_logging(dir, &self.log, self.descriptors)
+    }
 }
 
 impl Proxy {
@@ -204,7 +212,9 @@ impl Proxy {
 
     fn start_logging(dir: Arc<TempDir>, log: &[String], descriptors: Option<u32>) -> Self {
         let usual = ["--log", "info"].map(str::to_owned);
-        let program = env!("CARGO_BIN_EXE_rhumb");
+        let own = dir.path().join(PROGRAM);
+        let is_own = own.exists();
+        let program = if is_own { own } else { env!("CARGO_BIN_EXE_rhumb").into() };
         let mut command = match descriptors {
             None => Command::new(program),
             Some(count) => {
@@ -223,17 +233,23 @@ impl Proxy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::default();
-        let logging = collect(child.stderr.take().unwrap(), Arc::clone(&log));
+        let (log, said) = (Arc::default(), Arc::<Mutex<Vec<u8>>>::default());
+        let mut collecting = vec![collect(child.stderr.take().unwrap(), Arc::clone(&log))];
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
         let Ok(ready) = serde_json::from_str::<Value>(&line) else {
             let _ = child.kill();
-            let _ = logging.join();
+            collecting.into_iter().for_each(|thread| thread.join().unwrap());
             panic!("rhumb did not start:\n{}", text(&log));
         };
         assert_eq!(ready["pid"], child.id());
+        let mut out = Some(out);
+        if is_own {
+            // Those that take its place say there that they are ready.
+            said.lock().unwrap().extend_from_slice(line.as_bytes());
+            collecting.extend(out.take().map(|out| collect(out, Arc::clone(&said))));
+        }
         let address = |value: &Value| -> SocketAddr { value.as_str().unwrap().parse().unwrap() };
         let addresses: Vec<_> =
             ready["listeners"].as_array().unwrap().iter().map(address).collect();
@@ -242,11 +258,28 @@ impl Proxy {
             addresses,
             admin: address(&ready["admin"]),
             child,
-            out: Some(out),
+            out,
             dir,
             log,
-            logging: Some(logging),
+            said,
+            collecting,
         }
+    }
+
+    /// The copy of the program that it was started from.
+    pub fn program(&self) -> PathBuf {
+        self.dir().join(PROGRAM)
+    }
+
+    /// The processes that have said they are ready, one after the other.
+    pub fn processes(&self) -> Vec<Pid> {
+        let pid = |line: &Value| Pid::from_raw(line["pid"].as_i64()?.try_into().ok()?);
+        ready_lines(&self.said).iter().filter_map(pid).collect()
+    }
+
+    /// Sends the process that was ready last a signal.
+    pub fn signal_latest(&self, signal: Signal) {
+        kill_process(*self.processes().last().unwrap(), signal).unwrap();
     }
 
     /// A new connection.
@@ -389,8 +422,9 @@ impl Proxy {
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
         let status = eventually("rhumb to end", || self.child.try_wait().unwrap());
-        if let Some(logging) = self.logging.take() {
-            logging.join().unwrap();
+        if self.processes().len() == 1 {
+            // Others write on.
+            self.collecting.drain(..).for_each(|thread| thread.join().unwrap());
         }
         status
     }
@@ -403,16 +437,33 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended already.
+        // They may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(logging) = self.logging.take() {
-            let _ = logging.join();
+        for pid in self.processes().into_iter().skip(1) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        for thread in self.collecting.drain(..) {
+            let _ = thread.join();
         }
         if std::thread::panicking() {
             eprintln!("--- rhumb logged:\n{}---", self.log());
         }
     }
+}
+
+/// The copy of the program in a directory of its own.
+const PROGRAM: &str = "rhumb";
+
+fn own_program(dir: &Path) {
+    let (from, to) = (env!("CARGO_BIN_EXE_rhumb"), dir.join(PROGRAM));
+    if std::fs::hard_link(from, &to).is_err() {
+        std::fs::copy(from, &to).unwrap();
+    }
+}
+
+fn ready_lines(said: &Mutex<Vec<u8>>) -> Vec<Value> {
+    text(said).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Another command of the program, run to its end.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{access_log, compression, edge, overload, steering, tracing};
+use super::{access_log, compression, edge, life, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -49,19 +49,18 @@ pub(super) fn ids(items: impl IntoIterator<Item: Display>) -> String {
 
 /// What only a restart changes.
 pub(super) fn restart(config: &Config) -> Fields {
-    let Config { listeners, admin: Admin { address }, workers, .. } = config;
+    let Config { workers, .. } = config;
     let mut out = Writer::new();
-    out.put("listeners", ids(listeners.iter().map(|listener| listener.address)));
-    out.put("admin.address", address);
     out.put("workers", workers.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
+    life::restart(config, &mut out);
     out.0
 }
 
 /// What a reload changes, but regions and deployments.
 pub(super) fn live(config: &Config) -> Fields {
     let Config {
-        listeners: _,
-        admin: _,
+        listeners,
+        admin: Admin { address },
         workers: _,
         geoip: GeoipFiles { databases, asn_database, freshness },
         latency,
@@ -77,11 +76,16 @@ pub(super) fn live(config: &Config) -> Fields {
         hops,
         shadow,
         access_log,
+        drain: _,
         tracing,
+        upgrade: _,
         regions: _,
         deployments: _,
     } = config;
     let mut out = Writer::new();
+    out.put("listeners", ids(listeners.iter().map(|listener| listener.address)));
+    out.put("admin.address", address);
+    life::live(config, &mut out);
     if !databases.is_empty() {
         out.put("geoip.database", ids(databases.iter().map(|path| path.display())));
     }

@@ -7,6 +7,7 @@ mod access_log;
 mod compression;
 mod edge;
 mod fields;
+mod life;
 mod overload;
 mod steering;
 #[cfg(test)]

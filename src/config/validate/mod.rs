@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `overload`, `network`, `files`, `signing`, `tracing` and
+//! One file a part: `listener`, `clients`, `overload`, `network`, `life`, `files`, `signing`, `tracing` and
 //! `access_log` with `log_template`; `region` with `endpoint` and `transport`; `tls` of both sides;
 //! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams`,
 //! `compression` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to
@@ -21,6 +21,7 @@ mod endpoint;
 mod files;
 mod hosts;
 mod known_regions;
+mod life;
 mod listener;
 mod log_template;
 mod network;
@@ -124,6 +125,7 @@ pub(super) fn validate(
     let named = named(file, cx);
     let tracing = tracing::tracing(&file.tracing, cx);
     let access_log = access_log::access_log(&file.access_log, cx);
+    let (drain, upgrade) = (life::drain(&file.drain, cx), life::upgrade(&file.upgrade, cx));
 
     let regions = region::regions(&file.regions, cx);
     let known = KnownRegions::new(&file.regions, &regions, cx);
@@ -157,6 +159,8 @@ pub(super) fn validate(
         shadow,
         tracing: tracing?,
         access_log: access_log?.map(std::sync::Arc::new),
+        drain: drain?,
+        upgrade: upgrade?,
         regions: regions?,
         deployments: deployments?,
     };

@@ -185,6 +185,8 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         shadow: None,
         access_log: None,
         tracing: None,
+        drain: crate::config::Drain::default(),
+        upgrade: crate::config::Upgrade::default(),
         client_fields: ClientFields::default(),
         limits: ClientLimits::default(),
         overload: OverloadSettings::default(),

@@ -70,12 +70,12 @@ async fn serve<S: Socket>(
         .max_header_size(terms.limits.header_bytes)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES.max(terms.limits.header_bytes))
         .serve_connection(TokioIo::new(io), service);
-    let mut draining = false;
+    let mut leaving = false;
     let end = poll_fn(|cx| {
         watch.remember(cx.waker());
         loop {
-            if watch.draining() && !draining {
-                draining = true;
+            if !leaving && is_time_to_leave(&watch) {
+                leaving = true;
                 Pin::new(&mut conn).graceful_shutdown();
             }
             if let Poll::Ready(result) = Pin::new(&mut conn).poll(cx) {
@@ -84,8 +84,14 @@ async fn serve<S: Socket>(
                 }
                 return Poll::Ready(End::Done);
             }
+            if !leaving && is_time_to_leave(&watch) {
+                // The request that it waited for has just begun.
+                continue;
+            }
             let rest = rest(&watch);
-            let Some(deadline) = rest.into_iter().chain(watch.next_deadline()).min() else {
+            let patience = watch.may_wait_until().filter(|_| !leaving);
+            let deadlines = rest.into_iter().chain(watch.next_deadline()).chain(patience);
+            let Some(deadline) = deadlines.min() else {
                 return Poll::Pending;
             };
             match keeper.timer.poll(cx, deadline) {
@@ -122,6 +128,13 @@ async fn serve<S: Socket>(
         part(transport, &[]).await;
     }
     None
+}
+
+/// Whether hyper is to be told that there will be no further request: at once while one is under
+/// way, which is answered with `Connection: close`; else when one that is on its way has had its
+/// time to arrive.
+fn is_time_to_leave(watch: &Watch) -> bool {
+    watch.draining() && (watch.phase() == Phase::Request || watch.must_leave())
 }
 
 /// When a connection that waits for its next request has waited long enough to give back what it

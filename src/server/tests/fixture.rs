@@ -142,7 +142,8 @@ impl World {
     }
 
     pub(super) async fn drain(&self) {
-        self.hall.open.drain().await;
+        let long = Duration::from_secs(30);
+        self.hall.open.drain(&self.hall.worker, long, async {}).await;
     }
 
     /// The sum of the lines of `/metrics` that start so.

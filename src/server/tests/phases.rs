@@ -141,7 +141,8 @@ fn what_waits_outside_of_a_request_ends_when_the_process_does() {
             client.send(bytes).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             world.drain().await;
-            assert_eq!(client.seconds(), 1, "{fields} {bytes:?}");
+            // What it waits for may be on its way, and has a second to come.
+            assert_eq!(client.seconds(), 2, "{fields} {bytes:?}");
         });
     }
     run(async {
