@@ -6,6 +6,7 @@ FROM rust:1-slim-trixie AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 COPY src ./src
 COPY geoip ./geoip
 # Named in Cargo.toml, which cargo reads whole; not built.

@@ -73,7 +73,8 @@ impl Watch {
         let memory = self.resident.as_ref().and_then(|resident| resident.look().ok());
         let memory = memory.unwrap_or_default();
         let reading = Reading {
-            memory: memory.used(),
+            used: memory.used(),
+            resident: memory.resident,
             memory_limit,
             descriptors: self.descriptors.open(),
             descriptor_limit: self.descriptors.limit,
@@ -118,7 +119,7 @@ impl Watch {
     fn tell(&self, now: Pressure, reading: &Reading) {
         let before = self.pressure;
         let mib = |bytes: u64| bytes >> 20;
-        let (used, limit) = (mib(reading.memory), mib(reading.memory_limit.unwrap_or(0)));
+        let (used, limit) = (mib(reading.used), mib(reading.memory_limit.unwrap_or(0)));
         match now.memory {
             level if level == before.memory => {}
             Level::Calm => tracing::info!("memory: {used} of {limit} MiB; nothing is refused"),

@@ -154,7 +154,7 @@ pub struct Controller {
 impl Controller {
     /// A controller, and the handle to it.
     pub fn new(parts: ControllerParts) -> (Self, Handle) {
-        let (commands_in, commands) = mpsc::channel(64);
+        let (commands_in, commands) = mpsc::channel(limits::COMMAND_QUEUE);
         let (signals_in, signals) = mpsc::channel(limits::OBSERVATION_QUEUE);
         let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
         let ControllerParts { policy, geo, keys, tls, live, registry, epoch } = parts;

@@ -202,6 +202,8 @@ pub const MEMORY_HIGH_PERCENT: u32 = 90;
 pub const MEMORY_CRITICAL_PERCENT: u32 = 95;
 /// Below this one, nothing any more.
 pub const MEMORY_EASE_PERCENT: u32 = 85;
+/// Memory that has been freed and not given back counts from this percentage of the limit on.
+pub const MEMORY_HELD_PERCENT: u32 = 10;
 /// Smallest memory limit that can be configured.
 pub const MEMORY_LIMIT_MIN: u64 = 32 << 20;
 /// Largest memory limit that can be configured.
@@ -276,6 +278,8 @@ pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 pub const ADMIN_CONNECTIONS: usize = 256;
 /// Observations that wait for the controller; more are dropped and counted.
 pub const OBSERVATION_QUEUE: usize = 4_096;
+/// Commands and files that wait for the controller; whoever has more waits.
+pub const COMMAND_QUEUE: usize = 64;
 /// Events kept for the log on the admin address.
 pub const EVENTS_KEPT: usize = 1_000;
 
