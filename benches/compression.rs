@@ -1,5 +1,9 @@
 //! What compression costs: JSON and text of 1 MiB, and JSON of 4 KiB, through the stream that responses
 //! go through, for each coding and level. What it saves is printed beside it.
+//!
+//! Run: `cargo bench --bench compression`
+
+#![allow(clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
 use std::rc::Rc;

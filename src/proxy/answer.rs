@@ -305,3 +305,14 @@ impl Drop for ResponseBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What only some responses need takes no room in all of them.
+    #[test]
+    fn a_body_is_as_large_as_that_of_an_origin() {
+        assert_eq!(size_of::<Source>(), size_of::<OriginBody>());
+    }
+}
