@@ -54,9 +54,8 @@ impl<S> Ahead<S> {
 
     /// Puts bytes before all others.
     pub(super) fn give_back(&mut self, bytes: Bytes) {
-        if self.ahead.is_empty() {
-            self.ahead = bytes;
-        } else if !bytes.is_empty() {
+        // None of them may still hold on to a whole buffer.
+        if !bytes.is_empty() {
             self.ahead = join(&bytes, &self.ahead);
         }
     }
@@ -239,5 +238,35 @@ impl<S: Socket> AsyncWrite for Channel<S> {
             Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A buffer that tells how many hold on to it.
+    struct Buffer(Arc<[u8]>);
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first_and_keeps_no_buffer() {
+        let buffer = Arc::from(*b"GET POST");
+        let held = || Arc::strong_count(&buffer) - 1;
+        let part = |range| Bytes::from_owner(Buffer(Arc::clone(&buffer))).slice(range);
+        let mut ahead = Ahead::new(());
+        ahead.give_back(part(3..3));
+        assert_eq!((ahead.ahead(), held()), (&b""[..], 0));
+        ahead.give_back(part(4..8));
+        ahead.give_back(part(0..4));
+        ahead.give_back(part(8..8));
+        assert_eq!((ahead.ahead(), held()), (&b"GET POST"[..], 0));
     }
 }
