@@ -29,12 +29,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::access_log::AccessLogThread;
-use crate::admin::Readiness;
 use tokio::sync::mpsc;
 
 use self::files::{FileParts, FileThread};
 use self::ports::Ports;
+use crate::access_log::AccessLogThread;
 use crate::admin::{Doors, Readiness};
 use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
