@@ -19,8 +19,8 @@ use super::ticket::Ticket;
 use crate::model::limits::TRACE_TEXT_BYTES;
 use crate::routing::{Decision, Refusal, Table};
 use crate::traces::{
-    AttemptSpan, Begun, DecisionNote, Outlet, RequestNote, RequestSpan, State, TraceContext,
-    TraceId, begin, passed_on,
+    AttemptSpan, Begun, DecisionNote, Outlet, RequestNote, RequestSpan, State, TraceContext, begin,
+    passed_on,
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -29,19 +29,11 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// What is known of a request's trace.
 #[derive(Debug, Default)]
 pub(super) struct Traced {
-    /// Its trace, if it has one that Rhumb takes part in.
-    id: Option<TraceId>,
     /// What is noted, if it is recorded: apart, so that the others have no room for it.
     record: Option<Box<RefCell<RequestSpan>>>,
 }
 
 impl Traced {
-    /// The trace that Rhumb takes part in.
-    #[expect(dead_code, reason = "for log lines")]
-    pub(super) fn id(&self) -> Option<TraceId> {
-        self.id
-    }
-
     /// Notes something about the request, if it is recorded.
     #[inline]
     pub(super) fn note(&self, note: impl FnOnce(&mut RequestSpan)) {
@@ -129,7 +121,7 @@ pub(super) fn take_part(
     let begun = begin(settings, received, trusted, entropy);
     say(&mut parts.headers, begun.context);
     let state = if present.tracestate { pass_on(&mut parts.headers, &begun) } else { None };
-    ticket.trace.id = Some(begun.context.trace);
+    ticket.note(|entry| entry.trace_id(begun.context.trace.to_string().as_bytes()));
     if begun.is_sampled() {
         let request = asked(parts, ticket.connection(), client, id);
         let record = RequestSpan::new(begun, state, ticket.started(), request);
