@@ -492,7 +492,8 @@ fn a_log_that_is_rotated_under_load_loses_no_line() {
     for round in 0..10 {
         load.until_more(100);
         let log = world.log();
-        until("the log", || log.exists());
+        let has_lines = || std::fs::metadata(&log).is_ok_and(|file| file.len() > 0);
+        until("lines in the log", has_lines);
         let renamed = world.dir.path().join(format!("access.log.{round}"));
         std::fs::rename(&log, &renamed).unwrap();
         logs.push(renamed);
@@ -509,7 +510,6 @@ fn a_log_that_is_rotated_under_load_loses_no_line() {
     let counts = logs.iter().map(|log| lines(&std::fs::read(log).unwrap()).len());
     let counts: Vec<_> = counts.collect();
     assert_eq!(counts.iter().sum::<usize>(), requests, "{counts:?}");
-    assert!(counts[..10].iter().all(|count| *count > 0), "{counts:?}");
 }
 
 #[test]
