@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_nothing_is_in_counts_only_beyond_a_tenth_of_the_limit() {
-        let level = |used, resident| {
+        let level = |used: u64, resident: u64| {
             let reading = Reading { used: used * 10, resident: resident * 10, ..reading(0) };
             Judge::default().judge(&reading).memory
         };
@@ -234,12 +234,12 @@ mod tests {
         }
 
         #[test]
-        fn no_figure_is_too_large(used: u64, resident: u64, limit: u64, used: u64, most: u64) {
+        fn no_figure_is_too_large(used: u64, resident: u64, limit: u64, open: u64, most: u64) {
             let reading = Reading {
                 used,
                 resident,
                 memory_limit: Some(limit),
-                descriptors: Some(used),
+                descriptors: Some(open),
                 descriptor_limit: most,
                 exhausted: false,
             };
