@@ -57,19 +57,22 @@ impl Resident {
         let count = self.file.read_at(&mut text, 0)?;
         let pages = resident_pages(text.get(..count).unwrap_or_default());
         let pages = pages.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+        let resident = pages.saturating_mul(self.page);
         // Where another allocator is in use, as in tests, this one holds nothing.
-        let free = held().unwrap_or(0);
-        Ok(Memory { resident: pages.saturating_mul(self.page), free })
+        let free = held(resident).unwrap_or(0);
+        Ok(Memory { resident, free })
     }
 }
 
-/// Bytes that the allocator has freed and not given back yet.
-fn held() -> Result<u64, tikv_jemalloc_ctl::Error> {
+/// Bytes that the allocator has freed and not given back yet, of so many that the process has.
+fn held(resident: u64) -> Result<u64, tikv_jemalloc_ctl::Error> {
     // The numbers are those of this moment.
     epoch::advance()?;
     let taken = stats::active::read()?.saturating_add(stats::metadata::read()?);
     let held = stats::resident::read()?.saturating_sub(taken);
-    Ok(u64::try_from(held).unwrap_or(u64::MAX))
+    let bytes = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    // What it takes for resident may have been given back already.
+    Ok(bytes(held).min(resident.saturating_sub(bytes(taken))))
 }
 
 fn resident_pages(statm: &[u8]) -> Option<u64> {

@@ -62,9 +62,10 @@ async fn receive(mut stream: TcpStream, peer: SocketAddr, hall: &Rc<Hall>) {
         };
         // Without readiness in the reactor it wakes nobody.
         let Ok(socket) = stream.into_std() else { return };
-        let Err(socket) = hall.refusals.refuse(socket, &terms.refusal) else {
-            return hall.worker.series.refused(why);
-        };
+        if hall.refusals.takes(&socket) {
+            hall.worker.series.refused(why);
+            return hall.refusals.refuse(socket, &terms.refusal);
+        }
         // By then there may be room inside as well.
         hall.refusals.looked().await;
         let Ok(again) = TcpStream::from_std(socket) else { return };

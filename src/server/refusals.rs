@@ -54,19 +54,19 @@ impl Refusals {
         Self { places: RefCell::default(), most, since: Cell::new(0), begun, looked }
     }
 
-    /// Says the last word on a connection. Gives it back when it has to wait for that.
-    pub(super) fn refuse(&self, socket: Socket, word: &[u8]) -> Result<(), Socket> {
-        let now = Instant::now();
-        let has_turn = self.since.get() < limits::REFUSALS_PER_LOOK;
-        if !has_turn || !self.has_place(now) && !has_said_all(&socket) {
-            // Whoever waits for the next look needs one.
-            self.begun.notify_one();
-            return Err(socket);
-        }
-        self.since.set(self.since.get() + 1);
+    /// Whether a connection can be refused now, or has to wait for a look.
+    pub(super) fn takes(&self, socket: &Socket) -> bool {
+        // Whoever waits for the next look needs one.
         self.begun.notify_one();
+        let has_turn = self.since.get() < limits::REFUSALS_PER_LOOK;
+        has_turn && (self.has_place(Instant::now()) || has_said_all(socket))
+    }
+
+    /// Says the last word on a connection that can be refused now.
+    pub(super) fn refuse(&self, socket: Socket, word: &[u8]) {
+        self.since.set(self.since.get() + 1);
         let said = SockRef::from(&socket).send(word).and_then(|_| socket.shutdown(Shutdown::Write));
-        let mut leaving = Leaving { socket, since: now, heard: 0 };
+        let mut leaving = Leaving { socket, since: Instant::now(), heard: 0 };
         if said.is_ok() && !leaving.has_gone() {
             let mut places = self.places.borrow_mut();
             if places.len() >= self.most {
@@ -74,7 +74,6 @@ impl Refusals {
             }
             places.push_back(leaving);
         }
-        Ok(())
     }
 
     /// Whether there is a place, or somebody has had one for long enough.
@@ -170,6 +169,11 @@ mod tests {
         (client, listener.accept().await.unwrap().0.into_std().unwrap())
     }
 
+    fn refuse(refusals: &Refusals, socket: Socket) {
+        assert!(refusals.takes(&socket));
+        refusals.refuse(socket, WORD);
+    }
+
     fn run(test: impl AsyncFnOnce(TcpListener)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -184,7 +188,7 @@ mod tests {
             for (before, after) in [(0, 0), (100, 0), (0, 100), (30 << 10, 20 << 10)] {
                 let (mut client, socket) = pair(&listener).await;
                 client.write_all(&vec![b'x'; before]).unwrap();
-                refusals.refuse(socket, WORD).unwrap();
+                refuse(&refusals, socket);
                 client.write_all(&vec![b'y'; after]).unwrap();
                 let mut read = Vec::new();
                 client.read_to_end(&mut read).unwrap();
@@ -198,18 +202,18 @@ mod tests {
         run(async |listener| {
             let refusals = Refusals::new(1);
             let (first, socket) = pair(&listener).await;
-            refusals.refuse(socket, WORD).unwrap();
+            refuse(&refusals, socket);
             let (mut second, socket) = pair(&listener).await;
-            let socket = refusals.refuse(socket, WORD).unwrap_err();
+            assert!(!refusals.takes(&socket));
             let (third, asking) = pair(&listener).await;
             (&third).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
             while !has_said_all(&asking) {}
-            refusals.refuse(asking, WORD).expect("who waits for an answer needs no place");
+            refuse(&refusals, asking);
             drop(first);
             while !refusals.places.borrow().is_empty() {
                 refusals.look(Instant::now());
             }
-            refusals.refuse(socket, WORD).unwrap();
+            refuse(&refusals, socket);
             let mut read = Vec::new();
             second.read_to_end(&mut read).unwrap();
             assert_eq!(read, WORD);
@@ -221,7 +225,7 @@ mod tests {
         run(async |listener| {
             let refusals = Refusals::new(1);
             let (_first, socket) = pair(&listener).await;
-            refusals.refuse(socket, WORD).unwrap();
+            refuse(&refusals, socket);
             let later = Instant::now() + limits::REFUSALS_LOOK;
             assert!(refusals.has_place(later));
             refusals.look(later);
@@ -237,12 +241,12 @@ mod tests {
             let refusals = Refusals::new(usize::MAX);
             for _ in 0..limits::REFUSALS_PER_LOOK {
                 let (_, socket) = pair(&listener).await;
-                refusals.refuse(socket, WORD).unwrap();
+                refuse(&refusals, socket);
             }
             let (_client, socket) = pair(&listener).await;
-            let socket = refusals.refuse(socket, WORD).unwrap_err();
+            assert!(!refusals.takes(&socket));
             refusals.look(Instant::now());
-            refusals.refuse(socket, WORD).unwrap();
+            refuse(&refusals, socket);
         });
     }
 
@@ -268,7 +272,7 @@ mod tests {
         run(async |listener| {
             let refusals = Refusals::new(1);
             let (mut client, socket) = pair(&listener).await;
-            refusals.refuse(socket, WORD).unwrap();
+            refuse(&refusals, socket);
             let mut sent = 0;
             // Its own buffer takes some more before it notices.
             while client.write_all(&[0; 1 << 10]).is_ok() {

@@ -211,7 +211,7 @@ def measure(results, proxy):
     kept = Load(proxy.clear)
     before = cpu_seconds(pid)
     # Each worker has a half of what there is room for, and the kernel chooses.
-    seats = int((DESCRIPTORS - 80) / 3)
+    seats = int((DESCRIPTORS - 80) / 4)
     calm_load = calm(proxy.clear, seats)
     carried = calm_load.outcomes.get("200", 0)
     each = (cpu_seconds(pid) - before) / max(carried, 1)
