@@ -22,6 +22,7 @@
 //! | [`measure`] | how busy and how far regions are, live |
 //! | [`failover`] | the one writer of the table |
 //! | [`tls`] | certificates, keys and trust, ready for handshakes |
+//! | [`names`] | where the names of endpoints are |
 //! | [`proxy_protocol`] | whom a peer connects for, in its first bytes |
 //! | [`upstream`] | connections to endpoints |
 //! | [`shadow`] | a candidate configuration beside the live one |
@@ -46,6 +47,7 @@ pub mod inquiry;
 pub mod measure;
 pub mod metrics;
 pub mod model;
+pub mod names;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod routing;

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tokens", &["model", "config"]),
     ("tls", &["model", "config"]),
     ("health", &["model", "config", "metrics", "tls", "upstream"]),
+    ("names", &["model", "config"]),
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),
     ("upstream", &["model", "config", "metrics", "proxy_protocol", "tls"]),
@@ -23,8 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "failover",
         &[
-            "model", "config", "routing", "geo", "health", "metrics", "shadow", "snapshot", "tls",
-            "tokens",
+            "model", "config", "routing", "geo", "health", "metrics", "names", "shadow",
+            "snapshot", "tls", "tokens",
         ],
     ),
     (
@@ -60,7 +61,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const SEE_EVERYTHING: &[&str] = &["app", "cli", "lib", "main", "demo", "origin"];
 
 /// Files that get time and randomness as arguments and do nothing but think.
-const PURE: &[&str] = &["routing/", "health/state.rs", "failover/policy.rs", "proxy/retry.rs"];
+const PURE: &[&str] = &[
+    "routing/",
+    "health/state.rs",
+    "failover/policy.rs",
+    "names/answer.rs",
+    "names/book.rs",
+    "proxy/retry.rs",
+];
 
 /// What they may not name.
 const IMPURE: &[&str] = &[

@@ -160,7 +160,7 @@ impl Reader {
             true => tenants::load(&config)?,
             false => self.bundle.tables.tenants.clone(),
         };
-        let tables = Tables { latency, tenants };
+        let tables = Tables { latency, tenants, ..Tables::default() };
         let keys_stale = config.signing != old.signing
             || !Keys::paths(&config).eq(Keys::paths(old))
             || Keys::paths(&config).any(|path| self.pending.contains(path));

@@ -37,11 +37,11 @@ pub use settings::{
     ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, EncodedSlash,
     Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
     HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
-    LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Objectives, OnFailure,
-    Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings, Region,
-    RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Shadow,
-    SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts,
-    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
+    LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Names, Objectives,
+    OnFailure, Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings,
+    Region, RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme,
+    Shadow, SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch, TimeWindow,
+    Timeouts, TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
     WhenAllDown, WhenDown, WriteMode, Writes,
 };
 pub use watch::FileWatch;

@@ -6,6 +6,7 @@
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
 mod edge;
+mod names;
 mod rule;
 mod steering;
 
@@ -19,6 +20,7 @@ pub(super) use edge::{
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
+pub(super) use names::Names;
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
     Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
@@ -62,6 +64,9 @@ pub(super) struct File {
     /// Where endpoints may lie.
     #[serde(default)]
     pub(super) origins: Field<Origins>,
+    /// How the DNS names of endpoints are looked up.
+    #[serde(default)]
+    pub(super) names: Field<Names>,
     /// Homes of tenants.
     #[serde(default)]
     pub(super) tenants: Field<Tenants>,
@@ -221,6 +226,11 @@ pub(super) struct Endpoint {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     pub(super) weight: Field<i64>,
+    /// Whether the host is the name of a service, such as `_http._tcp.api.internal`, whose SRV
+    /// records say where it is offered, on which port, and with what priority and weight.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) srv: Field<bool>,
 }
 
 /// One API, routed as a unit.

@@ -3,6 +3,7 @@
 //! A task of the control thread. All that thinks is in `policy`; here are the channels, the clock,
 //! the log and the store. If it ends, requests keep flowing on the last table.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -81,8 +82,10 @@ pub struct RegionStatus {
 /// What the checks of an endpoint know.
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointStatus {
-    /// Its address.
+    /// What it is called.
     pub url: String,
+    /// Where it is, as far as is known.
+    pub address: Option<SocketAddr>,
     /// Whether it may be chosen.
     pub up: bool,
     /// Failed checks in a row.
@@ -409,8 +412,9 @@ impl Controller {
 
     fn region_status(&self, d: usize, r: usize, uptime: Duration) -> RegionStatus {
         let since = self.policy.since(d, r).unwrap_or(uptime);
-        let endpoints = self.policy.checks_of(d, r).map(|(url, check, up)| EndpointStatus {
-            url: url.to_string(),
+        let endpoints = self.policy.checks_of(d, r).map(|(endpoint, check, up)| EndpointStatus {
+            url: endpoint.url.to_string(),
+            address: endpoint.address,
             up,
             failures: check.failures(),
             successes: check.successes(),

@@ -19,4 +19,4 @@ mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};
-pub use policy::{Effect, Input, Policy};
+pub use policy::{CheckedEndpoint, Effect, Input, Policy};

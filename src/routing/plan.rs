@@ -2,6 +2,7 @@
 //!
 //! Data only. How it is made is `compile`, how it is read is `decide`.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -200,13 +201,17 @@ pub struct RegionPlan {
     pub endpoints: Box<[EndpointPlan]>,
 }
 
-/// One upstream address.
+/// One upstream address. A name that has several is several endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPlan {
     /// Its number.
     pub id: EndpointId,
-    /// The address.
+    /// What it is called.
     pub url: config::EndpointUrl,
+    /// Where it is; `None` while no answer says where its name is.
+    pub address: Option<SocketAddr>,
+    /// The same host in the other family, as far as is known.
+    pub twin: Option<SocketAddr>,
     /// How it is spoken to.
     pub transport: Arc<config::Transport>,
     /// Its share of the region's requests.

@@ -5,6 +5,7 @@
 
 mod edge;
 mod fields;
+mod names;
 mod steering;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `network`, `files` and `signing`; `region` with `endpoint`
+//! One file a part: `listener`, `clients`, `network`, `names`, `files` and `signing`; `region` with `endpoint`
 //! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
 //! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
 //! are for single values. What parts mean together: `residency`, and what is allowed but probably
@@ -18,6 +18,7 @@ mod files;
 mod hosts;
 mod known_regions;
 mod listener;
+mod names;
 mod network;
 mod policy;
 mod ranking;
@@ -111,6 +112,7 @@ pub(super) fn validate(
     let mut cx =
         Context { report, base_dir, around, origins: None, patterns: &patterns, files: &files };
     let origins = transport::origins(&file.origins, cx);
+    let names = names::names(&file.names, cx);
     cx.origins = origins.as_deref();
     let network = network(file, cx);
     let clients = clients(file, cx);
@@ -141,6 +143,7 @@ pub(super) fn validate(
         limits,
         requests,
         origin_networks: origins?,
+        names: names?,
         tenants,
         signing,
         hops,
