@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 
@@ -20,6 +20,7 @@ use super::shadow::ShadowReader;
 use super::tenants;
 use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
+use crate::names::{Book, first_answers_blocking};
 use crate::routing::Tables;
 use crate::snapshot::Live;
 use crate::tls::Tls;
@@ -55,13 +56,13 @@ impl FileThread {
         mut watch: FileWatch,
         bundle: Bundle,
         commands: mpsc::Sender<Command>,
-        live: Arc<Live>,
+        (live, epoch): (Arc<Live>, Instant),
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
         let mut shadow = ShadowReader::new(commands.clone());
         let mut reader =
-            Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
+            Reader { path: path.to_owned(), bundle, commands, epoch, pending: BTreeSet::new() };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 give_way();
@@ -101,6 +102,8 @@ struct Reader {
     path: PathBuf,
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
+    /// What times of names count from.
+    epoch: Instant,
     /// Files that have changed since they were last read and found valid.
     pending: BTreeSet<PathBuf>,
 }
@@ -177,6 +180,7 @@ impl Reader {
                 Arc::clone(&self.bundle.tls)
             }
         };
+        let names = self.first_answers(&config);
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
@@ -186,6 +190,15 @@ impl Reader {
             tls: Arc::clone(&tls),
             warnings,
         };
-        Ok(Command::Adopt { config, tables, geo, keys, tls })
+        Ok(Command::Adopt { config, tables, geo, keys, tls, names })
+    }
+
+    /// Asks for names that are new, so that the table that has them knows where they are.
+    fn first_answers(&self, config: &Config) -> Book {
+        let known = &self.bundle.config;
+        first_answers_blocking(config, Some(known), self.epoch).unwrap_or_else(|error| {
+            tracing::error!(%error, "new names of endpoints are looked up later");
+            Book::default()
+        })
     }
 }

@@ -27,6 +27,8 @@ use crate::config::{Config, ConfigError, FileWatch};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::names::first_answers;
+use crate::routing::Tables;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
@@ -97,9 +99,10 @@ impl App {
         let (listeners, addresses) = Listeners::open(&addresses, worker_count)?;
         let admin = control::bind_admin(config.admin.address)?;
 
-        let policy =
-            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed())
-                .counting_from(unix_seconds() as u64);
+        let names = first_answers(&config, None, epoch).await;
+        let tables = Tables { places: names.places(), ..bundle.tables.clone() };
+        let policy = Policy::new(Arc::clone(&config), tables, continent_of, epoch.elapsed())
+            .counting_from(unix_seconds() as u64);
         let live = Arc::new(Live::new(Snapshot {
             table: Arc::clone(policy.table()),
             config: Arc::clone(&config),
@@ -117,6 +120,7 @@ impl App {
             geo: Arc::clone(&bundle.geo),
             keys: Arc::clone(&bundle.keys),
             tls: Arc::clone(&bundle.tls),
+            names,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,
@@ -147,8 +151,9 @@ impl App {
         readiness.set(true);
         let warnings = bundle.warnings.clone();
         let commands = handle.commands.clone();
-        let files = files::FileThread::start(path, watch, bundle, commands, Arc::clone(&live))
-            .map_err(AppError::Files)?;
+        let files =
+            files::FileThread::start(path, watch, bundle, commands, (Arc::clone(&live), epoch))
+                .map_err(AppError::Files)?;
         Ok(Self {
             workers,
             control,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Cause;
-use crate::config::{Deployment, EndpointUrl, HealthCheck, Host, Transport};
+use crate::config::{Deployment, EndpointUrl, HealthCheck, Transport};
 use crate::health::{CheckId, CheckState, EndpointHealth, RegionMachine};
 use crate::model::{DeploymentName, RegionId, SignalKind};
 use crate::routing::{EndpointPlan, RegionHealth};
@@ -17,6 +17,8 @@ use crate::routing::{EndpointPlan, RegionHealth};
 pub(super) struct Check {
     pub(super) url: EndpointUrl,
     pub(super) address: Option<SocketAddr>,
+    /// For people.
+    pub(super) called: String,
     pub(super) transport: Arc<Transport>,
     pub(super) spec: Arc<HealthCheck>,
     pub(super) region: RegionId,
@@ -84,7 +86,7 @@ impl Check {
 
     /// Why a region that uses this check changes now, if it does.
     pub(super) fn cause(&self) -> Cause {
-        let endpoint = called(&self.url, self.address);
+        let endpoint = self.called.clone();
         match self.state.last_failure() {
             Some(last) if self.state.failures() > 0 => Cause::ChecksFailed {
                 endpoint,
@@ -136,6 +138,7 @@ impl Adoption {
                 let check = Check {
                     url: url.clone(),
                     address: *address,
+                    called: endpoint.called(),
                     transport: Arc::clone(transport),
                     spec: Arc::new(spec.clone()),
                     region: region.clone(),
@@ -158,14 +161,6 @@ impl Adoption {
 
     pub(super) fn finish(self) -> (BTreeMap<CheckId, Check>, u64) {
         (self.new.into_values().collect(), self.next)
-    }
-}
-
-/// What people are told of an endpoint: its URL, and the address if that is not in it.
-pub(super) fn called(url: &EndpointUrl, address: Option<SocketAddr>) -> String {
-    match (&url.host, address) {
-        (Host::Name(_), Some(address)) => format!("{url} ({})", address.ip()),
-        _ => url.to_string(),
     }
 }
 

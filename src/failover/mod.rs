@@ -13,10 +13,12 @@
 mod controller;
 mod event;
 mod members;
+mod naming;
 mod policy;
 #[cfg(test)]
 mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};
+pub use naming::NameReport;
 pub use policy::{CheckedEndpoint, Effect, Input, Policy};

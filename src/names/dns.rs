@@ -12,10 +12,11 @@ use std::time::Duration;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -65,7 +66,7 @@ impl Dns {
         let found = asked.map_err(|_| Trouble::Timeout)?.map_err(|error| trouble(&error))?;
         let mut ttl = Duration::MAX;
         let mut targets = Vec::new();
-        for record in found.answers() {
+        for record in about(&found) {
             ttl = ttl.min(Duration::from_secs(record.ttl.into()));
             if let RData::SRV(srv) = &record.data
                 // The root: the service is decidedly not offered.
@@ -125,10 +126,12 @@ impl Dns {
                 };
             }
         };
-        // Aliases on the way count: whoever changes one of them wants to be followed.
-        let ttl = found.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-        let addresses: Vec<IpAddr> =
-            found.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+        let (mut addresses, mut ttl) = (Vec::new(), u32::MAX);
+        for record in about(&found) {
+            // Aliases on the way count: whoever changes one of them wants to be followed.
+            ttl = ttl.min(record.ttl);
+            addresses.extend(record.data.ip_addr());
+        }
         match addresses.is_empty() {
             true => Family::Nothing,
             false => Family::Found(addresses, Duration::from_secs(ttl.into())),
@@ -148,6 +151,26 @@ impl Dns {
     }
 }
 
+/// The records of an answer that are about the name that was asked for, or an alias of it; a server may
+/// add what it likes.
+fn about(found: &Lookup) -> impl Iterator<Item = &Record> {
+    let mut names = vec![found.query().name()];
+    // Each alias leads one further, in whatever order they come.
+    for _ in found.answers() {
+        let alias = found.answers().iter().find_map(|record| match &record.data {
+            RData::CNAME(alias) if names.contains(&&record.name) => {
+                (!names.contains(&&alias.0)).then_some(&alias.0)
+            }
+            _ => None,
+        });
+        match alias {
+            Some(alias) => names.push(alias),
+            None => break,
+        }
+    }
+    found.answers().iter().filter(move |record| names.contains(&&record.name))
+}
+
 fn server(address: &SocketAddr) -> NameServerConfig {
     let at_port = |mut connection: ConnectionConfig| {
         connection.port = address.port();
@@ -163,7 +186,7 @@ fn tune(options: &mut ResolverOpts, settings: &Names) {
     options.attempts = 1;
     // What is remembered here is remembered by the book.
     options.cache_size = 0;
-    options.positive_max_ttl = None;
+    options.preserve_intermediates = true;
     // The file is read apart from this, and first whatever domains are searched.
     options.use_hosts_file = ResolveHosts::Never;
 }

@@ -201,6 +201,16 @@ pub struct RegionPlan {
     pub endpoints: Box<[EndpointPlan]>,
 }
 
+impl EndpointPlan {
+    /// What people are told of it: its URL, and the address if that is not in it.
+    pub fn called(&self) -> String {
+        match (&self.url.host, self.address) {
+            (config::Host::Name(_), Some(address)) => format!("{} ({})", self.url, address.ip()),
+            _ => self.url.to_string(),
+        }
+    }
+}
+
 /// One upstream address. A name that has several is several endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPlan {
