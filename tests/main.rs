@@ -26,6 +26,7 @@ mod headers;
 mod layering;
 mod limits;
 mod malformed;
+mod names;
 mod origins;
 mod reload;
 mod routing;

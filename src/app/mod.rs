@@ -33,7 +33,7 @@ use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
 pub use bundle::{Bundle, continent_of};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_names};
 pub use load_error::LoadError;
 
 /// Why Rhumb did not start.

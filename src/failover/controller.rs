@@ -15,7 +15,7 @@ use crate::geo::Databases;
 use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
-use crate::names::{Answered, Book};
+use crate::names::{Answered, Book, NameReport};
 use crate::routing::{Table, Tables};
 use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
@@ -23,7 +23,7 @@ use crate::tls::Tls;
 use crate::tokens::Keys;
 
 use super::event::{Event, EventLog};
-use super::naming::{NameReport, Naming};
+use super::naming::Naming;
 use super::policy::{Effect, Input, Policy};
 
 /// What the controller is asked to do.

@@ -20,5 +20,4 @@ mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};
-pub use naming::NameReport;
 pub use policy::{CheckedEndpoint, Effect, Input, Policy};

@@ -6,32 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::metrics::{NameGauge, Registry};
-use crate::model::{Place, Places, Question, Sought, limits};
-use crate::names::{Answered, Asker, Book, NameStatus, Verdict};
-
-/// How it stands with a name of endpoints, for people.
-#[derive(Clone, Debug, Serialize)]
-pub struct NameReport {
-    /// The name.
-    pub name: Arc<str>,
-    /// What is asked about it.
-    pub sought: Sought,
-    /// Where the endpoint is, by the last good answer.
-    pub places: Vec<Place>,
-    /// How old that answer is.
-    pub answer_age_seconds: Option<f64>,
-    /// Whether it is older than it was good for.
-    pub expired: bool,
-    /// Lookups in a row that brought no complete good answer.
-    pub failures: u32,
-    /// What is wrong, if the last lookup was one of them.
-    pub trouble: Option<String>,
-}
+use crate::model::{Places, Question, limits};
+use crate::names::{Answered, Asker, Book, NameReport, NameStatus, Verdict};
 
 /// The names of the configuration in use.
 #[derive(Debug)]
@@ -127,16 +107,7 @@ impl Naming {
 
     /// How it stands with all names.
     pub(super) fn report(&self, now: Duration) -> Vec<NameReport> {
-        let reports = self.book.status(now).map(|status| NameReport {
-            name: Arc::clone(&status.question.name),
-            sought: status.question.sought,
-            places: status.places.to_vec(),
-            answer_age_seconds: status.age.map(|age| age.as_millis() as f64 / 1e3),
-            expired: status.expired,
-            failures: status.failures,
-            trouble: status.trouble.map(ToString::to_string),
-        });
-        reports.collect()
+        self.book.status(now).map(NameReport::from).collect()
     }
 }
 

@@ -15,6 +15,7 @@ mod ask;
 mod book;
 mod dns;
 mod first;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use answer::{Family, Host, Reply, Trouble};
 pub use ask::{Answered, Asker};
 pub use book::{Book, NameStatus, Order, Ticket, Verdict};
 pub use first::{first_answers, first_answers_blocking};
+pub use report::NameReport;

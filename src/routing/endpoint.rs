@@ -52,14 +52,23 @@ impl EndpointIds {
     /// knows addresses of it. A name without any stays one endpoint that cannot be connected to.
     pub(super) fn place(&mut self, listed: &[Endpoint], places: &Places) -> Box<[EndpointPlan]> {
         let mut all = Vec::with_capacity(listed.len().min(ENDPOINTS_PER_REGION));
-        for endpoint in listed {
-            self.place_one(endpoint, places, &mut all);
+        for (number, endpoint) in listed.iter().take(ENDPOINTS_PER_REGION).enumerate() {
+            // Every other one that is listed has a place, however many addresses a name has.
+            let others = listed.len().saturating_sub(number + 1);
+            let room = ENDPOINTS_PER_REGION.saturating_sub(all.len() + others).max(1);
+            self.place_one(endpoint, places, room, &mut all);
         }
         all.truncate(ENDPOINTS_PER_REGION);
         all.into()
     }
 
-    fn place_one(&mut self, endpoint: &Endpoint, places: &Places, all: &mut Vec<EndpointPlan>) {
+    fn place_one(
+        &mut self,
+        endpoint: &Endpoint,
+        places: &Places,
+        room: usize,
+        all: &mut Vec<EndpointPlan>,
+    ) {
         let Endpoint { url, weight, transport, srv: _ } = endpoint;
         let mut add = |url: EndpointUrl, address, twin, weight| {
             let (id, transport) = (self.intern(&url, address, transport), Arc::clone(transport));
@@ -76,7 +85,7 @@ impl EndpointIds {
         if known.is_empty() {
             return add(url.clone(), None, None, *weight);
         }
-        for place in known {
+        for place in known.iter().take(room) {
             let address = place.socket(url.port);
             let twin = place.twin.map(|twin| SocketAddr::new(twin, address.port()));
             let url = EndpointUrl { port: address.port(), ..url.clone() };

@@ -4,6 +4,7 @@ mod broken;
 mod edge;
 mod examples;
 mod hostile;
+mod names;
 mod reading;
 mod warnings;
 
