@@ -9,7 +9,7 @@ use crate::support::client::{Client, Request};
 use crate::support::dns::{Dns, Manner};
 use crate::support::load::Load;
 use crate::support::origin::Origin;
-use crate::support::proxy::{Proxy, Setup};
+use crate::support::proxy::{Proxy, Setup, rhumb};
 use crate::support::until;
 
 /// Origins on these addresses of loopback, all on one port.
@@ -361,7 +361,7 @@ fn a_reload_knows_where_its_new_names_are() {
     assert_eq!(proxy.metric("rhumb_upstream_failures_total", &[]), 0.0);
     let names = proxy.metrics();
     assert!(!names.contains("old.test"), "what is gone is forgotten");
-    assert!(three.checks() > 0);
+    until("the new address to be checked", || three.checks() > 0);
 }
 
 #[test]
@@ -384,6 +384,37 @@ fn a_host_of_two_families_is_reached_by_the_one_that_answers() {
         until("one to be down", || up("(::1)") == 0.0 && up("(127.0.0.1)") == 1.0);
     }
     assert_eq!(proxy.state("us"), "healthy");
+}
+
+#[test]
+fn a_check_says_where_names_are_if_it_is_asked() {
+    let dns = Dns::new();
+    dns.addresses("api.test", 0, &["10.0.0.1", "2001:db8::1", "169.254.169.254"]);
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("rhumb.yaml");
+    let check = |setup: &Setup, more: &[&str]| {
+        std::fs::write(&file, setup.yaml()).unwrap();
+        let file = file.to_str().unwrap();
+        let output = rhumb(&[&["check", "-c", file], more].concat());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let setup = named(&dns, "api.test", 80);
+    check(&setup, &[]);
+    assert_eq!(dns.asked(), [], "nothing is asked unasked");
+    let (code, said, _) = check(&setup, &["--resolve"]);
+    assert_eq!(code, Some(0));
+    assert!(said.lines().any(|line| line.starts_with("api.test: ") && line.contains("10.0.0.1")));
+    assert!(!said.contains("169.254"), "{said}");
+    let (code, said, _) = check(&setup, &["--resolve", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["names"][0]["name"]), (Some(0), &"api.test".into()));
+    let (code, _, complaint) = check(&named(&dns, "gone.test", 80), &["--resolve"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        complaint.contains("gone.test: no address: the name has no such records"),
+        "{complaint}"
+    );
 }
 
 #[test]

@@ -283,7 +283,7 @@ impl View {
         let places = before
             .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
             .map_or_else(Places::new, |before| before.places.replace(Places::new()));
-        let same_plan = before.filter(|before| Arc::ptr_eq(&before.snapshot.table.plan, plan));
+        let same_plan = before.filter(|before| before.snapshot.table.plan.decides_like(plan));
         let terms = same_plan.map_or_else(
             || {
                 let deployments = plan.deployments.iter();

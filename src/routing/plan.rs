@@ -97,6 +97,16 @@ impl Plan {
         (pin.strict || !too_old).then_some(pin)
     }
 
+    /// Whether both are made from the same configuration and files, so that they choose the same regions;
+    /// endpoints may be elsewhere.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        // Whatever is read anew comes with another configuration.
+        let settings = |plan: &Self| {
+            plan.deployments.iter().map(|it| Arc::as_ptr(&it.settings)).collect::<Vec<_>>()
+        };
+        std::ptr::eq(self, other) || settings(self) == settings(other)
+    }
+
     /// How old the rows of the latency table are at `now`, in Unix seconds, if there is one.
     pub fn latency_ages(&self, now: u64) -> Option<RowAges> {
         Some(self.latency.as_ref()?.ages(now))
