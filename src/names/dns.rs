@@ -94,7 +94,7 @@ impl Dns {
 
     /// The addresses of a host, IPv6 and IPv4. Once one family has come, the other one has a moment.
     async fn addresses(&self, name: &str, deadline: Instant) -> (Family, Family) {
-        if let Some(found) = self.from_file(name) {
+        if let Some(found) = self.in_file(name) {
             return found;
         }
         let mut six = pin!(self.family(name, RecordType::AAAA));
@@ -138,7 +138,7 @@ impl Dns {
         }
     }
 
-    fn from_file(&self, name: &str) -> Option<(Family, Family)> {
+    fn in_file(&self, name: &str) -> Option<(Family, Family)> {
         let name = Name::from_ascii(name).ok()?;
         let of = |kind| {
             let found = self.hosts.lookup_static_host(&Query::query(name.clone(), kind))?;

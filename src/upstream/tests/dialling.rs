@@ -213,11 +213,9 @@ fn the_twin_of_an_address_is_tried_when_it_fails_or_takes_long() {
         let silent = silent.listen(0).unwrap();
         let full = silent.local_addr().unwrap();
         let mut waiting = Vec::new();
-        loop {
-            match timeout(Duration::from_millis(300), TcpStream::connect(full)).await {
-                Ok(stream) => waiting.push(stream.unwrap()),
-                Err(_) => break,
-            }
+        let moment = Duration::from_millis(300);
+        while let Ok(stream) = timeout(moment, TcpStream::connect(full)).await {
+            waiting.push(stream.unwrap());
         }
         for (first, twin, reached) in [
             (open, None, Some(open)),
