@@ -1,7 +1,7 @@
 //! Endpoints by name: traffic follows the answers of a DNS server that changes them, fails and lies,
 //! and nothing fails that had a good answer.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -41,8 +41,15 @@ fn addresses(proxy: &Proxy) -> Vec<String> {
     places.map(|place| place["address"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Waits until requests are sent to these addresses: the table knows a moment after the book.
 fn until_addresses(proxy: &Proxy, expected: &[&str]) {
-    until(&format!("the addresses to be {expected:?}"), || addresses(proxy) == expected);
+    until(&format!("the addresses to be {expected:?}"), || {
+        let deployments = proxy.inspect("/api/v1/deployments").json();
+        let found = &deployments["deployments"][0]["regions"][0]["addresses"];
+        let host = |found: &serde_json::Value| found.as_str()?.parse::<SocketAddr>().ok();
+        let found = found.as_array().unwrap().iter().filter_map(host);
+        found.map(|found| found.ip().to_string()).eq(expected.iter().copied())
+    });
 }
 
 fn lookups(proxy: &Proxy, result: &str) -> f64 {
@@ -263,18 +270,21 @@ fn an_address_that_stays_keeps_its_connections_and_one_that_goes_ends_its_reques
         two.count() > 20 && three.count() > 20
     });
     assert_eq!((two.connections(), three.connections()), (1, 1), "kept over every answer");
-    let mut waiting = proxy.client();
-    waiting.send(Request::get("/wait").bytes());
+    let waits = |origin: &Origin| {
+        origin.requests().iter().filter(|it| it.head.start.contains("/wait")).count()
+    };
+    let mut clients = Vec::new();
     until("a request to wait", || {
-        if !three.requests().iter().any(|it| it.head.start.contains("/wait")) {
-            return two.requests().iter().any(|it| it.head.start.contains("/wait"));
+        let arrived = waits(&two) + waits(&three) == clients.len();
+        if arrived && waits(&two) == 0 {
+            let mut client = proxy.client();
+            client.send(Request::get("/wait").bytes());
+            clients.push(client);
         }
-        // The other one had it, and has answered.
-        waiting.read("GET");
-        waiting = proxy.client();
-        waiting.send(Request::get("/wait").bytes());
-        two.requests().iter().any(|it| it.head.start.contains("/wait"))
+        waits(&two) > 0
     });
+    // The others are with the one that answers at once.
+    let mut waiting = clients.pop().unwrap();
     dns.addresses("api.test", 0, &["127.0.0.3"]);
     until_addresses(&proxy, &["127.0.0.3"]);
     let before = three.count();
