@@ -23,6 +23,7 @@
 //! | [`failover`] | the one writer of the table |
 //! | [`overload`] | what the process is short of, and what follows |
 //! | [`tls`] | certificates, keys and trust, ready for handshakes |
+//! | [`names`] | where the names of endpoints are |
 //! | [`proxy_protocol`] | whom a peer connects for, in its first bytes |
 //! | [`upstream`] | connections to endpoints |
 //! | [`traces`] | which trace a request belongs to, and telling a collector |
@@ -54,6 +55,7 @@ pub mod inquiry;
 pub mod measure;
 pub mod metrics;
 pub mod model;
+pub mod names;
 pub mod overload;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -243,9 +243,15 @@ fn the_limits_are_those_of_the_program() {
             "connection to an endpoint, age for a further request",
             seconds(limits::POOL_CONNECTION_LIFETIME),
         ),
+        ("addresses of one family of an endpoint's name", count(limits::ADDRESSES_PER_NAME as u64)),
+        ("hosts of a service", count(limits::TARGETS_PER_SERVICE as u64)),
+        ("lookup of a name", seconds(limits::NAME_TIMEOUT)),
+        ("lookups at once", count(limits::NAMES_IN_FLIGHT as u64)),
+        ("pause before a failed lookup is tried again, at most", seconds(limits::NAME_RETRY_MAX)),
+        ("tables that answers make, apart", seconds(limits::NAME_TABLE_INTERVAL)),
         (
-            "addresses of an endpoint's name that are tried",
-            count(limits::ADDRESSES_PER_NAME as u64),
+            "connecting to one of a host's two addresses, before the other is tried as well",
+            seconds(limits::TWIN_DELAY),
         ),
         (
             "HTTP/2 connections of a worker to an endpoint",

@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &["model", "config"]),
     ("handover", &["model"]),
     ("health", &["model", "config", "metrics", "tls", "upstream"]),
+    ("names", &["model", "config"]),
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),
     ("overload", &["model"]),
@@ -28,8 +29,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "failover",
         &[
-            "model", "config", "routing", "geo", "health", "metrics", "shadow", "snapshot", "tls",
-            "tokens",
+            "model", "config", "routing", "geo", "health", "metrics", "names", "shadow",
+            "snapshot", "tls", "tokens",
         ],
     ),
     (
@@ -90,6 +91,8 @@ const PURE: &[&str] = &[
     "traces/context.rs",
     "traces/state.rs",
     "traces/sampling.rs",
+    "names/answer.rs",
+    "names/book.rs",
 ];
 
 /// What they may not name.

@@ -28,6 +28,7 @@ mod headers;
 mod layering;
 mod limits;
 mod malformed;
+mod names;
 mod origins;
 mod overload;
 mod reload;

@@ -114,7 +114,7 @@ fn region_health(
     page.sample(names::REGION_UP, &[name, id], up);
     for (i, endpoint) in region.endpoints.iter().enumerate() {
         let up = health.endpoints_up >> i & 1 == 1;
-        let url = endpoint.url.to_string();
+        let url = endpoint.called();
         page.sample(names::ENDPOINT_UP, &[name, id, &url], f64::from(u8::from(up)));
     }
 }

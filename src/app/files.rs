@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +22,7 @@ use super::tenants;
 use crate::access_log;
 use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
+use crate::names::{Book, first_answers_blocking};
 use crate::routing::Tables;
 use crate::server::BindError;
 use crate::snapshot::Live;
@@ -67,15 +68,18 @@ pub(super) struct FileParts {
     pub(super) ports: Ports,
     /// Hears when a reload that was asked for is over.
     pub(super) reloaded: mpsc::Sender<()>,
+    /// What times of names count from.
+    pub(super) epoch: Instant,
 }
 
 impl FileThread {
     pub(super) fn start(parts: FileParts) -> std::io::Result<Self> {
-        let FileParts { path, mut watch, bundle, commands, live, ports, reloaded } = parts;
+        let FileParts { path, mut watch, bundle, commands, live, ports, reloaded, epoch } = parts;
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
         let mut shadow = ShadowReader::new(commands.clone());
-        let mut reader = Reader { path, bundle, commands, ports, pending: BTreeSet::new() };
+        let pending = BTreeSet::new();
+        let mut reader = Reader { path, bundle, commands, ports, epoch, pending };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 give_way();
@@ -120,6 +124,8 @@ struct Reader {
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
     ports: Ports,
+    /// What times of names count from.
+    epoch: Instant,
     /// Files that have changed since they were last read and found valid.
     pending: BTreeSet<PathBuf>,
 }
@@ -203,7 +209,7 @@ impl Reader {
             true => tenants::load(&config)?,
             false => self.bundle.tables.tenants.clone(),
         };
-        let tables = Tables { latency, tenants };
+        let tables = Tables { latency, tenants, ..Tables::default() };
         let keys_stale = config.signing != old.signing
             || !Keys::paths(&config).eq(Keys::paths(old))
             || Keys::paths(&config).any(|path| self.pending.contains(path));
@@ -225,6 +231,7 @@ impl Reader {
         {
             access_log::verify(log)?;
         }
+        let names = self.first_answers(&config);
         // Last, because it is seen from outside.
         let change = prepare(&config)?;
         let config = Arc::new(config);
@@ -236,6 +243,15 @@ impl Reader {
             tls: Arc::clone(&tls),
             warnings,
         };
-        Ok((Command::Adopt { config, tables, geo, keys, tls }, change))
+        Ok((Command::Adopt { config, tables, geo, keys, tls, names }, change))
+    }
+
+    /// Asks for names that are new, so that the table that has them knows where they are.
+    fn first_answers(&self, config: &Config) -> Book {
+        let known = &self.bundle.config;
+        first_answers_blocking(config, Some(known), self.epoch).unwrap_or_else(|error| {
+            tracing::error!(%error, "new names of endpoints are looked up later");
+            Book::default()
+        })
     }
 }

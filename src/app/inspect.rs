@@ -1,7 +1,7 @@
 //! What is wrong with the files that a configuration names: everything at once, for `rhumb check`.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::bundle::{load_keys, load_latency};
 use super::load_error::LoadError;
@@ -9,6 +9,7 @@ use super::prefixes::odd_prefixes;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, Severity};
 use crate::geo::{Age, Databases};
+use crate::names::{Book, NameReport, first_answers_blocking};
 use crate::tls::{CertificateInfo, Tls, TlsError, TlsWarning, Validity};
 use crate::tokens::KeysError;
 
@@ -19,6 +20,8 @@ pub struct Inspection {
     pub problems: Vec<ConfigError>,
     /// The certificates that Rhumb would show.
     pub certificates: Vec<CertificateInfo>,
+    /// Where the names of endpoints are, if that was asked for.
+    pub names: Vec<NameReport>,
 }
 
 /// Looks into the files that a valid configuration names, at `now`; `file` is the configuration's own.
@@ -55,7 +58,22 @@ pub fn inspect(config: &Config, file: &Path, now: SystemTime) -> Inspection {
     let (tls, errors) = Tls::inspect(config);
     problems.extend(tls_problems(&tls, errors, config, now));
     let certificates = tls.shown().into_iter().cloned().collect();
-    Inspection { problems, certificates }
+    Inspection { problems, certificates, names: Vec::new() }
+}
+
+/// Looks every name of endpoints up once. A name without an address is an error of the file.
+pub fn inspect_names(config: &Config, file: &Path, inspection: &mut Inspection) {
+    let epoch = Instant::now();
+    let book = first_answers_blocking(config, None, epoch).unwrap_or_else(|error| {
+        let what = format!("names of endpoints cannot be looked up: {error}");
+        inspection.problems.push(ConfigError::of_file(file, what));
+        Book::default()
+    });
+    inspection.names = book.status(epoch.elapsed()).map(NameReport::from).collect();
+    let missing = inspection.names.iter().filter(|name| name.places.is_empty());
+    let missing =
+        missing.map(|name| ConfigError::of_file(file, format!("name of endpoints {name}")));
+    inspection.problems.extend(missing);
 }
 
 /// Errors and warnings of certificates and keys. One that has expired is an error here, although Rhumb

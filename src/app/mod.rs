@@ -41,13 +41,15 @@ use crate::handover::{Given, Inherited};
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::limits;
+use crate::names::first_answers;
 use crate::overload::Gauge;
+use crate::routing::Tables;
 use crate::server::{BindError, Drain, Left, Orders, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 use crate::traces::{Exporter, ExporterParts, Traces};
 
 pub use bundle::{Bundle, continent_of};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_names};
 pub use legacy::{Legacy, Passing};
 pub use load_error::LoadError;
 
@@ -167,9 +169,10 @@ impl App {
         let (addresses, admin_address) = (held.addresses(), held.admin());
         drop(held);
 
-        let policy =
-            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed())
-                .counting_from(unix_seconds() as u64);
+        let names = first_answers(&config, None, epoch).await;
+        let tables = Tables { places: names.places(), ..bundle.tables.clone() };
+        let policy = Policy::new(Arc::clone(&config), tables, continent_of, epoch.elapsed())
+            .counting_from(unix_seconds() as u64);
         let live = Arc::new(Live::new(first_snapshot(&policy, &bundle)));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());
@@ -179,6 +182,7 @@ impl App {
             geo: Arc::clone(&bundle.geo),
             keys: Arc::clone(&bundle.keys),
             tls: Arc::clone(&bundle.tls),
+            names,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,
@@ -230,6 +234,7 @@ impl App {
             live: Arc::clone(&live),
             ports: ports.clone(),
             reloaded: reloaded_in,
+            epoch,
         };
         Ok(Self {
             workers,

@@ -38,7 +38,7 @@ pub use settings::{
     Deployment, DotSegments, Drain, EncodedSlash, Endpoint, EndpointUrl, Enforcement, Failover,
     Freshness, GeoipFiles, GrpcStatuses, HeaderMatch, HealthCheck, HintSource, Hints, Hops, Host,
     HostPattern, HttpsRedirect, JwtSource, LatencySources, Listener, ListenerTls, LogField,
-    LogFormat, LogPiece, LogTarget, LoggedQuery, MeasuredLatency, MediaRange, NamedMatch,
+    LogFormat, LogPiece, LogTarget, LoggedQuery, MeasuredLatency, MediaRange, NamedMatch, Names,
     Objectives, OnFailure, Otlp, OverloadSettings, Pattern, Priorities, ProxyProtocolFrom,
     ProxyProtocolVersion, RankingSettings, Region, RegionSettings, RepeatedSlash, RequestRules,
     ResidencyPolicy, Retries, Rule, SYSLOG_FACILITIES, Scheme, Shadow, SigningKey, Strategy,

@@ -9,6 +9,7 @@ mod access_log;
 mod compression;
 mod edge;
 mod life;
+mod names;
 mod overload;
 mod rule;
 mod steering;
@@ -27,6 +28,7 @@ pub(super) use edge::{
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
 pub(super) use life::{Drain, Upgrade};
+pub(super) use names::Names;
 pub(super) use overload::Shed;
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
@@ -80,6 +82,9 @@ pub(super) struct File {
     /// Where endpoints may lie.
     #[serde(default)]
     pub(super) origins: Field<Origins>,
+    /// How the DNS names of endpoints are looked up.
+    #[serde(default)]
+    pub(super) names: Field<Names>,
     /// Homes of tenants.
     #[serde(default)]
     pub(super) tenants: Field<Tenants>,
@@ -251,6 +256,11 @@ pub(super) struct Endpoint {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     pub(super) weight: Field<i64>,
+    /// Whether the host is the name of a service, such as `_http._tcp.api.internal`, whose SRV
+    /// records say where it is offered, on which port, and with what priority and weight.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) srv: Field<bool>,
 }
 
 /// One API, routed as a unit.

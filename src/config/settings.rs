@@ -24,6 +24,7 @@ mod compression;
 mod conditions;
 mod edge;
 mod life;
+mod names;
 mod overload;
 mod steering;
 mod tracing;
@@ -42,6 +43,7 @@ pub use edge::{
     UpstreamTls,
 };
 pub use life::{Drain, Upgrade};
+pub use names::Names;
 pub use overload::OverloadSettings;
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
@@ -76,6 +78,8 @@ pub struct Config {
     pub requests: RequestRules,
     /// Networks that endpoints may lie in although they are refused by default.
     pub origin_networks: Vec<IpNet>,
+    /// How the DNS names of endpoints are looked up.
+    pub names: Names,
     /// Homes of tenants.
     pub tenants: Option<TenantsFile>,
     /// What signs and verifies Rhumb's own tokens: the first signs, all verify; may be empty.
@@ -174,6 +178,9 @@ pub struct Endpoint {
     pub weight: u32,
     /// How it is spoken to.
     pub transport: Arc<Transport>,
+    /// The name whose SRV records say where it is, in place of the URL's host and port; the URL then
+    /// has the name that requests and certificates go by.
+    pub srv: Option<Arc<str>>,
 }
 
 /// `scheme://host:port`, without a path.
@@ -237,7 +244,7 @@ impl Serialize for EndpointUrl {
 pub enum Host {
     /// An IP address.
     Address(IpAddr),
-    /// A DNS name, resolved when a connection is made.
+    /// A DNS name, in lower case.
     Name(Arc<str>),
 }
 

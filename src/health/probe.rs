@@ -29,7 +29,7 @@ const USER_AGENT: &str = concat!("rhumb/", env!("CARGO_PKG_VERSION"), " (health 
 pub struct Passed {
     /// How long all of it took.
     pub took: Duration,
-    /// How long making the connection took, with the name lookup if there was one.
+    /// How long making the connection took.
     pub connect: Duration,
 }
 
@@ -37,7 +37,7 @@ pub struct Passed {
 ///
 /// # Errors
 ///
-/// Why it failed; a timeout covers everything from the name lookup to the end of the body. As long as
+/// Why it failed; a timeout covers everything from the connection to the end of the body. As long as
 /// there is no descriptor for it, it has not begun.
 pub async fn http(
     route: &Route,
@@ -177,7 +177,8 @@ fn unreached(error: &DialError) -> Failure {
         DialError::Timeout(within) => {
             return Failure::Timeout { after_ms: within.as_millis() as u64 };
         }
-        DialError::Connect(error) | DialError::Resolve(error) => describe(error),
+        DialError::Connect(error) => describe(error),
+        DialError::Unresolved => "its name has no address".to_owned(),
         _ => error.detail(),
     };
     Failure::Connection { detail }

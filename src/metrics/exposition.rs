@@ -195,6 +195,17 @@ impl Page {
         for (result, n) in &counts.upgrades {
             self.sample(names::UPGRADES, &[result], *n as f64);
         }
+        for (result, n) in &counts.lookups {
+            self.sample(names::NAMES_LOOKUPS, &[result], *n as f64);
+        }
+        self.sample(names::NAMES_REFUSED, &[], counts.refused_addresses as f64);
+        for (name, gauge) in &counts.names {
+            self.sample(names::NAMES_ADDRESSES, &[name], gauge.addresses as f64);
+            self.sample(names::NAMES_FAILURES, &[name], f64::from(gauge.failures));
+            if let Some(at) = gauge.answered {
+                self.sample(names::NAMES_ANSWER_TIMESTAMP, &[name], at);
+            }
+        }
         if let Some(successful) = counts.last_reload_successful {
             self.sample(names::LAST_RELOAD_SUCCESSFUL, &[], f64::from(u8::from(successful)));
             let when = counts.last_success_unix_seconds;

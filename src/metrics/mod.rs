@@ -21,7 +21,7 @@ mod series;
 mod status;
 
 pub use average::{Average, MovingAverage};
-pub use control::ControlSeries;
+pub use control::{ControlSeries, NameGauge};
 pub use counter::{Counter, DURATION_BOUNDS, Histogram, HistogramTotals};
 pub use exposition::Page;
 pub use regions::{LoadCell, RegionShard, RegionTimes};

@@ -143,6 +143,16 @@ names! {
         "Duration of health checks.";
     FAILOVERS = Counter "rhumb_failovers_total" ["deployment", "from", "to", "trigger"]
         "Regions taken out, with the region that takes their place in the listed order.";
+    NAMES_LOOKUPS = Counter "rhumb_names_lookups_total" ["result"]
+        "Lookups of names of endpoints, by what came of them.";
+    NAMES_REFUSED = Counter "rhumb_names_refused_addresses_total" []
+        "Addresses in answers that no endpoint may have, and that were left out.";
+    NAMES_ADDRESSES = Gauge "rhumb_names_addresses" ["name"]
+        "Addresses that a name of endpoints has, by its last good answer.";
+    NAMES_FAILURES = Gauge "rhumb_names_failures" ["name"]
+        "Lookups of a name in a row that brought no complete good answer.";
+    NAMES_ANSWER_TIMESTAMP = Gauge "rhumb_names_answer_timestamp_seconds" ["name"]
+        "When a name had its last good answer, in Unix time.";
     SHADOW_DECISIONS = Counter "rhumb_shadow_decisions_total" ["deployment", "result"]
         "Requests that the candidate decided as well, by how that compares.";
     CONFIG_GENERATION = Gauge "rhumb_config_generation" []

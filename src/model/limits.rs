@@ -132,8 +132,40 @@ pub const POOL_IDLE_TIMEOUT_SHORT: Duration = Duration::from_secs(1);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Addresses of an endpoint's name that are tried.
-pub const ADDRESSES_PER_NAME: usize = 8;
+/// Addresses of one family that are taken from one host's DNS records, the lowest ones.
+pub const ADDRESSES_PER_NAME: usize = 64;
+/// Hosts that are taken from the SRV records of one name, those of the best priority first.
+pub const TARGETS_PER_SERVICE: usize = 32;
+/// Names that are looked up at once.
+pub const NAMES_IN_FLIGHT: usize = 32;
+/// DNS servers that a configuration may name.
+pub const NAME_SERVERS: usize = 8;
+/// Shortest and longest time that an answer may be configured to be good for.
+pub const NAME_TTL_MIN: Duration = Duration::from_millis(50);
+/// See [`NAME_TTL_MIN`].
+pub const NAME_TTL_MAX: Duration = Duration::from_secs(86_400);
+/// An answer is good for at least so long, unless configured.
+pub const NAME_TTL_LOW: Duration = Duration::from_secs(1);
+/// An answer is good for at most so long, unless configured.
+pub const NAME_TTL_HIGH: Duration = Duration::from_secs(300);
+/// A whole lookup of a name.
+pub const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time that a lookup may be configured to take.
+pub const NAME_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// How long the addresses of one family wait for the other one's (RFC 8305 section 3 has 50 ms,
+/// where somebody waits).
+pub const NAME_FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// What the file of hosts says is looked at again after so long.
+pub const NAME_FILE_TTL: Duration = Duration::from_secs(5);
+/// After a failed lookup the next one waits so long, and twice as long after each further one.
+pub const NAME_RETRY: Duration = Duration::from_secs(1);
+/// But never longer than this.
+pub const NAME_RETRY_MAX: Duration = Duration::from_secs(30);
+/// Tables that answers make are at least so far apart.
+pub const NAME_TABLE_INTERVAL: Duration = Duration::from_millis(100);
+/// A connection attempt that has not succeeded by then gets company by the same host's address of
+/// the other family (RFC 8305 section 5).
+pub const TWIN_DELAY: Duration = Duration::from_millis(250);
 /// Bytes that a PROXY protocol header towards an endpoint has at most: the text of two IPv6 addresses.
 pub const PROXY_HEADER_WRITTEN: usize = 107;
 /// HTTP/2 connections of one worker to one endpoint, however few streams they carry.

@@ -1,5 +1,5 @@
-//! Leaf value types that every other module speaks: ids, places, clients, health, limits, refused
-//! networks, codings.
+//! Leaf value types that every other module speaks: ids, places, clients, health, limits, names of
+//! endpoints, refused networks, codings.
 //!
 //! Deliberately without I/O, without parsing of whole documents and without policy: a type lives
 //! here when two modules that may not know each other both need the word.
@@ -11,6 +11,7 @@ mod geography;
 mod health;
 mod ids;
 pub mod limits;
+mod names;
 mod networks;
 mod token;
 
@@ -22,5 +23,6 @@ pub use geography::{
 };
 pub use health::{EndpointSignal, RegionState, SignalKind};
 pub use ids::{DeploymentName, EndpointId, Framework, RegionId, RuleId, TenantId};
+pub use names::{Place, Places, Question, Sought};
 pub use networks::{RefusedNetwork, is_ever_refused, refused_address, refused_network};
 pub use token::TokenRefusal;

@@ -345,6 +345,8 @@ impl View {
             if let Some(slot @ None) = endpoints.get_mut(index) {
                 let route = Route {
                     url: endpoint.url.clone(),
+                    address: endpoint.address,
+                    twin: endpoint.twin,
                     transport: Arc::clone(&endpoint.transport),
                     tls: snapshot.tls.client(&endpoint.transport.tls).cloned(),
                     allowed: Arc::clone(&allowed),
@@ -354,9 +356,13 @@ impl View {
                     // A number may have been given to another address, and what was trusted when
                     // the connections were made may be trusted no longer.
                     .filter(|known| known.route().is_same(&route));
-                *slot = Some(
-                    known.map_or_else(|| Rc::new(Upstream::new(endpoint.id, route)), Rc::clone),
-                );
+                *slot = Some(match known {
+                    Some(known) => {
+                        known.set_twin(route.twin);
+                        Rc::clone(known)
+                    }
+                    None => Rc::new(Upstream::new(endpoint.id, route)),
+                });
             }
         }
         let turns: HashMap<_, _> = before
@@ -368,7 +374,7 @@ impl View {
         let places = before
             .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
             .map_or_else(Places::new, |before| before.places.replace(Places::new()));
-        let same_plan = before.filter(|before| Arc::ptr_eq(&before.snapshot.table.plan, plan));
+        let same_plan = before.filter(|before| before.snapshot.table.plan.decides_like(plan));
         let terms = same_plan.map_or_else(
             || {
                 let deployments = plan.deployments.iter();

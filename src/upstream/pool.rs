@@ -5,6 +5,7 @@
 //! many use at once, are in `sessions`.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ use crate::model::{EndpointId, limits};
 pub struct Endpoint<B> {
     id: EndpointId,
     route: Route,
+    /// The route's twin as it is now.
+    twin: Cell<Option<SocketAddr>>,
     idle: RefCell<Vec<Idle<B>>>,
     pub(super) sessions: Sessions<B>,
     outstanding: Cell<u32>,
@@ -70,6 +73,7 @@ impl<B> Endpoint<B> {
     pub fn new(id: EndpointId, route: Route) -> Self {
         Self {
             id,
+            twin: Cell::new(route.twin),
             route,
             idle: RefCell::default(),
             sessions: Sessions::default(),
@@ -85,7 +89,7 @@ impl<B> Endpoint<B> {
         self.id
     }
 
-    /// Its address.
+    /// What it is called.
     pub fn url(&self) -> &EndpointUrl {
         &self.route.url
     }
@@ -95,9 +99,19 @@ impl<B> Endpoint<B> {
         self.text.get_or_init(|| self.route.url.to_string().into_boxed_str())
     }
 
-    /// How to get there.
+    /// How to get there, as it was when this was made.
     pub fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// The same host has another address in the other family now, or none.
+    pub fn set_twin(&self, twin: Option<SocketAddr>) {
+        self.twin.set(twin);
+    }
+
+    /// How to get there now.
+    pub(super) fn current_route(&self) -> Route {
+        Route { twin: self.twin.get(), ..self.route.clone() }
     }
 
     /// Requests that this worker has under way there.
@@ -219,7 +233,9 @@ impl<B> Endpoint<B> {
         {
             self.complained.set(Some(now));
             let why = error.detail();
-            tracing::warn!(endpoint = %self.route.url, %error, why, "endpoint cannot be used");
+            let address = self.route.address.map(tracing::field::display);
+            let endpoint = &self.route.url;
+            tracing::warn!(%endpoint, address, %error, why, "endpoint cannot be used");
         }
     }
 }
@@ -270,7 +286,7 @@ where
     ) -> Result<Lease<B>, ConnectError> {
         let failed = |source| ConnectError { url: self.route.url.clone(), source };
         let caller = self.route.is_personal().then_some(*caller);
-        let route = self.route.http1().ok_or_else(|| failed(DialError::Protocol))?;
+        let route = self.current_route().http1().ok_or_else(|| failed(DialError::Protocol))?;
         let made = make(&route, caller, timeout).await;
         let now = Instant::now();
         match made.inspect_err(|error| self.complain(error, now)).map_err(failed)? {
@@ -286,7 +302,7 @@ where
         caller: &Caller,
     ) -> Result<Lease<B>, DialError> {
         let caller = self.route.is_personal().then_some(*caller);
-        let made = make(&self.route, caller, timeout).await;
+        let made = make(&self.current_route(), caller, timeout).await;
         let now = Instant::now();
         match made.inspect_err(|error| self.complain(error, now))? {
             Made::Http1(sender, wire) => {

@@ -2,6 +2,7 @@
 //! loopback. Nothing here sleeps: what has to happen is waited for, with a generous deadline.
 
 pub mod client;
+pub mod dns;
 pub mod edge;
 pub mod frames;
 pub mod http;

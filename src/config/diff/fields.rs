@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{access_log, compression, edge, life, overload, steering, tracing};
+use super::{access_log, compression, edge, life, names, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -71,6 +71,7 @@ pub(super) fn live(config: &Config) -> Fields {
         requests: _,
         overload: load,
         origin_networks: _,
+        names,
         tenants,
         signing,
         hops,
@@ -96,6 +97,7 @@ pub(super) fn live(config: &Config) -> Fields {
     out.put("client.country_headers", ids(country_headers));
     edge::everywhere(config, &mut out);
     overload::overload(load, &mut out);
+    names::names(names, &mut out);
     if let Some(tenants) = tenants {
         steering::tenants(tenants, &mut out);
     }
@@ -146,9 +148,15 @@ pub(super) fn region(region: &Region) -> Fields {
 }
 
 fn endpoints(endpoints: &[Endpoint]) -> String {
-    ids(endpoints.iter().map(|Endpoint { url, weight, transport: _ }| match weight {
-        1 => url.to_string(),
-        _ => format!("{url} (weight {weight})"),
+    ids(endpoints.iter().map(|Endpoint { url, weight, transport: _, srv }| {
+        let place = match srv {
+            Some(service) => format!("{}://{service} (SRV)", url.scheme.as_str()),
+            None => url.to_string(),
+        };
+        match weight {
+            1 => place,
+            _ => format!("{place} (weight {weight})"),
+        }
     }))
 }
 

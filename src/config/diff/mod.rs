@@ -8,6 +8,7 @@ mod compression;
 mod edge;
 mod fields;
 mod life;
+mod names;
 mod overload;
 mod steering;
 #[cfg(test)]

@@ -272,6 +272,10 @@ fn names_every_changed_field_of_the_edge() {
             "allow: [169.254.170.3/32]",
             "origins.allow: [169.254.170.2/32] -> [169.254.170.3/32]",
         ),
+        ("  min_ttl_seconds: 1", "  min_ttl_seconds: 2", "names.min_ttl_seconds: 1 -> 2"),
+        ("max_ttl_seconds: 300", "max_ttl_seconds: 30", "names.max_ttl_seconds: 300 -> 30"),
+        ("  timeout_seconds: 2 #", "  timeout_seconds: 3 #", "names.timeout_seconds: 2 -> 3"),
+        ("#  servers:", "  servers:", "names.servers: added [10.0.0.2:53]"),
         (
             "forwarded_header: false",
             "forwarded_header: true",

@@ -6,6 +6,7 @@ mod compression;
 mod edge;
 mod examples;
 mod hostile;
+mod names;
 mod reading;
 mod tracing;
 mod warnings;

@@ -2,7 +2,7 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `overload`, `network`, `life`, `files`, `signing`, `tracing` and
+//! One file a part: `listener`, `clients`, `overload`, `network`, `names`, `life`, `files`, `signing`, `tracing` and
 //! `access_log` with `log_template`; `region` with `endpoint` and `transport`; `tls` of both sides;
 //! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams`,
 //! `compression` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to
@@ -24,6 +24,7 @@ mod known_regions;
 mod life;
 mod listener;
 mod log_template;
+mod names;
 mod network;
 mod overload;
 mod policy;
@@ -119,6 +120,7 @@ pub(super) fn validate(
     let mut cx =
         Context { report, base_dir, around, origins: None, patterns: &patterns, files: &files };
     let origins = transport::origins(&file.origins, cx);
+    let names = names::names(&file.names, cx);
     cx.origins = origins.as_deref();
     let network = network(file, cx);
     let clients = clients(file, cx);
@@ -153,6 +155,7 @@ pub(super) fn validate(
         overload,
         requests,
         origin_networks: origins?,
+        names: names?,
         tenants,
         signing,
         hops,

@@ -45,7 +45,7 @@ pub fn continent_of(country: Country) -> Option<Continent> {
 pub fn endpoint(host: &str, port: u16, weight: u32) -> Endpoint {
     let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
     let url = EndpointUrl { scheme: Scheme::Http, host, port };
-    Endpoint { url, weight, transport: Arc::default() }
+    Endpoint { url, weight, transport: Arc::default(), srv: None }
 }
 
 pub fn region_settings(
@@ -192,6 +192,7 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         overload: OverloadSettings::default(),
         requests: RequestRules::default(),
         origin_networks: Vec::new(),
+        names: crate::config::Names::default(),
         client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },
         regions,
         deployments: deployments.into_iter().map(Arc::new).collect(),
