@@ -114,7 +114,7 @@ async fn serve<S: Socket>(
     let gone = io.ended();
     let mut transport = io.into_inner();
     if end == End::Idle {
-        transport.give_back(parts.read_buf);
+        transport.give_back(&parts.read_buf);
         return Some(transport);
     }
     if let Some(tunnel) = connection.take_tunnel() {
