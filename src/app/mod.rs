@@ -210,7 +210,7 @@ impl App {
             registry: Arc::clone(&registry),
         })
         .map_err(AppError::Traces)?;
-        let mut workers = Workers::start(WorkersParts {
+        let mut workers = Workers::start(&WorkersParts {
             count: worker_count,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),

@@ -76,7 +76,7 @@ impl Workers {
     /// # Errors
     ///
     /// The first thread that does not start; those started before it end again.
-    pub fn start(parts: WorkersParts) -> Result<Self, StartError> {
+    pub fn start(parts: &WorkersParts) -> Result<Self, StartError> {
         let count = parts.count;
         let (ready_in, ready) = mpsc::channel(count.max(1));
         let (ended_in, ended) = mpsc::channel(count.max(1));
