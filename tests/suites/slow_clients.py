@@ -21,8 +21,8 @@ import stage
 import web
 
 EACH = 100
-# How much later than its limit an end may be seen on a busy machine.
-SLACK = 3.0
+# How much later than its limit an end may be seen on a busy machine, which accepts late and looks late.
+SLACK = 8.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SLOWHTTPTEST = {"slow headers": ["-H", "-i", "5"], "slow body": ["-B", "-i", "5", "-s", "8192"],
