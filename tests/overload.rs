@@ -43,7 +43,7 @@ fn refusal(mut client: Client) -> String {
 fn as_many_connections_as_there_are_descriptors_for_and_the_others_are_told() {
     let (origin, open) = gated();
     let mut proxy = short(&origin).top("shed: { retry_after_seconds: 7 }").start();
-    assert!(proxy.log().contains("raise the limit of open files"), "{}", proxy.log());
+    until("a word about it", || proxy.log().contains("raise the limit of open files"));
     let mut busy: Vec<_> = (0..SEATS).map(|_| proxy.client()).collect();
     for client in &mut busy {
         client.send(Request::get("/").bytes());
@@ -102,9 +102,7 @@ fn a_tls_client_is_told_by_an_alert() {
 fn requests_that_find_no_descriptor_are_told_and_their_endpoint_is_not_blamed() {
     let (origin, open) = gated();
     let proxy = short(&origin)
-        .deployment(
-            "health_check: { path: /health, interval_seconds: 0.05, timeout_seconds: 0.05 }",
-        )
+        .deployment("health_check: { path: /health, interval_seconds: 0.05, timeout_seconds: 5 }")
         .start();
     run(async {
         // Each stream needs a connection to the origin: more than there are descriptors.
@@ -222,13 +220,11 @@ fn under_a_flood_of_connections_those_that_are_there_are_served() {
     assert!(proxy.is_running());
 }
 
-/// A proxy whose memory limit is so close above what it has that a reload can bring pressure.
-fn pressed(origin: &Origin) -> (Setup, Proxy) {
-    let setup = Setup::over(&[("us", origin.address)]).trusting().deployment(
+/// Without a memory limit: a reload brings one that is close to what the program has.
+fn with_classes(origin: &Origin) -> Setup {
+    Setup::over(&[("us", origin.address)]).trusting().deployment(
         "priorities: { header: x-priority, classes: { batch: 50, user: 100 }, default_percent: 100 }",
-    );
-    let proxy = setup.start();
-    (setup, proxy)
+    )
 }
 
 /// Puts a memory limit in place of which the program uses so many percent, and waits for the level.
@@ -247,7 +243,8 @@ fn press(proxy: &Proxy, setup: &Setup, percent: usize, level: f64) {
 #[test]
 fn close_to_the_memory_limit_new_connections_and_low_classes_are_refused() {
     let origin = Origin::named("us");
-    let (setup, proxy) = pressed(&origin);
+    let setup = with_classes(&origin);
+    let proxy = setup.start();
     let mut client = proxy.client();
     assert_eq!(client.ask(&Request::get("/")).status(), 200);
     press(&proxy, &setup, 92, 1.0);
@@ -267,10 +264,14 @@ fn close_to_the_memory_limit_new_connections_and_low_classes_are_refused() {
 #[test]
 fn at_the_memory_limit_all_that_is_new_is_refused_and_what_is_under_way_is_finished() {
     let (origin, open) = gated();
-    let (setup, proxy) = pressed(&origin);
+    let dir = tempfile::TempDir::new().unwrap();
+    let log = dir.path().join("access.log");
+    let setup =
+        with_classes(&origin).top(&format!("access_log: {{ to: file, file: {} }}", log.display()));
+    let proxy = setup.start();
     let (mut busy, mut next) = (proxy.client(), proxy.client());
     busy.send(Request::get("/").bytes());
-    next.send("GET / HTTP/1.1\r\n");
+    next.send("GET /refused HTTP/1.1\r\n");
     until("the request to arrive", || origin.count() == 1);
     until("both to be in", || proxy.metric("rhumb_connections", &[]) >= 2.0);
     press(&proxy, &setup, 120, 2.0);
@@ -282,6 +283,11 @@ fn at_the_memory_limit_all_that_is_new_is_refused_and_what_is_under_way_is_finis
     drop(open);
     assert_eq!(busy.read("GET").status(), 200);
     assert_eq!(proxy.metric("rhumb_shed_total", &["why=\"memory\""]), 1.0);
+    until("its line", || {
+        let lines = std::fs::read_to_string(&log).unwrap_or_default();
+        let line = lines.lines().find(|line| line.contains("\"/refused\""));
+        line.is_some_and(|line| line.contains("\"status\":503") && line.contains("overloaded"))
+    });
     press(&proxy, &setup, 50, 0.0);
     assert_eq!(busy.ask(&Request::get("/")).status(), 200);
     assert_eq!(proxy.ask(&Request::get("/")).status(), 200);

@@ -64,9 +64,8 @@ fn regions(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
 }
 
 fn pressure(page: &mut Page, gauge: &Gauge) {
-    let Figures { resident, used, memory_limit, descriptors, descriptor_limit } = gauge.figures();
-    page.sample(names::MEMORY, &[], resident as f64);
-    page.sample(names::MEMORY_USED, &[], used as f64);
+    let Figures { memory, memory_limit, descriptors, descriptor_limit } = gauge.figures();
+    page.sample(names::MEMORY, &[], memory as f64);
     page.sample(names::MEMORY_PRESSURE, &[], f64::from(gauge.pressure().memory as u8));
     if let Some(limit) = memory_limit {
         page.sample(names::MEMORY_LIMIT, &[], limit as f64);

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::model::limits;
 use crate::overload::{
     Descriptors, Figures, Gauge, Judge, Level, Pressure, Reading, Resident, Shares,
-    cgroup_memory_limit, raise,
+    cgroup_memory_limit, give_back, raise,
 };
 use crate::snapshot::Live;
 
@@ -69,20 +69,19 @@ impl Watch {
     }
 
     fn look(&mut self) {
+        give_back();
         let memory_limit = self.memory_limit();
         let memory = self.resident.as_ref().and_then(|resident| resident.look().ok());
         let memory = memory.unwrap_or_default();
         let reading = Reading {
-            used: memory.used(),
-            resident: memory.resident,
+            memory,
             memory_limit,
             descriptors: self.descriptors.open(),
             descriptor_limit: self.descriptors.limit,
             exhausted: self.gauge.take_exhausted(),
         };
         let figures = Figures {
-            resident: memory.resident,
-            used: memory.used(),
+            memory,
             memory_limit,
             descriptors: reading.descriptors,
             descriptor_limit: reading.descriptor_limit,
@@ -119,7 +118,7 @@ impl Watch {
     fn tell(&self, now: Pressure, reading: &Reading) {
         let before = self.pressure;
         let mib = |bytes: u64| bytes >> 20;
-        let (used, limit) = (mib(reading.used), mib(reading.memory_limit.unwrap_or(0)));
+        let (used, limit) = (mib(reading.memory), mib(reading.memory_limit.unwrap_or(0)));
         match now.memory {
             level if level == before.memory => {}
             Level::Calm => tracing::info!("memory: {used} of {limit} MiB; nothing is refused"),

@@ -81,8 +81,6 @@ names! {
         "Requests refused because of too much load, by what there was too little of.";
     MEMORY = Gauge "rhumb_memory_bytes" []
         "Memory that the process has.";
-    MEMORY_USED = Gauge "rhumb_memory_used_bytes" []
-        "Memory that something is in: what the limit is compared with.";
     MEMORY_LIMIT = Gauge "rhumb_memory_limit_bytes" []
         "Memory that the process may have, where there is a limit.";
     MEMORY_PRESSURE = Gauge "rhumb_memory_pressure" []

@@ -234,8 +234,6 @@ pub const MEMORY_HIGH_PERCENT: u32 = 90;
 pub const MEMORY_CRITICAL_PERCENT: u32 = 95;
 /// Below this one, nothing any more.
 pub const MEMORY_EASE_PERCENT: u32 = 85;
-/// Memory that has been freed and not given back counts from this percentage of the limit on.
-pub const MEMORY_HELD_PERCENT: u32 = 10;
 /// Smallest memory limit that can be configured.
 pub const MEMORY_LIMIT_MIN: u64 = 32 << 20;
 /// Largest memory limit that can be configured.

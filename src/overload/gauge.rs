@@ -15,7 +15,7 @@ pub struct Gauge {
     pressure: Byte,
     /// A worker found no descriptor; the control thread has not looked since.
     exhausted: AtomicBool,
-    figures: [AtomicU64; 5],
+    figures: [AtomicU64; 4],
     epoch: Instant,
     /// When the log was told of a shortage, in milliseconds since the epoch, and one.
     complained: AtomicU64,
@@ -30,10 +30,8 @@ struct Byte(AtomicU8);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Bytes of memory that the process has.
-    pub resident: u64,
-    /// Those that something is in.
-    pub used: u64,
-    /// Bytes of them that there may be.
+    pub memory: u64,
+    /// Bytes that it may have.
     pub memory_limit: Option<u64>,
     /// Descriptors in use, where the system says so.
     pub descriptors: Option<u64>,
@@ -43,7 +41,7 @@ pub struct Figures {
 
 impl Default for Gauge {
     fn default() -> Self {
-        let figures = [0, 0, NONE, NONE, 0].map(AtomicU64::new);
+        let figures = [0, NONE, NONE, 0].map(AtomicU64::new);
         Self {
             pressure: Byte::default(),
             exhausted: AtomicBool::new(false),
@@ -63,10 +61,10 @@ impl Gauge {
 
     /// Puts a new one in place.
     pub fn set(&self, pressure: Pressure, figures: &Figures) {
-        let Figures { resident, used, memory_limit, descriptors, descriptor_limit } = *figures;
+        let Figures { memory, memory_limit, descriptors, descriptor_limit } = *figures;
         let (memory_limit, descriptors) =
             (memory_limit.unwrap_or(NONE), descriptors.unwrap_or(NONE));
-        let values = [resident, used, memory_limit, descriptors, descriptor_limit];
+        let values = [memory, memory_limit, descriptors, descriptor_limit];
         for (figure, value) in self.figures.iter().zip(values) {
             figure.store(value, Relaxed);
         }
@@ -75,12 +73,11 @@ impl Gauge {
 
     /// What was measured last.
     pub fn figures(&self) -> Figures {
-        let [resident, used, memory_limit, descriptors, descriptor_limit] =
+        let [memory, memory_limit, descriptors, descriptor_limit] =
             self.figures.each_ref().map(|figure| figure.load(Relaxed));
         let some = |value| Some(value).filter(|value| *value != NONE);
         Figures {
-            resident,
-            used,
+            memory,
             memory_limit: some(memory_limit),
             descriptors: some(descriptors),
             descriptor_limit,
@@ -120,8 +117,7 @@ mod tests {
         assert_eq!(gauge.figures().memory_limit, None);
         let pressure = Pressure { memory: Level::Critical, descriptors: true };
         let figures = Figures {
-            resident: 7,
-            used: 6,
+            memory: 7,
             memory_limit: Some(8),
             descriptors: Some(9),
             descriptor_limit: 10,

@@ -1,33 +1,18 @@
-//! How much memory the process has, as the system counts it, and how much of that its allocator holds
-//! for what comes next.
+//! How much memory the process has, as the system counts it, and how what has been freed goes back.
 //!
-//! What has been freed stays with the process for some seconds. It is no reason to refuse anything:
-//! the next request uses it, and the process does not grow.
+//! Not how much of it is in use: nobody asks for that who does not hold the process, and the system
+//! counts what the process has when it kills.
 
 use std::fs::File;
+use std::hint::black_box;
 use std::io;
 use std::os::unix::fs::FileExt;
-
-use tikv_jemalloc_ctl::{epoch, stats};
 
 /// Where the system says it: pages, the second number.
 const STATM: &str = "/proc/self/statm";
 
-/// Memory at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// Bytes that the process has.
-    pub resident: u64,
-    /// Bytes of them that nothing is in.
-    pub free: u64,
-}
-
-impl Memory {
-    /// Bytes that something is in.
-    pub fn used(self) -> u64 {
-        self.resident.saturating_sub(self.free)
-    }
-}
+/// More than the allocator has at hand, so that it has to go and look.
+const FAR: usize = 2 << 20;
 
 /// The open file: looking again needs no descriptor, for that is when it matters.
 #[derive(Debug)]
@@ -47,32 +32,26 @@ impl Resident {
         Ok(Self { file: File::open(STATM)?, page })
     }
 
-    /// Looks.
+    /// Looks: bytes.
     ///
     /// # Errors
     ///
     /// When the system does not say any more.
-    pub fn look(&self) -> io::Result<Memory> {
+    pub fn look(&self) -> io::Result<u64> {
         let mut text = [0; 128];
         let count = self.file.read_at(&mut text, 0)?;
         let pages = resident_pages(text.get(..count).unwrap_or_default());
         let pages = pages.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        let resident = pages.saturating_mul(self.page);
-        // Where another allocator is in use, as in tests, this one holds nothing.
-        let free = held(resident).unwrap_or(0);
-        Ok(Memory { resident, free })
+        Ok(pages.saturating_mul(self.page))
     }
 }
 
-/// Bytes that the allocator has freed and not given back yet, of so many that the process has.
-fn held(resident: u64) -> Result<u64, tikv_jemalloc_ctl::Error> {
-    // The numbers are those of this moment.
-    epoch::advance()?;
-    let taken = stats::active::read()?.saturating_add(stats::metadata::read()?);
-    let held = stats::resident::read()?.saturating_sub(taken);
-    let bytes = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    // What it takes for resident may have been given back already.
-    Ok(bytes(held).min(resident.saturating_sub(bytes(taken))))
+/// Lets what this thread has freed go back to the system. The allocator (mimalloc) gives back what
+/// nobody has wanted for a second, and does so while it is asked for memory: a thread that refuses
+/// everything, or has nothing to do, asks for none. So this asks for some and takes it back at once;
+/// no page of it is touched.
+pub fn give_back() {
+    drop(black_box(Vec::<u8>::with_capacity(FAR)));
 }
 
 fn resident_pages(statm: &[u8]) -> Option<u64> {
@@ -94,10 +73,10 @@ mod tests {
     #[test]
     fn memory_that_is_used_is_seen() {
         let resident = Resident::open().unwrap();
-        let before = resident.look().unwrap().used();
+        let before = resident.look().unwrap();
         assert!(before > 1 << 20);
         let block = vec![7_u8; 64 << 20];
-        let after = resident.look().unwrap().used();
+        let after = resident.look().unwrap();
         assert!(after > before + (32 << 20), "{before} {after} {}", block.len());
     }
 }

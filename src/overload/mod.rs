@@ -18,5 +18,5 @@ mod pressure;
 pub use cgroup::memory_limit as cgroup_memory_limit;
 pub use descriptors::{Descriptors, Shares, is_shortage, raise};
 pub use gauge::{Figures, Gauge};
-pub use memory::{Memory, Resident};
+pub use memory::{Resident, give_back};
 pub use pressure::{Judge, Level, Pressure, Reading};

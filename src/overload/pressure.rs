@@ -6,7 +6,7 @@
 
 use crate::model::limits::{
     DESCRIPTORS_EASE_PERCENT, DESCRIPTORS_SHORT_PERCENT, MEMORY_CRITICAL_PERCENT,
-    MEMORY_EASE_PERCENT, MEMORY_HELD_PERCENT, MEMORY_HIGH_PERCENT,
+    MEMORY_EASE_PERCENT, MEMORY_HIGH_PERCENT,
 };
 
 /// How close memory is to its limit.
@@ -81,10 +81,8 @@ impl Pressure {
 /// What was measured at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Bytes of memory that something is in.
-    pub used: u64,
-    /// Bytes of memory that the process has, with what its allocator holds for what comes next.
-    pub resident: u64,
+    /// Bytes of memory that the process has.
+    pub memory: u64,
     /// Bytes that it may have; `None`: no limit.
     pub memory_limit: Option<u64>,
     /// Descriptors in use; `None`: the system does not say.
@@ -95,15 +93,6 @@ pub struct Reading {
     pub exhausted: bool,
 }
 
-impl Reading {
-    /// What counts of the memory: what something is in. Of the rest a part is not looked at, because
-    /// the next request uses it; beyond that it counts as well, because the kernel counts it.
-    fn counted(&self) -> u64 {
-        let spare = self.memory_limit.unwrap_or(0) / 100 * u64::from(MEMORY_HELD_PERCENT);
-        self.used.max(self.resident.saturating_sub(spare))
-    }
-}
-
 /// Remembers what was judged last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Judge(Pressure);
@@ -111,7 +100,7 @@ pub struct Judge(Pressure);
 impl Judge {
     /// What follows from a reading.
     pub fn judge(&mut self, reading: &Reading) -> Pressure {
-        let memory = self.0.memory.after(reading.counted(), reading.memory_limit);
+        let memory = self.0.memory.after(reading.memory, reading.memory_limit);
         let mark = match self.0.descriptors {
             true => DESCRIPTORS_EASE_PERCENT,
             false => DESCRIPTORS_SHORT_PERCENT,
@@ -136,9 +125,8 @@ mod tests {
 
     fn reading(percent: u64) -> Reading {
         let (memory_limit, descriptor_limit) = (Some(1_000), 1_000);
-        let (used, descriptors) = (percent * 10, Some(0));
-        let resident = used;
-        Reading { used, resident, memory_limit, descriptors, descriptor_limit, exhausted: false }
+        let (memory, descriptors) = (percent * 10, Some(0));
+        Reading { memory, memory_limit, descriptors, descriptor_limit, exhausted: false }
     }
 
     fn levels(percents: &[u64]) -> Vec<Level> {
@@ -161,19 +149,6 @@ mod tests {
         ] {
             assert_eq!(levels(percents), expected, "{percents:?}");
         }
-    }
-
-    #[test]
-    fn what_nothing_is_in_counts_only_beyond_a_tenth_of_the_limit() {
-        let level = |used: u64, resident: u64| {
-            let reading = Reading { used: used * 10, resident: resident * 10, ..reading(0) };
-            Judge::default().judge(&reading).memory
-        };
-        assert_eq!(level(50, 99), Level::Calm);
-        assert_eq!(level(50, 100), Level::High);
-        assert_eq!(level(50, 105), Level::Critical);
-        assert_eq!(level(91, 91), Level::High);
-        assert_eq!(level(95, 95), Level::Critical);
     }
 
     #[test]
@@ -218,7 +193,7 @@ mod tests {
             before in prop::collection::vec(0_u64..2_000, 0..20),
             now in 0_u64..2_000,
         ) {
-            let at = |used| Reading { used, ..reading(0) };
+            let at = |memory| Reading { memory, ..reading(0) };
             let mut judge = Judge::default();
             for used in before {
                 judge.judge(&at(used));
@@ -234,10 +209,9 @@ mod tests {
         }
 
         #[test]
-        fn no_figure_is_too_large(used: u64, resident: u64, limit: u64, open: u64, most: u64) {
+        fn no_figure_is_too_large(memory: u64, limit: u64, open: u64, most: u64) {
             let reading = Reading {
-                used,
-                resident,
+                memory,
                 memory_limit: Some(limit),
                 descriptors: Some(open),
                 descriptor_limit: most,

@@ -32,7 +32,7 @@ use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
 use crate::model::{DeploymentName, EndpointId, EndpointSignal, limits};
-use crate::overload::{Gauge, Level, Pressure};
+use crate::overload::{Gauge, Level, Pressure, give_back};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
@@ -314,9 +314,11 @@ impl WorkerContext {
         }
     }
 
-    /// Hands on what was measured of client networks, and keeps nothing that is short.
+    /// Hands on what was measured of client networks, gives memory back, and keeps nothing that is
+    /// short.
     pub fn tend(&self) {
         self.observer.tend();
+        give_back();
         let pressure = self.pressure();
         if pressure.descriptors || pressure.memory >= Level::High {
             self.let_go(limits::POOL_IDLE_TIMEOUT_SHORT);

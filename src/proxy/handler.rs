@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
@@ -19,6 +20,7 @@ use super::forward::{Forward, Routed};
 use super::grpc;
 use super::headers::{RHUMB_HOPS, RequestId, prepare_request};
 use super::hops::{Way, pass};
+use super::host::HostName;
 use super::identify::{Asked, identify};
 use super::present::Present;
 use super::receive::{Arriving, expects_continue};
@@ -63,55 +65,26 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let now = Instant::now();
     connection.watch.request_started(now);
     let (mut parts, incoming) = request.into_parts();
+    let has_body = !incoming.is_end_stream();
+    let view = connection.worker.view();
     let call = grpc::is_call(&parts.method, &parts.headers);
     let mut ticket = Ticket::new(Rc::clone(connection), now, call);
-    if shed::refuses_all(&connection.worker) {
-        return Err(Box::new(shed::refuse(ticket, Shed::Memory, None, true)));
-    }
-    let view = connection.worker.view();
     ticket.log_as(&view);
 
-    let stream = match upgrade::extended_connect(&mut parts) {
-        Ok(stream) => stream,
-        Err(reason) => {
-            ticket.note_head(&parts, "");
-            return Err(Box::new(refuse(ticket, reason, None, true)));
-        }
-    };
-    let config = &view.snapshot.config;
-    let mut present = Present::of(&parts.headers);
-    let ambiguous = connection.watch.take_ambiguous();
-    let host = match screen(&mut parts, &mut present, config, ambiguous) {
-        Ok(host) => host,
-        Err(reason) => {
-            connection.worker.series.malformed.increment();
-            ticket.note_head(&parts, "");
-            return Err(Box::new(refuse(ticket, reason, None, true)));
-        }
-    };
-    ticket.note_head(&parts, &host);
-    if connection.peer.misdirected(&host) {
-        let close = !incoming.is_end_stream();
-        return Err(Box::new(refuse(ticket, ErrorReason::Misdirected, None, close)));
-    }
-    if let Some(redirect) = connection.peer.redirect {
-        let close = !incoming.is_end_stream() || connection.watch.draining();
-        return Err(Box::new(match redirect::answer(redirect, &host, &parts.uri, close) {
-            Ok(answer) => own(ticket, answer),
-            Err(reason) => refuse(ticket, reason, None, true),
-        }));
-    }
+    let Admitted { host, present, stream } =
+        match admit(connection, &view, &ticket, &mut parts, has_body) {
+            Ok(admitted) => admitted,
+            Err(stop) => return Err(stop.answer(ticket)),
+        };
     let trusted = view.snapshot.trust.trusts(connection.peer.address());
     let unix = connection.worker.unix(now);
     let mut who = identify(&parts.headers, &present, &view, connection, trusted, unix);
     let asked = Asked::of(&parts, &host);
     let heard = Heard { present: &present, trusted, now };
     let (decided, draws) = decide_first(connection, &view, &mut who, &asked, &heard);
-
     ticket.note_identity(&view, &who, &asked, &decided.outcome);
 
     let onward = Onward { connection, view: &view, trusted, unix };
-    let has_body = !incoming.is_end_stream();
     let (id, offer) = match onward.prepare(&mut parts, &present, has_body) {
         Ok(prepared) => prepared,
         Err((id, way)) => {
@@ -142,17 +115,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let Ok(upgrade) = wished(connection, settings, (offer, stream), &mut parts) else {
         return Err(Box::new(refuse(ticket, ErrorReason::NotImplemented, Some(&id), true)));
     };
-    let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
-    let arriving = Arriving {
-        incoming,
-        version,
-        expects: present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers),
-        most: settings.and_then(|settings| settings.streams.max_body_bytes),
-        keeps: (terms.is_some_and(|terms| terms.replays)
-            || call && settings.is_some_and(retries_calls))
-            && shed::keeps_bodies(&connection.worker),
-        now,
-    };
+    let keeps =
+        terms.is_some_and(|terms| terms.replays) || call && settings.is_some_and(retries_calls);
+    let arriving = arriving(incoming, (&mut parts, &present), settings, keeps, (connection, now));
     let (body, replies) = match arriving.receive(&view) {
         Ok(received) => received,
         Err(reason) => return Err(Box::new(refuse(ticket, reason, Some(&id), true))),
@@ -167,6 +132,95 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let routed =
         Routed { view, decision, draws, who, method, told, hostless, upgrade, given, compression };
     Ok(Forward::new(ticket, routed, id, Request::from_parts(parts, body), replies))
+}
+
+/// A request that is understood in one way only, and is for this listener to answer.
+struct Admitted {
+    host: HostName,
+    present: Present,
+    /// What an extended CONNECT is to become.
+    stream: Option<OnUpgrade>,
+}
+
+/// Why nothing is decided for a request, and with it the answer.
+enum Stop {
+    /// `true` ends an HTTP/1.1 connection after it.
+    Refused(ErrorReason, bool),
+    /// There is no memory for it.
+    Shed,
+    /// An answer of Rhumb's own that is no refusal.
+    Answered(Box<Response<Bytes>>),
+}
+
+impl Stop {
+    fn answer(self, mut ticket: Ticket) -> Refused {
+        Box::new(match self {
+            Self::Refused(reason, close) => refuse(ticket, reason, None, close),
+            Self::Shed => shed::refuse(ticket, Shed::Memory, None, true),
+            Self::Answered(answer) => {
+                ticket.answered(answer.status().as_u16());
+                answer.map(|body| ResponseBody::own(body, ticket))
+            }
+        })
+    }
+}
+
+/// What is asked of every request, whichever deployment it is for. Each that ends here is logged
+/// with what its head says.
+fn admit(
+    connection: &Connection,
+    view: &View,
+    ticket: &Ticket,
+    parts: &mut Parts,
+    has_body: bool,
+) -> Result<Admitted, Stop> {
+    if shed::refuses_all(&connection.worker) {
+        ticket.note_head(parts, "");
+        return Err(Stop::Shed);
+    }
+    let stream = upgrade::extended_connect(parts).map_err(|reason| {
+        ticket.note_head(parts, "");
+        Stop::Refused(reason, true)
+    })?;
+    let mut present = Present::of(&parts.headers);
+    let ambiguous = connection.watch.take_ambiguous();
+    let screened = screen(parts, &mut present, &view.snapshot.config, ambiguous);
+    let host = screened.map_err(|reason| {
+        connection.worker.series.malformed.increment();
+        ticket.note_head(parts, "");
+        Stop::Refused(reason, true)
+    })?;
+    ticket.note_head(parts, &host);
+    if connection.peer.misdirected(&host) {
+        return Err(Stop::Refused(ErrorReason::Misdirected, has_body));
+    }
+    if let Some(redirect) = connection.peer.redirect {
+        let close = has_body || connection.watch.draining();
+        return Err(match redirect::answer(redirect, &host, &parts.uri, close) {
+            Ok(answer) => Stop::Answered(Box::new(answer)),
+            Err(reason) => Stop::Refused(reason, true),
+        });
+    }
+    Ok(Admitted { host, present, stream })
+}
+
+/// The body of a request that is about to be forwarded, before any of it is looked at.
+fn arriving(
+    incoming: Incoming,
+    (parts, present): (&mut Parts, &Present),
+    settings: Option<&Deployment>,
+    keeps: bool,
+    (connection, now): (&Connection, Instant),
+) -> Arriving {
+    let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
+    Arriving {
+        incoming,
+        version,
+        expects: present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers),
+        most: settings.and_then(|settings| settings.streams.max_body_bytes),
+        keeps: keeps && shed::keeps_bodies(&connection.worker),
+        now,
+    }
 }
 
 /// What makes a client's head the one that an origin is sent.
@@ -239,12 +293,6 @@ fn wished(
 /// Whether calls that nobody has worked on are made again.
 fn retries_calls(settings: &Deployment) -> bool {
     settings.retries.attempts > 0 && settings.retries.grpc_statuses != GrpcStatuses::NONE
-}
-
-/// An answer of Rhumb's own that is no refusal.
-fn own(mut ticket: Ticket, answer: Response<bytes::Bytes>) -> Response<ResponseBody> {
-    ticket.answered(answer.status().as_u16());
-    answer.map(|body| ResponseBody::own(body, ticket))
 }
 
 /// A decision's refusal, with the decision in words for whoever may see it.

@@ -37,8 +37,8 @@ impl Traced {
     /// Notes something about the request, if it is recorded.
     #[inline]
     pub(super) fn note(&self, note: impl FnOnce(&mut RequestSpan)) {
-        if let Some(record) = &self.record {
-            note(&mut record.borrow_mut());
+        if let Some(Ok(mut record)) = self.record.as_ref().map(|record| record.try_borrow_mut()) {
+            note(&mut record);
         }
     }
 
