@@ -526,3 +526,41 @@ fn every_reason_refusal_and_step_has_an_example_that_is_so() {
         assert!(example.printed.contains(line.trim_end()), "{}", example.printed);
     }
 }
+
+const GENERATED: &str = "<!-- generated: RHUMB_BLESS=1 cargo test --test documentation -->\n";
+
+/// With `RHUMB_BLESS` set, the page is written anew instead.
+#[test]
+fn every_variable_of_the_environment_has_its_row() {
+    let text = read("docs/environment.md");
+    let (head, rest) = text.split_once(GENERATED).expect("the generated part");
+    let (_, tail) = rest.split_once("<!-- end -->").expect("its end");
+    let mut table = "| variable | field | meaning |\n|---|---|---|\n".to_owned();
+    for setting in config::settings() {
+        let meaning = setting.description.trim_end_matches('.').replace('|', "\\|");
+        let (variable, path) = (code(&setting.variable), code(&setting.path));
+        table.push_str(&format!("| {variable} | {path} | {meaning} |\n"));
+    }
+    let written = format!("{head}{GENERATED}\n{table}\n<!-- end -->{tail}");
+    if std::env::var_os("RHUMB_BLESS").is_some() {
+        fs::write(root().join("docs/environment.md"), &written).unwrap();
+    } else {
+        assert!(written == text, "docs/environment.md: RHUMB_BLESS=1 writes it anew");
+    }
+}
+
+#[test]
+fn every_line_of_the_example_of_an_environment_can_be_used() {
+    let text = read("config/.env.example");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#RHUMB_"));
+    let variables: Vec<_> = lines
+        .map(|line| line.split_once('=').expect("a value"))
+        .map(|(name, value)| (format!("RHUMB_{name}").into(), value.into()))
+        .collect();
+    assert!(variables.len() >= 8, "{variables:?}");
+    let overrides = config::Overrides::of(variables.clone());
+    let loaded = config::load(&root().join("config/compose.yaml"), &|_| None, &overrides);
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.overridden.len(), variables.len());
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}

@@ -59,7 +59,7 @@ impl FileThread {
     ) -> std::io::Result<Self> {
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
-        let mut shadow = ShadowReader::new(commands.clone());
+        let mut shadow = ShadowReader::new(commands.clone(), bundle.overrides.clone());
         let mut reader =
             Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
         let thread =
@@ -128,7 +128,9 @@ impl Reader {
     }
 
     fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
-        let Loaded { config, warnings, files, .. } = load_config(&self.path)?;
+        let overrides = self.bundle.overrides.clone();
+        let Loaded { config, warnings, files, overridden, .. } =
+            load_config(&self.path, &overrides)?;
         watch.set_paths(paths(&config, &self.path).into_iter().chain(files));
         for warning in &warnings {
             if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
@@ -185,6 +187,8 @@ impl Reader {
             keys: Arc::clone(&keys),
             tls: Arc::clone(&tls),
             warnings,
+            overridden,
+            overrides,
         };
         Ok(Command::Adopt { config, tables, geo, keys, tls })
     }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admin::Readiness;
-use crate::config::{Config, ConfigError, FileWatch};
+use crate::config::{Config, ConfigError, FileWatch, Overridden, Overrides};
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::measure::Networks;
 use crate::metrics::Registry;
@@ -73,6 +73,8 @@ pub struct App {
     pub admin: SocketAddr,
     /// What is probably not meant in the configuration.
     pub warnings: Vec<ConfigError>,
+    /// What the environment has set of it.
+    pub overridden: Vec<Overridden>,
     /// Number of workers.
     pub worker_count: usize,
     handle: Handle,
@@ -81,16 +83,16 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the configuration at `path` and starts everything. Returns once every worker accepts
+    /// Reads the configuration at `path`, less what `overrides` set, and starts everything. Returns once every worker accepts
     /// connections.
     ///
     /// # Errors
     ///
     /// Whatever keeps it from starting; nothing keeps running then.
-    pub async fn start(path: &Path) -> Result<Self, AppError> {
+    pub async fn start(path: &Path, overrides: Overrides) -> Result<Self, AppError> {
         let epoch = Instant::now();
         let mut watch = FileWatch::new([]);
-        let bundle = Bundle::load_watched(path, &mut watch)?.with_tls()?;
+        let bundle = Bundle::load_watched(path, &mut watch, overrides)?.with_tls()?;
         let config = Arc::clone(&bundle.config);
         let worker_count = worker_count(&config);
         let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address).collect();
@@ -145,7 +147,7 @@ impl App {
             return Err(AppError::WorkerEnded);
         }
         readiness.set(true);
-        let warnings = bundle.warnings.clone();
+        let (warnings, overridden) = (bundle.warnings.clone(), bundle.overridden.clone());
         let commands = handle.commands.clone();
         let files = files::FileThread::start(path, watch, bundle, commands, Arc::clone(&live))
             .map_err(AppError::Files)?;
@@ -157,6 +159,7 @@ impl App {
             addresses,
             admin: admin_address,
             warnings,
+            overridden,
             worker_count,
             handle,
             live,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, AppError};
+use crate::config::{Overridden, Overrides};
 
 /// Arguments of `rhumb run`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +39,10 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 async fn serve(args: &RunArgs) -> Result<bool, AppError> {
-    let app = App::start(&args.config).await?;
+    let app = App::start(&args.config, Overrides::of_process()).await?;
+    for Overridden { variable, path } in &app.overridden {
+        tracing::info!(variable, "the environment sets {path}");
+    }
     for warning in &app.warnings {
         tracing::warn!("{warning}");
     }
