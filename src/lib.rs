@@ -30,6 +30,8 @@
 //! | [`proxy`] | a request's way through a worker |
 //! | [`server`] | worker threads and their sockets |
 //! | [`inquiry`] | a request described instead of sent, explained |
+//! | [`dump`] | what a worker has at this moment |
+//! | [`log_level`] | what the log tells, while it runs |
 //! | [`admin`] | what operators and Prometheus see |
 //! | [`metrics`] | counting without sharing |
 //! | [`app`] | puts it all together |
@@ -39,10 +41,12 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod dump;
 pub mod failover;
 pub mod geo;
 pub mod health;
 pub mod inquiry;
+pub mod log_level;
 pub mod measure;
 pub mod metrics;
 pub mod model;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
+    ("dump", &["model"]),
+    ("log_level", &["model"]),
     ("metrics", &["model"]),
     ("geo", &["model", "config"]),
     ("routing", &["model", "config"]),
@@ -30,8 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
-            "model", "config", "routing", "upstream", "geo", "metrics", "measure", "shadow",
-            "snapshot", "tls", "tokens",
+            "model", "config", "dump", "routing", "upstream", "geo", "metrics", "measure",
+            "shadow", "snapshot", "tls", "tokens",
         ],
     ),
     ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
@@ -40,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "model",
             "config",
+            "dump",
             "proxy",
             "proxy_protocol",
             "metrics",
@@ -52,8 +55,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
-            "model", "config", "routing", "failover", "geo", "metrics", "measure", "shadow",
-            "snapshot", "inquiry", "tls",
+            "model",
+            "config",
+            "dump",
+            "routing",
+            "failover",
+            "geo",
+            "log_level",
+            "metrics",
+            "measure",
+            "shadow",
+            "snapshot",
+            "inquiry",
+            "tls",
         ],
     ),
 ];

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, plain, problem};
 use super::source::Admin;
-use super::{api, certificates, metrics_page};
+use super::{api, certificates, log, memory, metrics_page, workers};
 use crate::model::limits;
 
 /// The admin address, ready to serve.
@@ -43,7 +43,11 @@ impl Admin {
             | "/api/v1/deployments"
             | "/api/v1/events"
             | "/api/v1/certificates"
-            | "/api/v1/shadow" => &[Method::GET, Method::HEAD],
+            | "/api/v1/shadow"
+            | "/api/v1/connections"
+            | "/api/v1/tasks"
+            | "/debug/memory" => &[Method::GET, Method::HEAD],
+            "/api/v1/log-level" => &[Method::GET, Method::HEAD, Method::PUT],
             "/api/v1/route" => &[Method::POST],
             _ => return problem(StatusCode::NOT_FOUND, "no_such_path", "nothing is at this path"),
         };
@@ -60,6 +64,14 @@ impl Admin {
             "/api/v1/events" => api::events(self).await,
             "/api/v1/shadow" => api::shadow(self),
             "/api/v1/certificates" => certificates::answer(self),
+            "/api/v1/connections" => workers::connections(self, parts.uri.query()).await,
+            "/api/v1/tasks" => workers::tasks(self).await,
+            "/api/v1/log-level" if parts.method != Method::PUT => log::answer(),
+            "/api/v1/log-level" => match read(body).await {
+                Ok(bytes) => log::change(&bytes),
+                Err(answer) => answer,
+            },
+            "/debug/memory" => memory::answer(self).await,
             _ => match read(body).await {
                 Ok(bytes) => api::route(self, &bytes),
                 Err(answer) => answer,

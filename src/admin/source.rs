@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::readiness::Readiness;
+use crate::dump::Census;
 use crate::failover::Handle;
 use crate::measure::Networks;
 use crate::metrics::Registry;
@@ -19,6 +20,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// Times of client networks.
     pub networks: Arc<Networks>,
+    /// The workers, to be asked what they have.
+    pub census: Census,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
     /// When the process started, in Unix time.

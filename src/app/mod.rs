@@ -24,6 +24,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::admin::Readiness;
 use crate::config::{Config, ConfigError, FileWatch, Overridden, Overrides};
+use crate::dump::Census;
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::measure::Networks;
 use crate::metrics::Registry;
@@ -124,11 +125,13 @@ impl App {
             epoch,
         });
         let readiness = Readiness::default();
+        let (census, questions) = Census::new(worker_count);
         let admin = crate::admin::Admin {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks: Arc::clone(&networks),
+            census,
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
@@ -142,6 +145,7 @@ impl App {
             registry: Arc::clone(&registry),
             networks,
             signals: handle.signals.clone(),
+            questions,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);

@@ -200,6 +200,22 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// Bytes of a log filter.
+pub const LOG_FILTER_BYTES: usize = 1_024;
+/// How long the log tells something else than usual, unless it is said.
+pub const LOG_CHANGE: Duration = Duration::from_secs(600);
+/// How long it may.
+pub const LOG_CHANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Client connections that a worker tells of, unless it is said.
+pub const DUMPED_CONNECTIONS: usize = 100;
+/// Client connections that a worker may be asked to tell of.
+pub const DUMPED_CONNECTIONS_MAX: usize = 10_000;
+/// Endpoints that a worker tells of.
+pub const DUMPED_ENDPOINTS: usize = 1_000;
+/// Questions of that kind that wait for a worker.
+pub const DUMPS_WAITING: usize = 2;
+/// A worker that has not answered such a question by then is told as silent.
+pub const DUMP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Observations that wait for the controller; more are dropped and counted.
 pub const OBSERVATION_QUEUE: usize = 4_096;
 /// Events kept for the log on the admin address.

@@ -24,6 +24,7 @@ use super::places::Places;
 use super::terms::Terms;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
+use crate::dump::EndpointDump;
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -203,6 +204,22 @@ impl WorkerContext {
             self.observer.adopt(&view.snapshot.table.plan);
         }
         Rc::clone(&view)
+    }
+
+    /// What this worker has with up to `most` endpoints. Those that it has nothing with are left out.
+    pub fn dump_endpoints(&self, most: usize) -> Vec<EndpointDump> {
+        let view = self.view.borrow();
+        let busy = view.endpoints.iter().flatten().filter(|endpoint| {
+            endpoint.outstanding() > 0 || endpoint.idle() > 0 || endpoint.http2_connections() > 0
+        });
+        let told = |endpoint: &Rc<Upstream>| EndpointDump {
+            url: endpoint.url().to_string(),
+            outstanding: endpoint.outstanding(),
+            idle_connections: endpoint.idle(),
+            http2_connections: endpoint.http2_connections(),
+            failures_in_a_row: endpoint.failures(),
+        };
+        busy.take(most).map(told).collect()
     }
 
     /// A fresh random number.

@@ -62,4 +62,4 @@ pub use peer::{Peer, Secure};
 pub use present::Present;
 pub use refusal::refusal_bytes;
 pub use tunnel::Tunnel;
-pub use watch::{Phase, Watch};
+pub use watch::{Phase, Stage, Watch};

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
+use std::time::Instant;
 
 use super::seats::Seats;
+use crate::dump::{ConnectionDump, Wanted};
 use crate::model::limits;
 use crate::proxy::{Watch, WorkerContext};
 
@@ -17,6 +19,20 @@ pub(super) struct OpenConnections {
 impl OpenConnections {
     pub(super) fn count(&self) -> usize {
         self.seats.borrow().len()
+    }
+
+    /// What can be told of the connections.
+    pub(super) fn dump(&self, wanted: &Wanted, now: Instant) -> Vec<ConnectionDump> {
+        let seats = self.seats.borrow();
+        let watches = seats.iter().filter_map(Weak::upgrade);
+        let of_client = |watch: &Rc<Watch>| match wanted.client {
+            None => true,
+            Some(client) => watch
+                .client()
+                .is_some_and(|address| address.ip().to_canonical() == client.to_canonical()),
+        };
+        let watches = watches.filter(of_client).take(wanted.connections);
+        watches.map(|watch| told(&watch, now)).collect()
     }
 
     /// Takes a connection in for as long as what is returned lives.
@@ -40,6 +56,20 @@ impl OpenConnections {
         if tokio::time::timeout(limits::DRAIN_TIMEOUT, all_left).await.is_err() {
             tracing::warn!(connections = self.count(), "drain timed out; closing the rest");
         }
+    }
+}
+
+fn told(watch: &Watch, now: Instant) -> ConnectionDump {
+    let deadline = watch.nearest_deadline();
+    ConnectionDump {
+        client: watch.client(),
+        age_seconds: now.saturating_duration_since(watch.since()).as_secs_f64(),
+        stage: watch.stage().as_str(),
+        phase: watch.phase().as_str(),
+        requests: watch.requests(),
+        ends_in_seconds: deadline.map(|at| at.saturating_duration_since(now).as_secs_f64()),
+        write_blocked: watch.is_write_blocked(),
+        draining: watch.draining(),
     }
 }
 

@@ -16,6 +16,7 @@ use super::crowd::Crowd;
 use super::door::Door;
 use super::listener::Listeners;
 use super::open::OpenConnections;
+use crate::dump::{Question, TaskDump, WorkerDump};
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
@@ -50,6 +51,8 @@ pub struct WorkersParts {
     pub networks: Arc<Networks>,
     /// Where failures are reported.
     pub signals: mpsc::Sender<EndpointSignal>,
+    /// Where each worker is asked what it has; one that has none is never asked.
+    pub questions: Vec<mpsc::Receiver<Question>>,
 }
 
 /// All worker threads.
@@ -71,6 +74,7 @@ impl Workers {
         let (ready_in, ready) = mpsc::channel(parts.listeners.len().max(1));
         let crowd = Arc::new(Crowd::default());
         let mut threads = Vec::with_capacity(parts.listeners.len());
+        let mut questions = parts.questions.into_iter();
         for (number, listeners) in parts.listeners.into_iter().enumerate() {
             let worker = Worker {
                 number,
@@ -78,6 +82,7 @@ impl Workers {
                 registry: Arc::clone(&parts.registry),
                 networks: Arc::clone(&parts.networks),
                 signals: parts.signals.clone(),
+                questions: questions.next(),
                 crowd: Arc::clone(&crowd),
                 draining: draining.clone(),
                 ready: ready_in.clone(),
@@ -116,6 +121,7 @@ struct Worker {
     registry: Arc<Registry>,
     networks: Arc<Networks>,
     signals: mpsc::Sender<EndpointSignal>,
+    questions: Option<mpsc::Receiver<Question>>,
     crowd: Arc<Crowd>,
     draining: watch::Receiver<bool>,
     ready: mpsc::Sender<()>,
@@ -135,7 +141,8 @@ impl Worker {
     }
 
     async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, crowd, mut draining, ready } = self;
+        let Self { number, live, registry, networks, signals, questions, .. } = self;
+        let Self { crowd, mut draining, ready, .. } = self;
         let context =
             WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
         let context = Rc::new(context);
@@ -150,6 +157,9 @@ impl Worker {
             });
             accepting.spawn_local(accept(TcpListener::from_std(listener)?, hall));
         }
+        if let Some(questions) = questions {
+            spawn_local(tell(questions, Rc::clone(&context), Rc::clone(&open)));
+        }
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
         // Whoever waits for readiness may have given up.
@@ -160,6 +170,35 @@ impl Worker {
         accepting.shutdown().await;
         open.drain().await;
         Ok(())
+    }
+}
+
+/// Answers what is asked of this worker.
+async fn tell(
+    mut questions: mpsc::Receiver<Question>,
+    context: Rc<WorkerContext>,
+    open: Rc<OpenConnections>,
+) {
+    while let Some(Question { wanted, answer }) = questions.recv().await {
+        let endpoints = if wanted.connections == 0 { 0 } else { limits::DUMPED_ENDPOINTS };
+        let dump = WorkerDump {
+            connections_open: open.count(),
+            connections: open.dump(&wanted, tokio::time::Instant::now().into_std()),
+            endpoints: context.dump_endpoints(endpoints),
+            tasks: tasks(),
+        };
+        // Whoever asked may have given up.
+        let _ = answer.send(dump);
+    }
+}
+
+fn tasks() -> TaskDump {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    TaskDump {
+        alive: metrics.num_alive_tasks(),
+        queued: metrics.global_queue_depth(),
+        busy_seconds: metrics.worker_total_busy_duration(0).as_secs_f64(),
+        parks: metrics.worker_park_count(0),
     }
 }
 

@@ -186,6 +186,16 @@ impl<B> Endpoint<B> {
         self.sessions.reap(now);
     }
 
+    /// Requests that failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures.get()
+    }
+
+    /// Connections of HTTP/2.
+    pub fn http2_connections(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Connections without a request, of HTTP/1.1.
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()

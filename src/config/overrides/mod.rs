@@ -57,7 +57,6 @@ impl Overrides {
     }
 
     /// What the environment of the process sets now.
-    #[expect(clippy::disallowed_methods, reason = "the one place that lists the environment")]
     pub fn of_process() -> Self {
         Self::of(std::env::vars_os())
     }

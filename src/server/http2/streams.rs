@@ -51,6 +51,7 @@ impl Streams {
     /// A new stream, for its service; its task begins at once.
     pub(super) fn begin(&self) -> Rc<Connection> {
         let stream = self.connection.stream(self.connection.watch.clock());
+        self.connection.watch.count_request();
         *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
         Rc::new(stream)
     }

@@ -1,0 +1,146 @@
+//! What the kernel says of this process: its memory, its threads, its descriptors. Linux only; what
+//! cannot be read is left out.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, json as answer_json};
+use super::source::Admin;
+use crate::dump::Wanted;
+
+/// Clock ticks of the kernel in a second, as programs see them on every architecture of Linux.
+const TICKS: f64 = 100.0;
+
+/// `GET /debug/memory`: memory of the process, and how much there is of what takes it.
+pub(super) async fn answer(admin: &Admin) -> Answer {
+    let snapshot = admin.live.load();
+    let told = admin.census.ask(Wanted { connections: 0, client: None }).await;
+    let open: usize = told
+        .iter()
+        .filter_map(|told| told.dump.as_ref())
+        .map(|(dump, _)| dump.connections_open)
+        .sum();
+    let plan = &snapshot.table.plan;
+    let counts = json!({
+        "client_connections": open,
+        "client_networks_measured": admin.networks.len(),
+        "regions": snapshot.config.regions.len(),
+        "deployments": snapshot.config.deployments.len(),
+        "rules": snapshot.config.deployments.iter().map(|d| d.rules.len()).sum::<usize>(),
+        "tenants": plan.tenants.as_ref().map(|table| table.len()),
+        "generation": snapshot.table.generation,
+    });
+    drop(snapshot);
+    // The kernel walks the whole address space for this.
+    let process = tokio::task::spawn_blocking(process).await.unwrap_or_default();
+    answer_json(&json!({ "process": process, "counts": counts }))
+}
+
+/// Bytes and numbers by name.
+fn process() -> Value {
+    let status = fields(
+        "/proc/self/status",
+        &[
+            ("VmRSS", "resident_bytes"),
+            ("VmHWM", "resident_peak_bytes"),
+            ("RssAnon", "resident_anonymous_bytes"),
+            ("RssFile", "resident_file_bytes"),
+            ("VmData", "data_bytes"),
+            ("VmSize", "virtual_bytes"),
+            ("VmSwap", "swapped_bytes"),
+            ("Threads", "threads"),
+        ],
+    );
+    let rollup = fields(
+        "/proc/self/smaps_rollup",
+        &[
+            ("Pss", "proportional_bytes"),
+            ("Private_Dirty", "private_dirty_bytes"),
+            ("LazyFree", "given_back_bytes"),
+            ("AnonHugePages", "huge_pages_bytes"),
+        ],
+    );
+    let mut found: Map<String, Value> = status.into_iter().chain(rollup).collect();
+    if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
+        found.insert("descriptors".to_owned(), json!(descriptors.count()));
+    }
+    for (file, name) in [
+        ("/sys/fs/cgroup/memory.current", "cgroup_bytes"),
+        ("/sys/fs/cgroup/memory.max", "cgroup_limit_bytes"),
+    ] {
+        // `max` is no limit.
+        if let Some(bytes) =
+            fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u64>().ok())
+        {
+            found.insert(name.to_owned(), json!(bytes));
+        }
+    }
+    Value::Object(found)
+}
+
+/// Lines such as `VmRSS:  123 kB`, those of them that are wanted, under other names.
+fn fields(file: &str, wanted: &[(&str, &str)]) -> Vec<(String, Value)> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let (_, ours) = wanted.iter().find(|(theirs, _)| *theirs == name)?;
+        let mut words = value.split_whitespace();
+        let number: u64 = words.next()?.parse().ok()?;
+        let unit = if words.next() == Some("kB") { 1_024 } else { 1 };
+        Some(((*ours).to_owned(), json!(number.saturating_mul(unit))))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// The threads of the process, with their time on a processor so far.
+pub(super) fn threads() -> Vec<Value> {
+    let Ok(entries) = fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let mut threads: Vec<_> = entries.filter_map(|entry| thread(&entry.ok()?.path())).collect();
+    threads.sort_by_key(|(id, _)| *id);
+    threads.into_iter().map(|(_, thread)| thread).collect()
+}
+
+fn thread(dir: &Path) -> Option<(u64, Value)> {
+    let stat = fs::read_to_string(dir.join("stat")).ok()?;
+    // `12 (name with any) character) S ...`
+    let (head, rest) = stat.rsplit_once(')')?;
+    let (id, name) = head.split_once('(')?;
+    let id = id.trim().parse().ok()?;
+    let rest: Vec<_> = rest.split_whitespace().collect();
+    let seconds = |field: usize| {
+        rest.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).map(|ticks| ticks / TICKS)
+    };
+    let thread = json!({
+        "id": id,
+        "name": name,
+        "state": rest.first(),
+        "user_seconds": seconds(11),
+        "system_seconds": seconds(12),
+    });
+    Some((id, thread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_threads_and_descriptors() {
+        let process = process();
+        for name in ["resident_bytes", "resident_peak_bytes", "virtual_bytes", "descriptors"] {
+            assert!(process[name].as_u64().is_some_and(|number| number > 2), "{name}: {process}");
+        }
+        assert!(process["resident_bytes"].as_u64() <= process["virtual_bytes"].as_u64());
+    }
+
+    #[test]
+    fn a_thread_is_told_by_its_name_whatever_is_in_that() {
+        let thread = std::thread::Builder::new().name("a) (b) R 9".to_owned());
+        let found = thread.spawn(threads).unwrap().join().unwrap();
+        let own = found.iter().find(|thread| thread["name"] == "a) (b) R 9").unwrap();
+        assert_eq!(own["state"], "R", "{own}");
+        assert!(own["user_seconds"].as_f64().is_some(), "{own}");
+    }
+}

@@ -1,0 +1,169 @@
+//! What the admin address tells somebody who looks for a fault: connections, tasks, memory, and what
+//! the log tells.
+
+use serde_json::{Value, json};
+
+use crate::support::client::{Client, Request, Response};
+use crate::support::origin::Origin;
+use crate::support::proxy::{Proxy, Setup};
+use crate::support::until;
+
+fn world() -> (Origin, Proxy) {
+    let origin = Origin::named("us");
+    let proxy = Setup::over(&[("us", origin.address)]).start();
+    (origin, proxy)
+}
+
+fn put(proxy: &Proxy, body: &Value) -> Response {
+    let request = Request::new("PUT", "/api/v1/log-level").carrying(body.to_string());
+    Client::connect(proxy.admin).ask(&request)
+}
+
+/// The lines of all workers.
+fn connections(page: &Value) -> Vec<Value> {
+    let workers = page["workers"].as_array().unwrap();
+    assert!(workers.iter().all(|worker| worker["answered"] == true), "{page:#}");
+    workers.iter().flat_map(|worker| worker["connections"].as_array().unwrap().clone()).collect()
+}
+
+#[test]
+fn every_client_connection_is_told_with_what_it_does() {
+    let (_origin, proxy) = world();
+    let mut idle = proxy.client();
+    for _ in 0..3 {
+        assert_eq!(idle.ask(&Request::get("/")).status(), 200);
+    }
+    let mut waiting = proxy.client_from("127.0.0.9");
+    waiting.send("GET / HT");
+    until("both to be told", || {
+        let page = proxy.inspect("/api/v1/connections").json();
+        let lines = connections(&page);
+        let is = |line: &&Value, client: &str, stage: &str, phase: &str, requests: u64| {
+            line["client"].as_str().unwrap().starts_with(client)
+                && line["stage"] == stage
+                && line["phase"] == phase
+                && line["requests"] == requests
+        };
+        page["open"] == 2
+            && lines.iter().any(|line| is(&line, "127.0.0.1:", "http1", "idle", 3))
+            && lines.iter().any(|line| line["client"].as_str().unwrap().starts_with("127.0.0.9:"))
+    });
+    let page = proxy.inspect("/api/v1/connections?client=127.0.0.9").json();
+    let lines = connections(&page);
+    assert_eq!(lines.len(), 1, "{page:#}");
+    assert!(lines[0]["ends_in_seconds"].as_f64().is_some_and(|left| left <= 10.0), "{page:#}");
+    let endpoints: Vec<_> = page["workers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|worker| worker["endpoints"].as_array().unwrap())
+        .collect();
+    assert_eq!(endpoints.len(), 1, "{page:#}");
+    assert_eq!(endpoints[0]["idle_connections"], 1, "{page:#}");
+    assert_eq!(endpoints[0]["outstanding"], 0, "{page:#}");
+}
+
+#[test]
+fn a_dump_is_as_long_as_was_asked_for() {
+    let (_origin, proxy) = world();
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = proxy.client();
+            assert_eq!(client.ask(&Request::get("/")).status(), 200);
+            client
+        })
+        .collect();
+    let page = proxy.inspect("/api/v1/connections?limit=2").json();
+    assert_eq!(page["open"], 20, "{page:#}");
+    assert!(page["shown"].as_u64().unwrap() <= 4, "{page:#}");
+    assert_eq!(connections(&proxy.inspect("/api/v1/connections").json()).len(), 20);
+    drop(clients);
+    for query in ["limit=0", "limit=100000", "client=me", "x=1"] {
+        let refused = proxy.inspect(&format!("/api/v1/connections?{query}"));
+        assert_eq!(refused.status(), 400, "{query}");
+        assert_eq!(refused.json()["reason"], "malformed_request");
+    }
+}
+
+#[test]
+fn nothing_of_it_is_where_clients_are() {
+    let (origin, proxy) = world();
+    for path in ["/api/v1/connections", "/api/v1/tasks", "/api/v1/log-level", "/debug/memory"] {
+        assert_eq!(proxy.ask(&Request::get(path)).region(), "us", "{path}");
+    }
+    assert_eq!(origin.count(), 4);
+}
+
+#[test]
+fn tasks_and_threads_are_told() {
+    let (_origin, proxy) = world();
+    let page = proxy.inspect("/api/v1/tasks").json();
+    let workers = page["workers"].as_array().unwrap();
+    assert_eq!(workers.len(), 2, "{page:#}");
+    for worker in workers {
+        assert_eq!(worker["answered"], true, "{page:#}");
+        assert!(worker["tasks"]["alive"].as_u64().unwrap() >= 3, "{page:#}");
+        assert!(worker["answered_in_seconds"].as_f64().unwrap() > 0.0, "{page:#}");
+    }
+    let names: Vec<_> = page["threads"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|thread| thread["name"].as_str().unwrap())
+        .collect();
+    for name in ["rhumb-worker-0", "rhumb-worker-1", "rhumb-control", "rhumb-files"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}
+
+#[test]
+fn memory_is_told_with_what_takes_it() {
+    let (_origin, proxy) = world();
+    let mut client = proxy.client();
+    assert_eq!(client.ask(&Request::get("/")).status(), 200);
+    let page = proxy.inspect("/debug/memory").json();
+    let process = |name: &str| page["process"][name].as_u64().unwrap_or_default();
+    assert!(process("resident_bytes") > 1 << 20, "{page:#}");
+    assert!(process("resident_peak_bytes") >= process("resident_anonymous_bytes"), "{page:#}");
+    assert!(process("descriptors") > 5 && process("threads") >= 4, "{page:#}");
+    assert_eq!(page["counts"]["client_connections"], 1, "{page:#}");
+    assert_eq!(page["counts"]["regions"], 1, "{page:#}");
+}
+
+#[test]
+fn what_the_log_tells_can_be_changed_for_a_while() {
+    let (_origin, proxy) = world();
+    let page = proxy.inspect("/api/v1/log-level").json();
+    assert_eq!(page, json!({ "filter": "info", "usual": "info", "expires_in_seconds": null }));
+    let changed = put(&proxy, &json!({ "filter": "rhumb=trace", "expires_seconds": 3600 }));
+    assert_eq!(changed.status(), 200, "{changed:#?}");
+    assert_eq!(changed.json()["filter"], "rhumb=trace");
+    assert!(changed.json()["expires_in_seconds"].as_f64().unwrap() > 3_000.0);
+    proxy.ask(&Request::get("/"));
+    proxy.until_logged("DEBUG request forwarded");
+    let shorter = put(&proxy, &json!({ "filter": "rhumb=trace", "expires_seconds": 0.1 }));
+    assert_eq!(shorter.status(), 200, "{shorter:#?}");
+    until("the usual log", || proxy.inspect("/api/v1/log-level").json()["filter"] == "info");
+    proxy.until_logged("the log tells what it usually does again");
+    put(&proxy, &json!({ "filter": "debug" }));
+    assert_eq!(put(&proxy, &json!({})).json()["filter"], "info");
+}
+
+#[test]
+fn what_is_no_log_filter_changes_nothing() {
+    let (_origin, proxy) = world();
+    for body in [
+        json!({ "filter": "a=b=c" }),
+        json!({ "filter": "x".repeat(2_000) }),
+        json!({ "filter": "debug", "expires_seconds": 0 }),
+        json!({ "filter": "debug", "expires_seconds": -1 }),
+        json!({ "filter": "debug", "expires_seconds": 1e300 }),
+        json!({ "level": "debug" }),
+        json!([]),
+    ] {
+        let refused = put(&proxy, &body);
+        assert_eq!(refused.status(), 400, "{body}: {refused:#?}");
+        assert_eq!(refused.json()["reason"], "malformed_request");
+    }
+    assert_eq!(proxy.inspect("/api/v1/log-level").json()["filter"], "info");
+}
