@@ -32,6 +32,7 @@
 //! | [`inquiry`] | a request described instead of sent, explained |
 //! | [`dump`] | what a worker has at this moment |
 //! | [`log_level`] | what the log tells, while it runs |
+//! | [`profile`] | where the process spends its time |
 //! | [`admin`] | what operators and Prometheus see |
 //! | [`metrics`] | counting without sharing |
 //! | [`app`] | puts it all together |
@@ -50,6 +51,7 @@ pub mod log_level;
 pub mod measure;
 pub mod metrics;
 pub mod model;
+pub mod profile;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod routing;

@@ -1,6 +1,8 @@
 //! What the admin address tells somebody who looks for a fault: connections, tasks, memory, and what
 //! the log tells.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request, Response};
@@ -166,4 +168,52 @@ fn what_is_no_log_filter_changes_nothing() {
         assert_eq!(refused.json()["reason"], "malformed_request");
     }
     assert_eq!(proxy.inspect("/api/v1/log-level").json()["filter"], "info");
+}
+
+/// What the kernel of this machine does not let anybody look at cannot be looked at.
+fn refused_by_the_kernel(answer: &Response) -> bool {
+    answer.status() == 501
+        && ["not_permitted", "unsupported"].map(Value::from).contains(&answer.json()["reason"])
+}
+
+#[test]
+fn a_profile_tells_where_time_goes_and_there_is_one_at_a_time() {
+    let (_origin, proxy) = world();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = proxy.client();
+            while !stop.load(Ordering::Relaxed) {
+                client.ask(&Request::get("/"));
+            }
+        });
+        let picture = proxy.inspect("/debug/pprof/profile?seconds=1&format=svg");
+        let profile = proxy.inspect("/debug/pprof/profile?seconds=0.2");
+        stop.store(true, Ordering::Relaxed);
+        if refused_by_the_kernel(&picture) {
+            assert!(refused_by_the_kernel(&profile), "{profile:#?}");
+            return;
+        }
+        assert_eq!(picture.head.get("content-type"), Some("image/svg+xml"), "{picture:#?}");
+        let picture = picture.body.text();
+        assert!(picture.contains("rhumb-worker-"), "{picture}");
+        assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"), "{picture}");
+        assert_eq!(profile.status(), 200, "{profile:#?}");
+        assert!(profile.body.bytes.windows(6).any(|bytes| bytes == b"thread"));
+    });
+    let is_made = || proxy.inspect("/api/v1/tasks").body.text().contains("rhumb-profile");
+    let first = std::thread::scope(|scope| {
+        let first = scope.spawn(|| proxy.inspect("/debug/pprof/profile?seconds=5"));
+        until("the profile to begin", || is_made() || first.is_finished());
+        if !first.is_finished() {
+            let second = proxy.inspect("/debug/pprof/profile?seconds=0.01");
+            assert!(second.status() == 409 || first.is_finished(), "{second:#?}");
+        }
+        first.join().unwrap()
+    });
+    assert!(first.status() == 200 || refused_by_the_kernel(&first), "{first:#?}");
+    for query in ["seconds=61", "seconds=x", "format=png", "x=1"] {
+        let refused = proxy.inspect(&format!("/debug/pprof/profile?{query}"));
+        assert_eq!(refused.status(), 400, "{query}");
+    }
 }

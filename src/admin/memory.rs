@@ -33,9 +33,7 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
         "generation": snapshot.table.generation,
     });
     drop(snapshot);
-    // The kernel walks the whole address space for this.
-    let process = tokio::task::spawn_blocking(process).await.unwrap_or_default();
-    answer_json(&json!({ "process": process, "counts": counts }))
+    answer_json(&json!({ "process": process(), "counts": counts }))
 }
 
 /// Bytes and numbers by name.

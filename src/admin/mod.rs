@@ -10,6 +10,7 @@ mod freshness;
 mod log;
 mod memory;
 mod metrics_page;
+mod profile;
 mod readiness;
 mod serve;
 mod source;

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{Answer, plain, problem};
 use super::source::Admin;
-use super::{api, certificates, log, memory, metrics_page, workers};
+use super::{api, certificates, log, memory, metrics_page, profile, workers};
 use crate::model::limits;
 
 /// The admin address, ready to serve.
@@ -48,6 +48,7 @@ impl Admin {
             | "/api/v1/tasks"
             | "/debug/memory" => &[Method::GET, Method::HEAD],
             "/api/v1/log-level" => &[Method::GET, Method::HEAD, Method::PUT],
+            "/debug/pprof/profile" => &[Method::GET],
             "/api/v1/route" => &[Method::POST],
             _ => return problem(StatusCode::NOT_FOUND, "no_such_path", "nothing is at this path"),
         };
@@ -72,6 +73,7 @@ impl Admin {
                 Err(answer) => answer,
             },
             "/debug/memory" => memory::answer(self).await,
+            "/debug/pprof/profile" => profile::answer(self, parts.uri.query()).await,
             _ => match read(body).await {
                 Ok(bytes) => api::route(self, &bytes),
                 Err(answer) => answer,

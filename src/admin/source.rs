@@ -7,6 +7,7 @@ use crate::dump::Census;
 use crate::failover::Handle;
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::profile::Profiler;
 use crate::snapshot::Live;
 
 /// What the admin address shows.
@@ -22,6 +23,8 @@ pub struct Admin {
     pub networks: Arc<Networks>,
     /// The workers, to be asked what they have.
     pub census: Census,
+    /// Where profiles are made.
+    pub profiler: Profiler,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
     /// When the process started, in Unix time.

@@ -57,9 +57,7 @@ pub(super) async fn tasks(admin: &Admin) -> Answer {
             }),
         })
         .collect();
-    // Files of the kernel that are made when they are read.
-    let threads = tokio::task::spawn_blocking(memory::threads).await.unwrap_or_default();
-    answer_json(&json!({ "workers": workers, "threads": threads }))
+    answer_json(&json!({ "workers": workers, "threads": memory::threads() }))
 }
 
 /// A worker that is too busy, or stuck.

@@ -28,6 +28,7 @@ use crate::dump::Census;
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::profile::Profiler;
 use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
 
@@ -132,6 +133,7 @@ impl App {
             registry: Arc::clone(&registry),
             networks: Arc::clone(&networks),
             census,
+            profiler: Profiler::default(),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }

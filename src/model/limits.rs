@@ -200,6 +200,15 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// How often a thread is looked at while a profile is made. Not a round number, so that it does not fall
+/// in step with timers.
+pub const PROFILE_HERTZ: u64 = 99;
+/// Length of a profile, unless it is said.
+pub const PROFILE_LENGTH: Duration = Duration::from_secs(10);
+/// How long it may be.
+pub const PROFILE_LENGTH_MAX: Duration = Duration::from_secs(60);
+/// Stacks that a profile tells apart.
+pub const PROFILE_STACKS: usize = 20_000;
 /// Bytes of a log filter.
 pub const LOG_FILTER_BYTES: usize = 1_024;
 /// How long the log tells something else than usual, unless it is said.
