@@ -91,10 +91,19 @@ impl<R: Record> Database<R> {
 
     /// What the database says about `address`; IPv4-mapped IPv6 is looked up as IPv4.
     pub fn lookup(&self, address: IpAddr) -> Option<R> {
-        let number = match address.to_canonical() {
+        self.record(self.number(address))
+    }
+
+    /// The number of the record about `address`; 0: there is none.
+    pub fn number(&self, address: IpAddr) -> u32 {
+        match address.to_canonical() {
             IpAddr::V4(address) => self.ipv4.find(address.to_bits()),
             IpAddr::V6(address) => self.lookup_ipv6(address.to_bits()),
-        };
+        }
+    }
+
+    /// What the record of that number says.
+    pub fn record(&self, number: u32) -> Option<R> {
         // Number 0 is "no record", so that the first record has number 1.
         self.records.get(number.checked_sub(1)? as usize).copied()
     }

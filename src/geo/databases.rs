@@ -51,6 +51,17 @@ pub struct Found {
     pub built: Option<u64>,
 }
 
+/// Which records of the databases are about an address: a fraction of the size of what they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Located {
+    /// Position of the database that knows the place.
+    database: u8,
+    /// Its record; 0: none.
+    place: u32,
+    /// The record of the autonomous system; 0: none.
+    asn: u32,
+}
+
 /// What is known of one database, for metrics and explanations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatabaseInfo<'a> {
@@ -136,13 +147,30 @@ impl Databases {
 
     /// Where `address` is, as far as the databases know, and since when they do.
     pub fn find(&self, address: IpAddr) -> Found {
+        self.tell(self.locate(address))
+    }
+
+    /// The records about `address`: all of the search, and nothing of what it finds.
+    pub fn locate(&self, address: IpAddr) -> Located {
         let address = address.to_canonical();
         if is_special(address) {
-            return Found { location: Location::UNKNOWN, built: None };
+            return Located::default();
         }
         let asn = self.asn.as_ref().filter(|_| !self.too_old.asn);
-        let asn = asn.and_then(|database| database.lookup(address)).map(|Asn(number)| number);
-        let Some((place, position)) = self.place(address) else {
+        let asn = asn.map_or(0, |database| database.number(address));
+        let (database, place) = self.place(address).unwrap_or_default();
+        Located { database, place, asn }
+    }
+
+    /// What records of these databases say.
+    pub fn tell(&self, located: Located) -> Found {
+        let Located { database, place, asn } = located;
+        let asn = self.asn.as_ref().and_then(|database| database.record(asn));
+        let asn = asn.map(|Asn(number)| number);
+        let database = self.location.get(usize::from(database));
+        let Some((database, place)) =
+            database.and_then(|database| Some((database, database.record(place)?)))
+        else {
             return Found { location: Location { asn, ..Location::UNKNOWN }, built: None };
         };
         let location = Location {
@@ -154,15 +182,14 @@ impl Databases {
             asn,
             source: LocationSource::Database,
         };
-        let built = self.location.get(position).and_then(|database| unix_seconds(database.built()));
-        Found { location, built }
+        Found { location, built: unix_seconds(database.built()) }
     }
 
     /// The database that `lookup` takes the place of `address` from.
     pub fn answering(&self, address: IpAddr) -> Option<DatabaseInfo<'_>> {
         let address = address.to_canonical();
-        let (_, position) = self.place(address).filter(|_| !is_special(address))?;
-        Some(info("location", self.location.get(position)?))
+        let (position, _) = self.place(address).filter(|_| !is_special(address))?;
+        Some(info("location", self.location.get(usize::from(position))?))
     }
 
     /// Every database in use, in the order in which they are asked.
@@ -192,11 +219,15 @@ impl Databases {
         self.too_old.location.get(position).copied().unwrap_or(false)
     }
 
-    /// What the first database that knows a place says, and its position.
-    fn place(&self, address: IpAddr) -> Option<(Place, usize)> {
-        let mut asked =
-            self.location.iter().enumerate().filter(|(position, _)| !self.is_too_old(*position));
-        asked.find_map(|(position, database)| Some((database.lookup(address)?, position)))
+    /// The position of the first database that knows a place, and the number of its record.
+    fn place(&self, address: IpAddr) -> Option<(u8, u32)> {
+        // There are few, and positions that do not fit are of databases that are not asked.
+        let asked = self.location.iter().zip(0..=u8::MAX);
+        let mut asked = asked.filter(|(_, position)| !self.is_too_old(usize::from(*position)));
+        asked.find_map(|(database, position)| {
+            let number = database.number(address);
+            (number > 0).then_some((position, number))
+        })
     }
 }
 

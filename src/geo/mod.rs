@@ -24,7 +24,7 @@ mod tree;
 
 pub use countries::CountryFacts;
 pub use database::Database;
-pub use databases::{Age, DatabaseInfo, Databases, Found};
+pub use databases::{Age, DatabaseInfo, Databases, Found, Located};
 pub use error::{GeoError, TreeProblem};
 pub use identify::{client, locate, placed, vouched};
 pub use record::{Asn, Fields, Place, Record};

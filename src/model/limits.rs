@@ -163,7 +163,7 @@ pub const UPSTREAM_SILENCE: Duration = Duration::from_secs(30);
 pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Client addresses whose place one worker remembers.
-pub const PLACES_PER_WORKER: usize = 8_192;
+pub const PLACES_PER_WORKER: usize = 16_384;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
 /// Bytes that one HTTP/2 stream's client may send before they are passed on.
