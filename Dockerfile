@@ -2,8 +2,11 @@
 # One small image: `rhumb run` by default, any other command by naming it, such as `origin`.
 
 FROM rust:1-slim-trixie AS build
+# For the allocator.
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo ./.cargo
 COPY src ./src
 COPY geoip ./geoip
 # Named in Cargo.toml, which cargo reads whole; not built.

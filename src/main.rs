@@ -6,6 +6,10 @@ use clap::Parser;
 use rhumb::cli::{Cli, LogFormat};
 use rhumb::log_level::{LogLevel, LogLevelError};
 
+/// Gives memory back to the system when a flood is over, and can tell what it holds for the next one.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match LogLevel::install(cli.log_filter(), cli.log_format == LogFormat::Json) {

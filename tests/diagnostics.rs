@@ -1,14 +1,18 @@
 //! What the admin address tells somebody who looks for a fault: connections, tasks, memory, and what
 //! the log tells.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 
+use http::Request as Head;
 use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request, Response};
+use crate::support::http2;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
 fn world() -> (Origin, Proxy) {
     let origin = Origin::named("us");
@@ -63,6 +67,45 @@ fn every_client_connection_is_told_with_what_it_does() {
     assert_eq!(endpoints.len(), 1, "{page:#}");
     assert_eq!(endpoints[0]["idle_connections"], 1, "{page:#}");
     assert_eq!(endpoints[0]["outstanding"], 0, "{page:#}");
+}
+
+#[test]
+fn streams_and_what_compresses_them_are_told() {
+    let (go, wait) = sync_channel::<()>(1);
+    let wait = Mutex::new(wait);
+    let origin = Origin::with("us", move |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n")?;
+        exchange.send("transfer-encoding: chunked\r\n\r\n4\r\ntext\r\n")?;
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        exchange.send("0\r\n\r\n")
+    });
+    let setup = Setup::over(&[("us", origin.address)]).workers(1);
+    let proxy = setup.deployment("compression: {}").start();
+    let client = http2::Client::connect(proxy.address);
+    let request = Head::get("http://api.test/").header("accept-encoding", "gzip");
+    let (answer, _) = client.begin(request.body(()).unwrap(), true);
+    let answer = client.wait(answer).unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let line = || connections(&proxy.inspect("/api/v1/connections").json()).pop().unwrap();
+    let worker = || proxy.inspect("/api/v1/tasks").json()["workers"][0].clone();
+    let now = line();
+    assert_eq!((&now["stage"], &now["streams"]), (&json!("http2"), &json!(1)), "{now:#}");
+    assert_eq!(now["requests"], 1, "{now:#}");
+    let busy = worker();
+    let under_way = json!({ "requests": 0, "streams": 1, "tunnels": 0 });
+    assert_eq!(busy["under_way"], under_way, "{busy:#}");
+    assert_eq!(busy["encoders"]["responses"], 1, "{busy:#}");
+    let memory = proxy.inspect("/debug/memory").json();
+    assert_eq!(memory["counts"]["responses_compressed"], 1, "{memory:#}");
+    assert_eq!(memory["counts"]["encoder_bytes"], busy["encoders"]["bytes"], "{memory:#}");
+    go.send(()).unwrap();
+    let mut body = answer.into_body();
+    while let Some(part) = client.wait(http2::next(&mut body)) {
+        part.unwrap();
+    }
+    until("the stream to be gone", || {
+        line()["streams"] == 0 && worker()["encoders"]["responses"] == 0
+    });
 }
 
 #[test]
@@ -128,6 +171,7 @@ fn memory_is_told_with_what_takes_it() {
     assert!(process("resident_bytes") > 1 << 20, "{page:#}");
     assert!(process("resident_peak_bytes") >= process("resident_anonymous_bytes"), "{page:#}");
     assert!(process("descriptors") > 5 && process("threads") >= 4, "{page:#}");
+    assert!(process("descriptors") < process("descriptors_limit"), "{page:#}");
     assert_eq!(page["counts"]["client_connections"], 1, "{page:#}");
     assert_eq!(page["counts"]["regions"], 1, "{page:#}");
 }

@@ -17,7 +17,7 @@ use clap::Parser;
 use rhumb::cli::Cli;
 use rhumb::config;
 use rhumb::metrics::names::{self, Kind};
-use rhumb::model::{RegionState, SignalKind, limits};
+use rhumb::model::{ConnectionRefusal, RegionState, Shed, SignalKind, limits};
 use rhumb::proxy::ErrorReason;
 use rhumb::routing::{Reason, RefusalReason, Step};
 
@@ -110,12 +110,32 @@ fn every_metric_has_its_row_and_every_row_its_metric() {
 }
 
 #[test]
+fn every_field_of_the_access_log_has_its_row() {
+    let text = read("docs/operations.md");
+    let (_, table) = text.split_once("\n### Fields of the access log\n").expect("the table");
+    let (table, _) = table.split_once("\n## ").expect("its end");
+    let words = |row: &Vec<String>| -> Vec<String> {
+        row[0].split(", ").map(|word| word.trim_matches('`').to_owned()).collect()
+    };
+    let found: BTreeSet<_> = rows(table).iter().skip(1).flat_map(words).collect();
+    let known: BTreeSet<_> =
+        config::LogField::ALL.iter().map(|field| field.as_str().to_owned()).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
 fn every_word_that_a_label_can_have_is_explained() {
     let metrics = read("docs/metrics.md");
     let routing = read("docs/routing.md");
     for reason in Reason::ALL {
         assert!(metrics.contains(&code(reason.as_str())), "{reason:?}");
         assert!(routing.contains(&code(reason.as_str())), "{reason:?}");
+    }
+    for why in ConnectionRefusal::ALL.map(ConnectionRefusal::as_str) {
+        assert!(metrics.contains(&code(why)), "{why}");
+    }
+    for why in Shed::ALL.map(Shed::as_str) {
+        assert!(metrics.contains(&code(why)), "{why}");
     }
     for kind in SignalKind::ALL {
         assert!(metrics.contains(&code(kind.as_str())), "{kind:?}");
@@ -179,6 +199,10 @@ fn the_limits_are_those_of_the_program() {
             format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
         ),
         (
+            "what a client takes of its response on average while it is waited for, beyond those 30 s",
+            format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
+        ),
+        (
             "response of type `text/event-stream` without progress",
             seconds(limits::STREAM_IDLE_TIMEOUT),
         ),
@@ -212,12 +236,22 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("idle connection to an endpoint", seconds(limits::POOL_IDLE_TIMEOUT)),
         (
+            "the same while memory or descriptors are short",
+            seconds(limits::POOL_IDLE_TIMEOUT_SHORT),
+        ),
+        (
             "connection to an endpoint, age for a further request",
             seconds(limits::POOL_CONNECTION_LIFETIME),
         ),
+        ("addresses of one family of an endpoint's name", count(limits::ADDRESSES_PER_NAME as u64)),
+        ("hosts of a service", count(limits::TARGETS_PER_SERVICE as u64)),
+        ("lookup of a name", seconds(limits::NAME_TIMEOUT)),
+        ("lookups at once", count(limits::NAMES_IN_FLIGHT as u64)),
+        ("pause before a failed lookup is tried again, at most", seconds(limits::NAME_RETRY_MAX)),
+        ("tables that answers make, apart", seconds(limits::NAME_TABLE_INTERVAL)),
         (
-            "addresses of an endpoint's name that are tried",
-            count(limits::ADDRESSES_PER_NAME as u64),
+            "connecting to one of a host's two addresses, before the other is tried as well",
+            seconds(limits::TWIN_DELAY),
         ),
         (
             "HTTP/2 connections of a worker to an endpoint",
@@ -245,6 +279,17 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("client connections of a worker", count(limits::CONNECTIONS_PER_WORKER as u64)),
         (
+            "refused connections of a worker that have not gone yet",
+            count(limits::REFUSALS_LINGERING as u64),
+        ),
+        ("connections that a worker refuses in 10 ms", count(limits::REFUSALS_PER_LOOK as u64)),
+        ("what a refused client still sends", bytes(limits::REFUSAL_BYTES as u64)),
+        ("descriptors of the process", "1,048,576".to_owned()),
+        (
+            "`Retry-After` of what is refused for too much load",
+            format!("{} s", limits::RETRY_AFTER_SECONDS),
+        ),
+        (
             "client addresses whose place a worker remembers",
             count(limits::PLACES_PER_WORKER as u64),
         ),
@@ -252,6 +297,24 @@ fn the_limits_are_those_of_the_program() {
         ("drain", seconds(limits::DRAIN_TIMEOUT)),
         ("connections to the admin address", count(limits::ADMIN_CONNECTIONS as u64)),
         ("body of a request to the admin address", bytes(limits::ADMIN_BODY_BYTES as u64)),
+        (
+            "connections that workers tell of, all together",
+            count(limits::DUMPED_CONNECTIONS_MAX as u64),
+        ),
+        ("endpoints that workers tell of, all together", count(limits::DUMPED_ENDPOINTS as u64)),
+        (
+            "connections that a worker looks at for that, before requests have their turn",
+            count(limits::DUMP_STEP as u64),
+        ),
+        ("a worker's answer to what it has", seconds(limits::DUMP_TIMEOUT)),
+        ("CPU profile", seconds(limits::PROFILE_LENGTH_MAX)),
+        ("stacks that it tells apart", count(limits::PROFILE_STACKS as u64)),
+        ("change of what the log tells", days(limits::LOG_CHANGE_MAX)),
+        ("memory of a worker's encoders", bytes(limits::COMPRESSION_MEMORY as u64)),
+        (
+            "bytes that are compressed before other requests have their turn",
+            bytes(limits::COMPRESSION_STEP_BYTES as u64),
+        ),
         ("checks under way", count(limits::CHECKS_IN_FLIGHT as u64)),
         ("events kept", count(limits::EVENTS_KEPT as u64)),
         ("configuration file", bytes(limits::CONFIG_BYTES)),
@@ -276,7 +339,22 @@ fn the_limits_are_those_of_the_program() {
             "values of one kind (headers, cookies, parameters, ...) that a request shows to rules",
             count(limits::CLUES_PER_KIND as u64),
         ),
+        (
+            "lines of the access log that a worker collects",
+            bytes(limits::ACCESS_LOG_BATCH_BYTES as u64),
+        ),
+        ("the same, in time", seconds(limits::ACCESS_LOG_BATCH_TIME)),
+        (
+            "pieces of the access log that wait to be written",
+            count(limits::ACCESS_LOG_QUEUE as u64),
+        ),
+        ("value in a line of the access log", bytes(limits::ACCESS_LOG_VALUE_BYTES as u64)),
         ("line of an access log that is simulated", bytes(limits::SIMULATED_LINE_BYTES as u64)),
+        ("`tracestate` that is passed on", bytes(limits::TRACESTATE_BYTES as u64)),
+        ("recorded requests of a worker that wait to be sent", count(limits::TRACE_QUEUE as u64)),
+        ("attempts of a recorded request", count(limits::TRACE_ATTEMPTS as u64)),
+        ("sending spans, attempts included", seconds(limits::OTLP_TIMEOUT)),
+        ("sending the last spans at the end", seconds(limits::TRACE_GOODBYE)),
     ];
     let text = read("docs/operations.md");
     let (_, table) = text.split_once("\n## Limits\n").expect("the part about limits");

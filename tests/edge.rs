@@ -92,6 +92,51 @@ fn a_certificate_by_name_and_a_protocol_by_agreement() {
 }
 
 #[test]
+fn a_request_for_a_host_of_another_certificate_belongs_on_another_connection() {
+    let world = World::new(TLS);
+    let address = world.proxy.addresses[1];
+    let asked = [
+        ("a.test", 200),
+        ("A.test:8443", 200),
+        ("x.b.test", 421),
+        // No certificate is for this one, so no connection would be better.
+        ("elsewhere.test", 200),
+    ];
+    run(async {
+        let connector = world.authority.client(&["h2"]);
+        let mut sender = http2(shake(&connector, tcp(address).await, "a.test").await).await;
+        for (host, status) in asked {
+            let answer = sender.send_request(get(&format!("https://{host}/"))).await.unwrap();
+            assert_eq!(answer.status(), status, "{host}");
+            if status == 421 {
+                assert!(text(answer).await.contains("misdirected_request"));
+            }
+        }
+        let connector = world.authority.client(&["http/1.1"]);
+        let mut sender = http1(shake(&connector, tcp(address).await, "a.test").await).await;
+        for (host, status) in asked {
+            let mut request = get("/");
+            request.headers_mut().insert("host", host.parse().unwrap());
+            let answer = sender.send_request(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{host}");
+            text(answer).await;
+        }
+        // The wildcard is for both of these.
+        let connector = world.authority.client(&["h2"]);
+        let mut sender = http2(shake(&connector, tcp(address).await, "x.b.test").await).await;
+        for (host, status) in [("y.b.test", 200), ("a.test", 421)] {
+            let answer = sender.send_request(get(&format!("https://{host}/"))).await.unwrap();
+            assert_eq!(answer.status(), status, "{host}");
+        }
+    });
+    assert_eq!(world.origin.count(), 7, "what is refused is not sent");
+    // Clear text has no certificates.
+    let mut client = world.proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: x.b.test\r\n\r\n");
+    assert_eq!(client.read("GET").status(), 200);
+}
+
+#[test]
 fn many_requests_at_once_on_one_connection() {
     let world = World::plain("");
     let answers = run(async {

@@ -12,10 +12,12 @@
     reason = "a test fails by panicking, and nothing here is an interface"
 )]
 
+mod access_log;
 mod admin;
 mod bodies;
 mod capacity;
 mod cli;
+mod compression;
 mod corpus;
 mod demo;
 mod diagnostics;
@@ -28,7 +30,9 @@ mod headers;
 mod layering;
 mod limits;
 mod malformed;
+mod names;
 mod origins;
+mod overload;
 mod reload;
 mod routing;
 mod shadow;
@@ -36,3 +40,5 @@ mod simulate;
 mod steering;
 mod streams;
 mod support;
+mod traces;
+mod upgrade;

@@ -526,6 +526,27 @@ fn a_call_that_nobody_worked_on_goes_to_another_endpoint() {
 }
 
 #[test]
+fn a_call_whose_stream_is_refused_is_made_again_with_all_of_its_messages() {
+    let (refusing, free) = (http2::Origin::start(), http2::Origin::start());
+    refusing.refuse();
+    let proxy = Setup::empty()
+        .region_at("us", &[refusing.url()])
+        .region_at("eu", &[free.url()])
+        .deployment("routing_strategy: failover")
+        .start();
+    let client = Client::connect(proxy.address);
+    let messages: Vec<u8> = (0..60_000_u32).map(|i| (i % 251) as u8).collect();
+    let answer = unary(&client, "/a/echo", &messages);
+    assert_eq!((answer.body == messages, answer.said("grpc-status")), (true, Some("0")));
+    assert!(refusing.count() > 1, "it was asked again");
+    assert_eq!(free.count(), 1);
+    // More than is kept cannot be sent again.
+    let answer = unary(&client, "/a/echo", &[0; 80_000]);
+    assert_eq!(answer.said("grpc-status"), Some("14"));
+    assert_eq!(free.count(), 1);
+}
+
+#[test]
 fn a_websocket_goes_over_a_stream_of_http2() {
     let origin = echo();
     let proxy = Setup::over(&[("us", origin.address)]).start();

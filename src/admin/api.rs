@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, json as answer_json, problem};
 use super::source::Admin;
+use crate::config::Endpoint;
 use crate::failover::Status;
 use crate::inquiry::Inquiry;
 use crate::measure::Observed;
@@ -31,7 +32,7 @@ pub(super) async fn regions(admin: &Admin) -> Answer {
                 "bias": region.bias,
                 "status": summary(&uses),
                 "endpoints": region.endpoints.iter().map(|endpoint| {
-                    json!({ "url": endpoint.url, "weight": endpoint.weight })
+                    endpoint_json(&status, endpoint)
                 }).collect::<Vec<_>>(),
                 "deployments": uses.iter().map(|(name, state)| {
                     json!({ "deployment": name, "state": state })
@@ -69,6 +70,7 @@ pub(super) async fn deployments(admin: &Admin) -> Answer {
                         "in_state_seconds": detail.map(|detail| detail.in_state_seconds),
                         "weight": region.weight,
                         "endpoints": region.endpoints.iter().map(|e| &e.url).collect::<Vec<_>>(),
+                        "addresses": region.endpoints.iter().map(|e| e.address).collect::<Vec<_>>(),
                         "checks": detail.map(|detail| &detail.endpoints),
                     })
                 })
@@ -126,6 +128,20 @@ pub(super) fn route(admin: &Admin, body: &[u8]) -> Answer {
             problem(StatusCode::UNPROCESSABLE_ENTITY, "no_such_request", &error.to_string())
         }
     }
+}
+
+/// An endpoint as it is configured, and what is known of its name if it has one.
+fn endpoint_json(status: &Status, endpoint: &Endpoint) -> Value {
+    let question = endpoint.question();
+    let known = question.and_then(|question| {
+        let mut known = status.names.iter();
+        known.find(|known| known.name == question.name && known.sought == question.sought)
+    });
+    let mut json = json!({ "url": endpoint.url, "weight": endpoint.weight });
+    if let (Some(object), Some(known)) = (json.as_object_mut(), known) {
+        object.insert("name".to_owned(), json!(known));
+    }
+    json
 }
 
 /// The deployments that use a region, and its state in each.

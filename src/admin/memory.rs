@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, json as answer_json};
 use super::source::Admin;
-use crate::dump::Wanted;
+use crate::dump::{Wanted, WorkerDump};
+use crate::overload::Figures;
 
 /// Clock ticks of the kernel in a second, as programs see them on every architecture of Linux.
 const TICKS: f64 = 100.0;
@@ -16,28 +17,30 @@ const TICKS: f64 = 100.0;
 /// `GET /debug/memory`: memory of the process, and how much there is of what takes it.
 pub(super) async fn answer(admin: &Admin) -> Answer {
     let snapshot = admin.live.load();
-    let told = admin.census.ask(Wanted { connections: 0, client: None }).await;
-    let open: usize = told
-        .iter()
-        .filter_map(|told| told.dump.as_ref())
-        .map(|(dump, _)| dump.connections_open)
-        .sum();
+    let told = admin.census.ask(Wanted::COUNTS).await;
+    let sum = |of: fn(&WorkerDump) -> usize| -> usize {
+        told.iter().filter_map(|told| told.dump.as_ref()).map(|(dump, _)| of(dump)).sum()
+    };
     let plan = &snapshot.table.plan;
     let counts = json!({
-        "client_connections": open,
+        "client_connections": sum(|dump| dump.connections_open),
+        "responses_compressed": sum(|dump| dump.encoders.responses),
+        "encoder_bytes": sum(|dump| dump.encoders.bytes),
         "client_networks_measured": admin.networks.len(),
         "regions": snapshot.config.regions.len(),
         "deployments": snapshot.config.deployments.len(),
         "rules": snapshot.config.deployments.iter().map(|d| d.rules.len()).sum::<usize>(),
         "tenants": plan.tenants.as_ref().map(|table| table.len()),
+        "endpoints_in_table": plan.endpoints().count(),
         "generation": snapshot.table.generation,
     });
     drop(snapshot);
-    answer_json(&json!({ "process": process(), "counts": counts }))
+    answer_json(&json!({ "process": process(&admin.gauge.figures()), "counts": counts }))
 }
 
-/// Bytes and numbers by name.
-fn process() -> Value {
+/// Bytes and numbers by name. Only what the kernel has at hand: this thread has more to do than to wait
+/// until it has looked at every page.
+fn process(figures: &Figures) -> Value {
     let status = fields(
         "/proc/self/status",
         &[
@@ -51,31 +54,23 @@ fn process() -> Value {
             ("Threads", "threads"),
         ],
     );
-    let rollup = fields(
-        "/proc/self/smaps_rollup",
-        &[
-            ("Pss", "proportional_bytes"),
-            ("Private_Dirty", "private_dirty_bytes"),
-            ("LazyFree", "given_back_bytes"),
-            ("AnonHugePages", "huge_pages_bytes"),
-        ],
-    );
-    let mut found: Map<String, Value> = status.into_iter().chain(rollup).collect();
-    if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
-        found.insert("descriptors".to_owned(), json!(descriptors.count()));
-    }
-    for (file, name) in [
-        ("/sys/fs/cgroup/memory.current", "cgroup_bytes"),
-        ("/sys/fs/cgroup/memory.max", "cgroup_limit_bytes"),
+    let mut found: Map<String, Value> = status.into_iter().collect();
+    let Figures { used, memory_limit, descriptor_limit, .. } = *figures;
+    let descriptors = figures.descriptors.or_else(descriptors);
+    for (name, value) in [
+        ("used_bytes", Some(used)),
+        ("limit_bytes", memory_limit),
+        ("descriptors", descriptors),
+        ("descriptors_limit", Some(descriptor_limit)),
     ] {
-        // `max` is no limit.
-        if let Some(bytes) =
-            fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u64>().ok())
-        {
-            found.insert(name.to_owned(), json!(bytes));
-        }
+        found.extend(value.map(|value| (name.to_owned(), json!(value))));
     }
     Value::Object(found)
+}
+
+/// Those that are open, one by one, where the kernel does not count them (before Linux 6.2).
+fn descriptors() -> Option<u64> {
+    u64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()
 }
 
 /// Lines such as `VmRSS:  123 kB`, those of them that are wanted, under other names.
@@ -126,11 +121,19 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_threads_and_descriptors() {
-        let process = process();
+        let figures = Figures {
+            resident: 3,
+            used: 3,
+            memory_limit: None,
+            descriptors: None,
+            descriptor_limit: 1_024,
+        };
+        let process = process(&figures);
         for name in ["resident_bytes", "resident_peak_bytes", "virtual_bytes", "descriptors"] {
             assert!(process[name].as_u64().is_some_and(|number| number > 2), "{name}: {process}");
         }
         assert!(process["resident_bytes"].as_u64() <= process["virtual_bytes"].as_u64());
+        assert!(process.get("limit_bytes").is_none(), "there is none: {process}");
     }
 
     #[test]

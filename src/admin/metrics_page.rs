@@ -11,6 +11,7 @@ use super::source::Admin;
 use crate::measure::Observed;
 use crate::metrics::{Page, names};
 use crate::model::{RegionState, SignalKind};
+use crate::overload::{Figures, Gauge};
 use crate::routing::{DeploymentPlan, Reason, RegionHealth, RegionPlan};
 use crate::shadow::Outcome;
 use crate::snapshot::Snapshot;
@@ -27,6 +28,7 @@ pub(super) async fn answer(admin: &Admin) -> Answer {
     certificates::write(&mut page, &snapshot);
     regions(&mut page, &snapshot, admin);
     health(&mut page, &snapshot);
+    pressure(&mut page, &admin.gauge);
     shadow(&mut page, &snapshot);
     let reasons = Reason::ALL.map(Reason::as_str);
     page.registry(&admin.registry, &reasons, &SignalKind::ALL.map(SignalKind::as_str));
@@ -59,6 +61,20 @@ fn regions(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
         }
     }
     page.sample(names::MEASURED_NETWORKS, &[], admin.networks.len() as f64);
+}
+
+fn pressure(page: &mut Page, gauge: &Gauge) {
+    let Figures { resident, used, memory_limit, descriptors, descriptor_limit } = gauge.figures();
+    page.sample(names::MEMORY, &[], resident as f64);
+    page.sample(names::MEMORY_USED, &[], used as f64);
+    page.sample(names::MEMORY_PRESSURE, &[], f64::from(gauge.pressure().memory as u8));
+    if let Some(limit) = memory_limit {
+        page.sample(names::MEMORY_LIMIT, &[], limit as f64);
+    }
+    if let Some(descriptors) = descriptors {
+        page.sample(names::DESCRIPTORS, &[], descriptors as f64);
+    }
+    page.sample(names::DESCRIPTORS_LIMIT, &[], descriptor_limit as f64);
 }
 
 fn health(page: &mut Page, snapshot: &Snapshot) {
@@ -98,7 +114,7 @@ fn region_health(
     page.sample(names::REGION_UP, &[name, id], up);
     for (i, endpoint) in region.endpoints.iter().enumerate() {
         let up = health.endpoints_up >> i & 1 == 1;
-        let url = endpoint.url.to_string();
+        let url = endpoint.called();
         page.sample(names::ENDPOINT_UP, &[name, id, &url], f64::from(u8::from(up)));
     }
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod api;
 mod certificates;
+mod doors;
 mod freshness;
 mod log;
 mod memory;
@@ -16,6 +17,7 @@ mod serve;
 mod source;
 mod workers;
 
+pub use doors::Doors;
 pub use readiness::Readiness;
 pub use serve::AdminServer;
 pub use source::Admin;

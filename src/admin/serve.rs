@@ -1,7 +1,7 @@
 //! The admin address itself: connections, limits, and which path is answered by what.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
 use super::answer::{Answer, plain, problem};
+use super::doors::{Door, Doors};
 use super::source::Admin;
 use super::{api, certificates, log, memory, metrics_page, profile, workers};
 use crate::model::limits;
@@ -23,13 +25,14 @@ use crate::model::limits;
 #[derive(Debug)]
 pub struct AdminServer {
     admin: Admin,
-    listener: TcpListener,
+    door: watch::Receiver<Door>,
 }
 
 impl Admin {
-    /// Serves on that socket, which must not block.
-    pub fn on(self, listener: TcpListener) -> AdminServer {
-        AdminServer { admin: self, listener }
+    /// A server that listens nowhere yet, and what opens its doors.
+    pub fn server(self) -> (AdminServer, Doors) {
+        let (doors, door) = Doors::new();
+        (AdminServer { admin: self, door }, doors)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -83,42 +86,52 @@ impl Admin {
 }
 
 impl AdminServer {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
-    }
-
     /// Serves until it is dropped.
-    pub async fn serve(self) {
-        let Self { admin, listener } = self;
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::error!(%error, "the admin address does not work");
-                return;
-            }
-        };
+    pub async fn serve(mut self) {
         let slots = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let admin = admin.clone();
-                    tokio::spawn(async move {
-                        connection(admin, stream).await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the admin address cannot accept; trying again");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+            let listener = self.door.borrow_and_update().listen();
+            let seen = self.door.clone();
+            let changed = match listener {
+                Some(listener) => tokio::select! {
+                    () = accept(&self.admin, &listener, &slots, &seen) => return,
+                    changed = self.door.changed() => changed,
+                },
+                None => self.door.changed().await,
+            };
+            // Whoever opens doors is gone with the process.
+            if changed.is_err() {
+                return;
             }
         }
     }
 }
 
-async fn connection(admin: Admin, stream: tokio::net::TcpStream) {
+async fn accept(
+    admin: &Admin,
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    door: &watch::Receiver<Door>,
+) {
+    loop {
+        let Ok(slot) = Arc::clone(slots).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (admin, door) = (admin.clone(), door.clone());
+                tokio::spawn(async move {
+                    connection(admin, stream, door).await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin address cannot accept; trying again");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(admin: Admin, stream: tokio::net::TcpStream, mut door: watch::Receiver<Door>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let admin = admin.clone();
         async move {
@@ -133,12 +146,21 @@ async fn connection(admin: Admin, stream: tokio::net::TcpStream) {
             Ok::<_, Infallible>(answer)
         }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
-        .max_headers(limits::HEADER_FIELDS)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let mut conn = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
+            .max_headers(limits::HEADER_FIELDS)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let served = tokio::select! {
+        served = conn.as_mut() => served,
+        _ = door.changed() => {
+            // Whoever asks next is to ask where the door is now.
+            conn.as_mut().graceful_shutdown();
+            conn.await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "admin connection ended");
     }

@@ -7,6 +7,7 @@ use crate::dump::Census;
 use crate::failover::Handle;
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::overload::Gauge;
 use crate::profile::Profiler;
 use crate::snapshot::Live;
 
@@ -21,6 +22,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// Times of client networks.
     pub networks: Arc<Networks>,
+    /// What the process is short of.
+    pub gauge: Arc<Gauge>,
     /// The workers, to be asked what they have.
     pub census: Census,
     /// Where profiles are made.

@@ -18,7 +18,7 @@ pub(super) async fn connections(admin: &Admin, query: Option<&str>) -> Answer {
         Ok(wanted) => wanted,
         Err(detail) => return problem(StatusCode::BAD_REQUEST, "malformed_request", &detail),
     };
-    let told = admin.census.ask(wanted).await;
+    let told = admin.census.ask(shared(wanted, admin.census.workers())).await;
     let of = |count: fn(&WorkerDump) -> usize| -> usize {
         told.iter().filter_map(|told| told.dump.as_ref()).map(|(dump, _)| count(dump)).sum()
     };
@@ -44,7 +44,7 @@ pub(super) async fn connections(admin: &Admin, query: Option<&str>) -> Answer {
 
 /// `GET /api/v1/tasks`: what each worker is busy with, and each thread.
 pub(super) async fn tasks(admin: &Admin) -> Answer {
-    let told = admin.census.ask(Wanted { connections: 0, client: None }).await;
+    let told = admin.census.ask(Wanted::COUNTS).await;
     let workers: Vec<_> = told
         .iter()
         .map(|told| match &told.dump {
@@ -53,6 +53,8 @@ pub(super) async fn tasks(admin: &Admin) -> Answer {
                 "worker": told.worker,
                 "answered": true,
                 "answered_in_seconds": took.as_secs_f64(),
+                "under_way": dump.under_way,
+                "encoders": dump.encoders,
                 "tasks": dump.tasks,
             }),
         })
@@ -69,8 +71,22 @@ fn silent(told: &Told) -> Value {
     })
 }
 
+/// What is asked of each of so many workers, so that all of them together do not tell too much.
+fn shared(wanted: Wanted, workers: usize) -> Wanted {
+    let share = |most: usize| (most / workers.max(1)).max(1);
+    Wanted {
+        connections: wanted.connections.min(share(limits::DUMPED_CONNECTIONS_MAX)),
+        endpoints: share(wanted.endpoints),
+        ..wanted
+    }
+}
+
 fn wanted(query: &str) -> Result<Wanted, String> {
-    let mut wanted = Wanted { connections: limits::DUMPED_CONNECTIONS, client: None };
+    let mut wanted = Wanted {
+        connections: limits::DUMPED_CONNECTIONS,
+        endpoints: limits::DUMPED_ENDPOINTS,
+        client: None,
+    };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("limit", number)) => {
@@ -94,6 +110,16 @@ fn wanted(query: &str) -> Result<Wanted, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_workers_tell_no_more_than_few() {
+        let all = wanted("limit=10000").unwrap();
+        for (workers, expected) in [(0, 10_000), (1, 10_000), (64, 156), (20_000, 1)] {
+            let each = shared(all, workers);
+            assert_eq!((each.connections, each.endpoints), (expected, expected), "{workers}");
+        }
+        assert_eq!(shared(wanted("limit=5").unwrap(), 64).connections, 5);
+    }
 
     #[test]
     fn a_question_is_bounded_and_said_clearly() {

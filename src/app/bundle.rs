@@ -65,7 +65,8 @@ impl Bundle {
         let Loaded { config, warnings, files, overridden, .. } = load_config(path, &overrides)?;
         watch.set_paths(paths(&config, path).into_iter().chain(files));
         let geo = open_geoip(&config)?;
-        let tables = Tables { latency: load_latency(&config)?, tenants: tenants::load(&config)? };
+        let (latency, tenants) = (load_latency(&config)?, tenants::load(&config)?);
+        let tables = Tables { latency, tenants, ..Tables::default() };
         let keys = Arc::new(load_keys(&config)?);
         let tls = Arc::default();
         let config = Arc::new(config);

@@ -1,15 +1,14 @@
 //! The control thread: the controller, its probes and the admin address on one runtime.
 
-use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::pressure;
 use crate::admin::AdminServer;
 use crate::failover::Controller;
-use crate::server::BindError;
 
 /// The running control thread.
 #[derive(Debug)]
@@ -19,7 +18,11 @@ pub(super) struct ControlThread {
 }
 
 impl ControlThread {
-    pub(super) fn start(controller: Controller, admin: AdminServer) -> std::io::Result<Self> {
+    pub(super) fn start(
+        controller: Controller,
+        admin: AdminServer,
+        pressure: pressure::Watch,
+    ) -> std::io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("rhumb-control".to_owned()).spawn(move || {
@@ -27,11 +30,14 @@ impl ControlThread {
                 // Tasks of their own, so that one that panics does not take the other with it.
                 let controller = tokio::spawn(controller.run());
                 let admin = tokio::spawn(admin.serve());
-                let aborts = [controller.abort_handle(), admin.abort_handle()];
+                let pressure = tokio::spawn(pressure.run());
+                let aborts =
+                    [controller.abort_handle(), admin.abort_handle(), pressure.abort_handle()];
                 tokio::spawn(async move {
                     report("controller: the table can no longer change", controller).await;
                 });
                 tokio::spawn(async move { report("admin address", admin).await });
+                tokio::spawn(async move { report("memory and descriptors", pressure).await });
                 // Dropping the sender is as good as using it.
                 let _ = stopped.await;
                 for abort in aborts {
@@ -55,11 +61,4 @@ async fn report(part: &str, task: JoinHandle<()>) {
         Err(error) if error.is_cancelled() => {}
         Err(error) => tracing::error!(%error, "{part}: ended by a panic; this is a bug"),
     }
-}
-
-/// Opens the admin address.
-pub(super) fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let listener = TcpListener::bind(address).map_err(|source| BindError { address, source })?;
-    listener.set_nonblocking(true).map_err(|source| BindError { address, source })?;
-    Ok(listener)
 }

@@ -5,22 +5,26 @@
 //! nothing changes. What is read is the business of `bundle`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::bundle::{Bundle, load_config, load_keys, load_latency, open_geoip, paths, warned};
 use super::load_error::LoadError;
+use super::ports::{Change, Ports};
 use super::retired::Retired;
 use super::shadow::ShadowReader;
 use super::tenants;
+use crate::access_log;
 use crate::config::{Config, FileWatch, Loaded};
 use crate::failover::Command;
+use crate::names::{Book, first_answers_blocking};
 use crate::routing::Tables;
+use crate::server::BindError;
 use crate::snapshot::Live;
 use crate::tls::Tls;
 use crate::tokens::Keys;
@@ -49,19 +53,33 @@ pub(super) struct FileThread {
     thread: JoinHandle<()>,
 }
 
+/// What the thread works with.
+#[derive(Debug)]
+pub(super) struct FileParts {
+    /// The configuration.
+    pub(super) path: PathBuf,
+    /// Its files, under watch since before they were read.
+    pub(super) watch: FileWatch,
+    /// What was read.
+    pub(super) bundle: Bundle,
+    /// Where changes go.
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) live: Arc<Live>,
+    pub(super) ports: Ports,
+    /// Hears when a reload that was asked for is over.
+    pub(super) reloaded: mpsc::Sender<()>,
+    /// What times of names count from.
+    pub(super) epoch: Instant,
+}
+
 impl FileThread {
-    pub(super) fn start(
-        path: &Path,
-        mut watch: FileWatch,
-        bundle: Bundle,
-        commands: mpsc::Sender<Command>,
-        live: Arc<Live>,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(parts: FileParts) -> std::io::Result<Self> {
+        let FileParts { path, mut watch, bundle, commands, live, ports, reloaded, epoch } = parts;
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
         let mut shadow = ShadowReader::new(commands.clone(), bundle.overrides.clone());
-        let mut reader =
-            Reader { path: path.to_owned(), bundle, commands, pending: BTreeSet::new() };
+        let pending = BTreeSet::new();
+        let mut reader = Reader { path, bundle, commands, ports, epoch, pending };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 give_way();
@@ -75,6 +93,10 @@ impl FileThread {
                     if forced || !changed.is_empty() {
                         reader.pending.extend(changed);
                         reader.reload(&mut watch);
+                    }
+                    if forced {
+                        // When word of an earlier one waits still, it is as good.
+                        let _ = reloaded.try_send(());
                     }
                     reader.age(SystemTime::now());
                     retired.sweep();
@@ -101,21 +123,44 @@ struct Reader {
     path: PathBuf,
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
+    ports: Ports,
+    /// What times of names count from.
+    epoch: Instant,
     /// Files that have changed since they were last read and found valid.
     pending: BTreeSet<PathBuf>,
 }
 
 impl Reader {
     fn reload(&mut self, watch: &mut FileWatch) {
-        let command = match self.read(watch) {
-            Ok(command) => {
+        // While another process takes over, nothing moves under its feet.
+        let mut ports = self.ports.hold_blocking();
+        let prepare = |config: &Config| ports.prepare(config);
+        match self.read(watch, prepare) {
+            Ok((command, change)) => {
                 self.pending.clear();
-                command
+                self.send(command);
+                // A listener is spoken at as the configuration says that has it.
+                self.settle();
+                ports.apply(change);
             }
-            Err(error) => Command::Reject { file: error.file(), report: error.report() },
-        };
+            Err(error) => {
+                self.send(Command::Reject { file: error.file(), report: error.report() });
+            }
+        }
+    }
+
+    fn send(&self, command: Command) {
         if self.commands.blocking_send(command).is_err() {
             tracing::error!("the controller is gone; the table can no longer change");
+        }
+    }
+
+    /// Waits until the controller has done what it was sent.
+    fn settle(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.blocking_send(Command::Status(reply)).is_ok() {
+            // If it is gone, that has been said.
+            let _ = answer.blocking_recv();
         }
     }
 
@@ -127,7 +172,11 @@ impl Reader {
         let _ = self.commands.blocking_send(Command::Age(Arc::clone(&self.bundle.geo)));
     }
 
-    fn read(&mut self, watch: &mut FileWatch) -> Result<Command, LoadError> {
+    fn read(
+        &mut self,
+        watch: &mut FileWatch,
+        prepare: impl FnOnce(&Config) -> Result<Change, BindError>,
+    ) -> Result<(Command, Change), LoadError> {
         let overrides = self.bundle.overrides.clone();
         let Loaded { config, warnings, files, overridden, .. } =
             load_config(&self.path, &overrides)?;
@@ -162,7 +211,7 @@ impl Reader {
             true => tenants::load(&config)?,
             false => self.bundle.tables.tenants.clone(),
         };
-        let tables = Tables { latency, tenants };
+        let tables = Tables { latency, tenants, ..Tables::default() };
         let keys_stale = config.signing != old.signing
             || !Keys::paths(&config).eq(Keys::paths(old))
             || Keys::paths(&config).any(|path| self.pending.contains(path));
@@ -179,6 +228,14 @@ impl Reader {
                 Arc::clone(&self.bundle.tls)
             }
         };
+        if let Some(log) = config.access_log.as_deref()
+            && config.access_log != old.access_log
+        {
+            access_log::verify(log)?;
+        }
+        let names = self.first_answers(&config);
+        // Last, because it is seen from outside.
+        let change = prepare(&config)?;
         let config = Arc::new(config);
         self.bundle = Bundle {
             config: Arc::clone(&config),
@@ -190,6 +247,15 @@ impl Reader {
             overridden,
             overrides,
         };
-        Ok(Command::Adopt { config, tables, geo, keys, tls })
+        Ok((Command::Adopt { config, tables, geo, keys, tls, names }, change))
+    }
+
+    /// Asks for names that are new, so that the table that has them knows where they are.
+    fn first_answers(&self, config: &Config) -> Book {
+        let known = &self.bundle.config;
+        first_answers_blocking(config, Some(known), self.epoch).unwrap_or_else(|error| {
+            tracing::error!(%error, "new names of endpoints are looked up later");
+            Book::default()
+        })
     }
 }

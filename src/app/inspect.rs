@@ -1,13 +1,15 @@
 //! What is wrong with the files that a configuration names: everything at once, for `rhumb check`.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::bundle::{load_keys, load_latency};
 use super::load_error::LoadError;
+use super::prefixes::odd_prefixes;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, Severity};
 use crate::geo::{Age, Databases};
+use crate::names::{Book, NameReport, first_answers_blocking};
 use crate::tls::{CertificateInfo, Tls, TlsError, TlsWarning, Validity};
 use crate::tokens::KeysError;
 
@@ -18,11 +20,13 @@ pub struct Inspection {
     pub problems: Vec<ConfigError>,
     /// The certificates that Rhumb would show.
     pub certificates: Vec<CertificateInfo>,
+    /// Where the names of endpoints are, if that was asked for.
+    pub names: Vec<NameReport>,
 }
 
-/// Looks into the files that a valid configuration names, at `now`.
-pub fn inspect(config: &Config, now: SystemTime) -> Inspection {
-    let mut problems = Vec::new();
+/// Looks into the files that a valid configuration names, at `now`; `file` is the configuration's own.
+pub fn inspect(config: &Config, file: &Path, now: SystemTime) -> Inspection {
+    let mut problems = odd_prefixes(config, file);
     match Databases::open(&config.geoip) {
         Ok(databases) => problems.extend(too_old(&databases, now)),
         Err(error) => {
@@ -54,7 +58,22 @@ pub fn inspect(config: &Config, now: SystemTime) -> Inspection {
     let (tls, errors) = Tls::inspect(config);
     problems.extend(tls_problems(&tls, errors, config, now));
     let certificates = tls.shown().into_iter().cloned().collect();
-    Inspection { problems, certificates }
+    Inspection { problems, certificates, names: Vec::new() }
+}
+
+/// Looks every name of endpoints up once. A name without an address is an error of the file.
+pub fn inspect_names(config: &Config, file: &Path, inspection: &mut Inspection) {
+    let epoch = Instant::now();
+    let book = first_answers_blocking(config, None, epoch).unwrap_or_else(|error| {
+        let what = format!("names of endpoints cannot be looked up: {error}");
+        inspection.problems.push(ConfigError::of_file(file, what));
+        Book::default()
+    });
+    inspection.names = book.status(epoch.elapsed()).map(NameReport::from).collect();
+    let missing = inspection.names.iter().filter(|name| name.places.is_empty());
+    let missing =
+        missing.map(|name| ConfigError::of_file(file, format!("name of endpoints {name}")));
+    inspection.problems.extend(missing);
 }
 
 /// Errors and warnings of certificates and keys. One that has expired is an error here, although Rhumb
@@ -186,7 +205,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_pair(dir.path());
         let config = listening(dir.path(), &[8_443, 9_443]);
-        let at = |seconds| inspect(&config, UNIX_EPOCH + Duration::from_secs(seconds));
+        let at =
+            |seconds| inspect(&config, Path::new(""), UNIX_EPOCH + Duration::from_secs(seconds));
         let fine = at(ENDS - 30 * DAY);
         assert_eq!(said(&fine), []);
         assert_eq!(fine.certificates.len(), 2);
@@ -207,7 +227,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_pair(dir.path());
         fs::write(dir.path().join("a.key"), "").unwrap();
-        let inspection = inspect(&listening(dir.path(), &[8_443, 9_443]), UNIX_EPOCH);
+        let inspection =
+            inspect(&listening(dir.path(), &[8_443, 9_443]), Path::new(""), UNIX_EPOCH);
         let said = said(&inspection);
         assert!(said.len() == 1 && said[0].0 == Severity::Error, "{said:?}");
         assert!(said[0].1.contains("is empty"), "{said:?}");

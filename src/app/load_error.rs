@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::access_log::OpenError;
 use crate::config::ConfigErrors;
 use crate::geo::GeoError;
 use crate::model::limits;
 use crate::routing::{LatencyError, TenantError};
+use crate::server::BindError;
 use crate::tls::TlsError;
 use crate::tokens::KeysError;
 
@@ -68,6 +70,12 @@ pub enum LoadError {
     /// A file of certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The access log cannot be opened.
+    #[error(transparent)]
+    AccessLog(#[from] OpenError),
+    /// An address that the configuration has added cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
 }
 
 fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
@@ -89,7 +97,7 @@ impl LoadError {
     /// Which kind of file it is: the label of `rhumb_reloads_total`.
     pub fn file(&self) -> &'static str {
         match self {
-            Self::Config(_) => "config",
+            Self::Config(_) | Self::AccessLog(_) | Self::Bind(_) => "config",
             Self::Geoip(_) => "geoip",
             Self::LatencyUnreadable { .. }
             | Self::LatencyTooLarge { .. }

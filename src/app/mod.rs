@@ -4,6 +4,8 @@
 //! main thread      signals, start, stop
 //! rhumb-control    controller, probes, admin address
 //! rhumb-files      watches and reads files, sends them to the controller
+//! rhumb-traces     sends spans
+//! rhumb-log        writes the access log
 //! rhumb-worker-N   requests
 //! ```
 
@@ -11,30 +13,50 @@ mod bundle;
 mod control;
 mod files;
 mod inspect;
+mod legacy;
 mod load_error;
+mod ports;
+mod prefixes;
+mod pressure;
 mod retired;
 mod shadow;
+pub mod systemd;
 mod tenants;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::admin::Readiness;
+use tokio::sync::mpsc;
+
+use self::files::{FileParts, FileThread};
+use self::ports::Ports;
+use crate::access_log::AccessLogThread;
+use crate::admin::{Doors, Readiness};
 use crate::config::{Config, ConfigError, FileWatch, Overridden, Overrides};
 use crate::dump::Census;
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
+use crate::handover::{Given, Inherited};
 use crate::measure::Networks;
 use crate::metrics::Registry;
+use crate::model::limits;
+use crate::names::first_answers;
+use crate::overload::Gauge;
 use crate::profile::Profiler;
-use crate::server::{BindError, Listeners, StartError, Workers, WorkersParts};
+use crate::routing::Tables;
+use crate::server::{BindError, Drain, Left, Orders, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::{Exporter, ExporterParts, Traces};
 
 pub use bundle::{Bundle, continent_of};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_names};
+pub use legacy::{Legacy, Passing};
 pub use load_error::LoadError;
+
+/// How often it is looked whether all endpoints have been checked once.
+const FIRST_CHECKS_LOOK: Duration = Duration::from_millis(20);
 
 /// Why Rhumb did not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +76,12 @@ pub enum AppError {
     /// The file thread could not be started.
     #[error("cannot start the thread that watches files")]
     Files(#[source] std::io::Error),
+    /// The thread that sends traces could not be started.
+    #[error("cannot start the thread that sends traces")]
+    Traces(#[source] std::io::Error),
+    /// The access log could not be started.
+    #[error(transparent)]
+    AccessLog(#[from] crate::access_log::StartError),
     /// Signals cannot be received.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -62,16 +90,48 @@ pub enum AppError {
     WorkerEnded,
 }
 
-/// A running Rhumb.
+/// A configuration with everything it names, read for the first time.
+#[derive(Debug)]
+pub struct Plans {
+    path: PathBuf,
+    watch: FileWatch,
+    bundle: Bundle,
+}
+
+impl Plans {
+    /// Reads the configuration at `path`, with what `overrides` set of it, and what it names.
+    ///
+    /// # Errors
+    ///
+    /// The first file that cannot be used.
+    pub fn read(path: &Path, overrides: Overrides) -> Result<Self, LoadError> {
+        let mut watch = FileWatch::new([]);
+        let bundle = Bundle::load_watched(path, &mut watch, overrides)?.with_tls()?;
+        Ok(Self { path: path.to_owned(), watch, bundle })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.bundle.config
+    }
+}
+
+/// A Rhumb that runs, or is about to.
 #[derive(Debug)]
 pub struct App {
     workers: Workers,
     control: control::ControlThread,
-    files: files::FileThread,
+    access_log: AccessLogThread,
+    traces: Exporter,
+    /// Before it serves, what its thread will work with.
+    files: Result<FileThread, Option<FileParts>>,
     readiness: Readiness,
-    /// Where requests are accepted.
+    ports: Ports,
+    doors: Doors,
+    reloaded: Option<mpsc::Receiver<()>>,
+    /// Where requests are accepted, when it began.
     pub addresses: Vec<SocketAddr>,
-    /// Where operators are answered.
+    /// Where operators are answered, when it began.
     pub admin: SocketAddr,
     /// What is probably not meant in the configuration.
     pub warnings: Vec<ConfigError>,
@@ -85,83 +145,114 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the configuration at `path`, less what `overrides` set, and starts everything. Returns once every worker accepts
-    /// connections.
+    /// Reads the configuration at `path`, with what `overrides` set of it, and starts everything.
+    /// Returns once every worker accepts connections.
     ///
     /// # Errors
     ///
     /// Whatever keeps it from starting; nothing keeps running then.
     pub async fn start(path: &Path, overrides: Overrides) -> Result<Self, AppError> {
+        let mut app = Self::prepare(Plans::read(path, overrides)?, &mut Inherited::new()).await?;
+        app.serve().await?;
+        Ok(app)
+    }
+
+    /// Starts everything, but accepts no connection yet. Takes from `inherited` what the
+    /// configuration has a use for.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from starting; nothing keeps running then.
+    pub async fn prepare(plans: Plans, inherited: &mut Inherited) -> Result<Self, AppError> {
         let epoch = Instant::now();
-        let mut watch = FileWatch::new([]);
-        let bundle = Bundle::load_watched(path, &mut watch, overrides)?.with_tls()?;
+        let Plans { path, watch, bundle } = plans;
         let config = Arc::clone(&bundle.config);
         let worker_count = worker_count(&config);
-        let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address).collect();
-        let (listeners, addresses) = Listeners::open(&addresses, worker_count)?;
-        let admin = control::bind_admin(config.admin.address)?;
+        let ports = Ports::open(&config, worker_count, inherited)?;
+        let held = ports.hold().await;
+        let (addresses, admin_address) = (held.addresses(), held.admin());
+        drop(held);
 
-        let policy =
-            Policy::new(Arc::clone(&config), bundle.tables.clone(), continent_of, epoch.elapsed())
-                .counting_from(unix_seconds() as u64);
-        let live = Arc::new(Live::new(Snapshot {
-            table: Arc::clone(policy.table()),
-            config: Arc::clone(&config),
-            tls: Arc::clone(&bundle.tls),
-            geo: Arc::clone(&bundle.geo),
-            trust: Arc::new(config.client.clone()),
-            keys: Arc::clone(&bundle.keys),
-            hops: config.hops.clone(),
-            shadow: None,
-        }));
+        let names = first_answers(&config, None, epoch).await;
+        let tables = Tables { places: names.places(), ..bundle.tables.clone() };
+        let policy = Policy::new(Arc::clone(&config), tables, continent_of, epoch.elapsed())
+            .counting_from(unix_seconds() as u64);
+        let live = Arc::new(Live::new(first_snapshot(&policy, &bundle)));
         let registry = Arc::new(Registry::default());
         let networks = Arc::new(Networks::default());
+        let access_log = AccessLogThread::start(config.access_log.as_deref(), &registry)?;
         let (controller, handle) = Controller::new(ControllerParts {
             policy,
             geo: Arc::clone(&bundle.geo),
             keys: Arc::clone(&bundle.keys),
             tls: Arc::clone(&bundle.tls),
+            names,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             epoch,
         });
         let readiness = Readiness::default();
+        let gauge = Arc::new(Gauge::default());
+        let watch_pressure = pressure::Watch::new(&live, &gauge, worker_count);
+        let shares = watch_pressure.shares();
         let (census, questions) = Census::new(worker_count);
-        let admin = crate::admin::Admin {
+        let (admin, doors) = crate::admin::Admin {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks: Arc::clone(&networks),
+            gauge: Arc::clone(&gauge),
             census,
             profiler: Profiler::default(),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
-        .on(admin);
-        let admin_address = admin.address();
-        let control =
-            control::ControlThread::start(controller, admin).map_err(AppError::Control)?;
+        .server();
+        let control = control::ControlThread::start(controller, admin, watch_pressure)
+            .map_err(AppError::Control)?;
+        let traces = Arc::new(Traces::default());
+        let exporter = Exporter::start(ExporterParts {
+            traces: Arc::clone(&traces),
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+        })
+        .map_err(AppError::Traces)?;
         let mut workers = Workers::start(WorkersParts {
-            listeners,
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks,
             signals: handle.signals.clone(),
+            gauge,
+            shares,
+            traces,
+            lines: access_log.lines(),
             questions,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
         }
-        readiness.set(true);
         let (warnings, overridden) = (bundle.warnings.clone(), bundle.overridden.clone());
-        let commands = handle.commands.clone();
-        let files = files::FileThread::start(path, watch, bundle, commands, Arc::clone(&live))
-            .map_err(AppError::Files)?;
+        let (reloaded_in, reloaded) = mpsc::channel(1);
+        let files = FileParts {
+            path,
+            watch,
+            bundle,
+            commands: handle.commands.clone(),
+            live: Arc::clone(&live),
+            ports: ports.clone(),
+            reloaded: reloaded_in,
+            epoch,
+        };
         Ok(Self {
             workers,
             control,
-            files,
+            access_log,
+            traces: exporter,
+            files: Err(Some(files)),
             readiness,
+            ports,
+            doors,
+            reloaded: Some(reloaded),
             addresses,
             admin: admin_address,
             warnings,
@@ -173,9 +264,66 @@ impl App {
         })
     }
 
+    /// Waits until every endpoint that is checked has been checked once, or for `most`.
+    pub async fn first_checks(&self, most: Duration) {
+        let mut look = tokio::time::interval(FIRST_CHECKS_LOOK);
+        let all = async {
+            loop {
+                look.tick().await;
+                let Some(status) = self.handle.status().await else { return };
+                let mut endpoints = status.regions.iter().flatten().flat_map(|r| &r.endpoints);
+                if endpoints.all(|endpoint| endpoint.failures + endpoint.successes > 0) {
+                    return;
+                }
+            }
+        };
+        // Origins that do not answer are no reason to stay behind.
+        let _ = tokio::time::timeout(most, all).await;
+    }
+
+    /// Accepts connections from now on.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be accepted from, or the thread that watches files cannot be started.
+    pub async fn serve(&mut self) -> Result<(), AppError> {
+        let mut held = self.ports.hold().await;
+        held.serve(self.workers.orders().clone(), self.doors.clone())?;
+        drop(held);
+        self.readiness.set(true);
+        if let Err(parts) = &mut self.files
+            && let Some(parts) = parts.take()
+        {
+            self.files = Ok(FileThread::start(parts).map_err(AppError::Files)?);
+        }
+        Ok(())
+    }
+
     /// Reads the configuration again now, and the files that it names where they have changed.
     pub fn reload(&self) {
-        self.files.reload();
+        if let Ok(files) = &self.files {
+            files.reload();
+        }
+    }
+
+    /// Hears when a reload that was asked for is over; to be had once.
+    pub fn reloaded(&mut self) -> Option<mpsc::Receiver<()>> {
+        self.reloaded.take()
+    }
+
+    /// What can be passed on to a new process.
+    pub fn legacy(&self) -> Legacy {
+        Legacy::new(self.ports.clone())
+    }
+
+    /// Whether the control thread and every worker answer.
+    pub fn pulse(&self) -> Pulse {
+        Pulse { handle: self.handle.clone(), orders: self.workers.orders().clone() }
+    }
+
+    /// Opens the file of the access log anew: it has been renamed. Returns at once.
+    pub fn reopen_log(&self) {
+        self.access_log.reopen();
     }
 
     /// The controller's handle.
@@ -193,15 +341,63 @@ impl App {
         &self.registry
     }
 
-    /// Stops accepting, lets requests under way finish within the drain time, and ends. False
-    /// when a thread had to be given up on.
+    /// Says to load balancers that no traffic is wanted any more; what comes is served.
+    pub fn unready(&self) {
+        self.readiness.set(false);
+    }
+
+    /// Stops accepting, and lets what is under way finish for at most `timeout`. `successor` is
+    /// the process that accepts instead.
+    pub async fn drain(&mut self, timeout: Duration, successor: Option<&Given>) -> Left {
+        self.readiness.set(false);
+        let passed_on = self.ports.hold().await.leave(successor.map(|given| &*given.left));
+        self.workers.drain(&Drain { timeout, passed_on }).await
+    }
+
+    /// Ends, and if it was not drained before, drains for the usual time. False when a thread had
+    /// to be given up on.
     pub fn stop(self) -> bool {
-        let Self { workers, control, files, readiness, handle, .. } = self;
+        let Self { workers, control, files, traces, access_log, readiness, handle, .. } = self;
         readiness.set(false);
-        let panics = workers.drain();
+        let panics = workers.join();
+        // That not all of the log could be written is said, and is no failure of requests.
+        access_log.stop();
         drop(handle);
-        files.stop();
-        control.stop() && panics == 0
+        if let Ok(files) = files {
+            files.stop();
+        }
+        // After the last request, whose span it still sends.
+        let sent = traces.stop();
+        control.stop() && sent && panics == 0
+    }
+}
+
+/// Whether the threads answer.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    handle: Handle,
+    orders: Orders,
+}
+
+impl Pulse {
+    /// Asks them all.
+    pub async fn is_there(&self) -> bool {
+        let control = tokio::time::timeout(limits::THREAD_ANSWER, self.handle.status());
+        matches!(control.await, Ok(Some(_))) && self.orders.all_answer().await
+    }
+}
+
+fn first_snapshot(policy: &Policy, bundle: &Bundle) -> Snapshot {
+    let config = &bundle.config;
+    Snapshot {
+        table: Arc::clone(policy.table()),
+        config: Arc::clone(config),
+        tls: Arc::clone(&bundle.tls),
+        geo: Arc::clone(&bundle.geo),
+        trust: Arc::new(config.client.clone()),
+        keys: Arc::clone(&bundle.keys),
+        hops: config.hops.clone(),
+        shadow: None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::app::Inspection;
 use crate::config::{self, Config, ConfigError, Loaded, Overridden, Overrides, Severity};
+use crate::names::NameReport;
 use crate::tls::CertificateInfo;
 
 /// Arguments of `rhumb check`.
@@ -20,6 +21,9 @@ pub struct CheckArgs {
     /// Configuration file
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Look up the names of endpoints as well, and say where they are
+    #[arg(long)]
+    pub resolve: bool,
     /// Print the result as one JSON object on standard output
     #[arg(long)]
     pub json: bool,
@@ -28,7 +32,13 @@ pub struct CheckArgs {
 /// Checks the file and the files that it names. Exit code 0: it is valid; 1: it is not.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let now = SystemTime::now();
-    run_with(args, now, &|config| crate::app::inspect(config, now))
+    run_with(args, now, &|config| {
+        let mut inspection = crate::app::inspect(config, &args.config, now);
+        if args.resolve {
+            crate::app::inspect_names(config, &args.config, &mut inspection);
+        }
+        inspection
+    })
 }
 
 /// Checks the file, and with `inspect` what an accepted configuration names, such as databases.
@@ -58,6 +68,7 @@ struct Outcome {
     summary: Option<String>,
     certificates: Vec<CertificateInfo>,
     overridden: Vec<Overridden>,
+    names: Vec<NameReport>,
 }
 
 impl Outcome {
@@ -65,17 +76,17 @@ impl Outcome {
         result: Result<Loaded, config::ConfigErrors>,
         inspect: &dyn Fn(&Config) -> Inspection,
     ) -> Self {
-        let (problems, summary, certificates, overridden) = match result {
-            Err(errors) => (errors.into_iter().collect(), None, Vec::new(), Vec::new()),
+        let (problems, summary, certificates, overridden, names) = match result {
+            Err(errors) => (errors.into_iter().collect(), None, vec![], vec![], vec![]),
             Ok(Loaded { config, mut warnings, overridden, .. }) => {
-                let Inspection { problems, certificates } = inspect(&config);
+                let Inspection { problems, certificates, names } = inspect(&config);
                 warnings.extend(problems);
-                (warnings, Some(summary(&config)), certificates, overridden)
+                (warnings, Some(summary(&config)), certificates, overridden, names)
             }
         };
         let is_error = |problem: &&ConfigError| problem.severity == Severity::Error;
         let errors = problems.iter().filter(is_error).count();
-        Self { problems, errors, summary, certificates, overridden }
+        Self { problems, errors, summary, certificates, overridden, names }
     }
 
     fn print(&self, args: &CheckArgs, now: SystemTime) -> io::Result<()> {
@@ -88,6 +99,9 @@ impl Outcome {
         }
         for info in &self.certificates {
             writeln!(io::stdout(), "{}", certificate(info, now))?;
+        }
+        for name in self.names.iter().filter(|name| !name.places.is_empty()) {
+            writeln!(io::stdout(), "{name}")?;
         }
         let warnings = counted(self.problems.len() - self.errors, "warning");
         let file = args.config.display();
@@ -107,7 +121,7 @@ impl Outcome {
             self.problems.iter().filter(|problem| problem.severity == severity).collect()
         };
         let certificates: Vec<_> = self.certificates.iter().map(|info| info.report(now)).collect();
-        let result = json!({
+        let mut result = json!({
             "file": args.config.display().to_string(),
             "valid": self.errors == 0,
             "errors": of(Severity::Error),
@@ -115,6 +129,11 @@ impl Outcome {
             "certificates": certificates,
             "overridden": self.overridden,
         });
+        if args.resolve
+            && let Some(object) = result.as_object_mut()
+        {
+            object.insert("names".to_owned(), json!(self.names));
+        }
         writeln!(io::stdout(), "{result:#}")
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Results go to standard output, errors to standard error. Exit codes: 0 done, 1 not done (the
 //! message says why), 2 the command line itself was wrong; `simulate` also ends with 2 when more moves
-//! than may.
+//! than may, and `run` has [codes of its own](run::run).
 
 pub mod check;
 pub mod demo;
@@ -14,6 +14,7 @@ pub mod run;
 pub mod schema;
 pub mod simulate;
 pub mod token;
+pub mod upgrade;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Start the proxy
     Run(run::RunArgs),
+    /// Put the binary on disk in the place of the running one, without a connection lost
+    Upgrade(upgrade::UpgradeArgs),
     /// Print every error of a configuration file
     Check(check::CheckArgs),
     /// Print the JSON Schema of the configuration file
@@ -87,6 +90,7 @@ impl Command {
     pub fn run(&self) -> ExitCode {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Upgrade(args) => upgrade::run(args),
             Self::Check(args) => check::run(args),
             Self::Schema(args) => schema::run(args),
             Self::Explain(args) => explain::run(args),

@@ -2,6 +2,8 @@
 //!
 //! Not here: the checks of regions (`health`), whose way of asking this borrows.
 
+use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use http::Uri;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::config::{EndpointUrl, HealthCheck, Host, Scheme};
-use crate::health::probe;
+use crate::health::{Failure, probe};
 use crate::upstream::Route;
 
 /// Arguments of `rhumb probe`.
@@ -60,15 +62,7 @@ pub fn run(args: &ProbeArgs) -> ExitCode {
     };
     let timeout = Duration::from_secs(args.timeout_seconds);
     let check = check(&args.target, timeout);
-    // The address comes from who runs the command: it may be any.
-    let everywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::default().into()];
-    let route = Route {
-        url: args.target.endpoint.clone(),
-        transport: Arc::default(),
-        tls: None,
-        allowed: everywhere.into(),
-    };
-    let result = runtime.block_on(probe::http(&route, &check, timeout));
+    let result = runtime.block_on(ask(&args.target.endpoint, &check, timeout));
     if args.json {
         let line = match &result {
             Ok(passed) => serde_json::json!({ "ok": true, "ms": passed.took.as_secs_f64() * 1e3 }),
@@ -82,6 +76,41 @@ pub fn run(args: &ProbeArgs) -> ExitCode {
             eprintln!("error: {}{}: {failure}", args.target.endpoint, args.target.path);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Asks the addresses of the endpoint, one after the other, until one answers.
+async fn ask(
+    endpoint: &EndpointUrl,
+    check: &HealthCheck,
+    timeout: Duration,
+) -> Result<probe::Passed, Failure> {
+    let addresses = addresses(endpoint).await;
+    let addresses = addresses.map_err(|e| Failure::Connection { detail: e.to_string() })?;
+    // The address comes from who runs the command: it may be any.
+    let everywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::default().into()];
+    let mut result = Err(Failure::Connection { detail: "its name has no address".to_owned() });
+    for address in addresses {
+        let route = Route {
+            url: endpoint.clone(),
+            address: Some(address),
+            twin: None,
+            transport: Arc::default(),
+            tls: None,
+            allowed: everywhere.into(),
+        };
+        result = probe::http(&route, check, timeout).await;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+async fn addresses(endpoint: &EndpointUrl) -> io::Result<Vec<SocketAddr>> {
+    match &endpoint.host {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, endpoint.port)]),
+        Host::Name(name) => Ok(tokio::net::lookup_host((&**name, endpoint.port)).await?.collect()),
     }
 }
 

@@ -37,15 +37,17 @@ pub use overrides::{Overridden, Overrides, Setting, ValueKind, settings, setting
 pub use pins::pins_outside_policy;
 pub use schema::schema;
 pub use settings::{
-    Admin, Affinity, AffinityMode, Alpn, Applies, CertificateFiles, ClientCertificates,
-    ClientFields, ClientLimits, ClientTrust, Config, Deployment, DotSegments, EncodedSlash,
-    Endpoint, EndpointUrl, Enforcement, Failover, Freshness, GeoipFiles, GrpcStatuses, HeaderMatch,
-    HealthCheck, HintSource, Hints, Hops, Host, HostPattern, HttpsRedirect, JwtSource,
-    LatencySources, Listener, ListenerTls, MeasuredLatency, NamedMatch, Objectives, OnFailure,
-    Pattern, Priorities, ProxyProtocolFrom, ProxyProtocolVersion, RankingSettings, Region,
-    RegionSettings, RepeatedSlash, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Shadow,
-    SigningKey, Strategy, Streams, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts,
-    TlsVersion, TokenCarrier, Transport, Underscores, Unknown, UpstreamTls, WeekdaySet,
-    WhenAllDown, WhenDown, WriteMode, Writes,
+    AccessLog, Admin, Affinity, AffinityMode, Alpn, Applies, CertificateFiles, ClientCertificates,
+    ClientFields, ClientLimits, ClientTrust, CompressionLevel, CompressionSettings, Config,
+    Deployment, DotSegments, Drain, EncodedSlash, Endpoint, EndpointUrl, Enforcement, Failover,
+    Freshness, GeoipFiles, GrpcStatuses, HeaderMatch, HealthCheck, HintSource, Hints, Hops, Host,
+    HostPattern, HttpsRedirect, JwtSource, LatencySources, Listener, ListenerTls, LogField,
+    LogFormat, LogPiece, LogTarget, LoggedQuery, MeasuredLatency, MediaRange, NamedMatch, Names,
+    Objectives, OnFailure, Otlp, OverloadSettings, Pattern, Priorities, ProxyProtocolFrom,
+    ProxyProtocolVersion, RankingSettings, Region, RegionSettings, RepeatedSlash, RequestRules,
+    ResidencyPolicy, Retries, Rule, SYSLOG_FACILITIES, Scheme, Shadow, SigningKey, Strategy,
+    Streams, SyslogAddress, TenantSource, TenantsFile, TextMatch, TimeWindow, Timeouts, TlsVersion,
+    TokenCarrier, TraceParents, Tracing, Transport, Underscores, Unknown, Upgrade, UpstreamTls,
+    WeekdaySet, WhenAllDown, WhenDown, WriteMode, Writes,
 };
 pub use watch::FileWatch;

@@ -5,26 +5,38 @@
 //! other fields. Every field is a [`Field`], so one that is broken does not hide the others;
 //! optional ones say `default`. Numbers are as wide as YAML's, so a range is reported in words.
 
+mod access_log;
+mod compression;
 mod edge;
+mod life;
+mod names;
+mod overload;
 mod rule;
 mod steering;
+mod tracing;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Entries, Field, TextOr};
 
+pub(super) use access_log::{AccessLog, LogTo, LoggedQuery, Syslog};
+pub(super) use compression::{Compression, CompressionLevel, Encoding};
 pub(super) use edge::{
     Alpn, Certificate, ClientCertificates, DotSegments, EncodedSlash, GrpcStatus, Hsts, Limits,
     Listener, ListenerTls, Origins, ProxyProtocol, ProxyProtocolMode, ProxyProtocolVersion,
     Redirect, RegionTls, RepeatedSlash, Requests, Underscores,
 };
+pub(super) use life::{Drain, Upgrade};
+pub(super) use names::Names;
+pub(super) use overload::Shed;
 pub(super) use rule::{Rule, TextCondition, TimeWindow, Weekday};
 pub(super) use steering::{
     Affinity, AffinityMode, Applies, Enforcement, HintSource, Hints, Hops, Jwt, Measured,
     Objectives, OnFailure, Policy, Priorities, Replay, SECRET, SECRET_SHAPES, Shadow, Signing,
     SigningKey, Tenant, Tenants, Unknown, WhenDown, WriteMode, Writes,
 };
+pub(super) use tracing::{Otlp, OtlpProtocol, TraceParents, Tracing};
 
 /// Names of regions, deployments and rules.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
@@ -34,10 +46,10 @@ pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Rhumb configuration")]
 pub(super) struct File {
-    /// Addresses that accept requests. A change of the addresses needs a restart.
+    /// Addresses that accept requests.
     #[schemars(length(min = 1))]
     pub(super) listeners: Field<Vec<Field<Listener>>>,
-    /// The address for operators. A change needs a restart.
+    /// The address for operators.
     #[serde(default)]
     pub(super) admin: Field<Admin>,
     /// Threads that serve requests: `auto` is one for each core. A change needs a restart.
@@ -56,12 +68,23 @@ pub(super) struct File {
     /// Limits on what clients may use.
     #[serde(default)]
     pub(super) limits: Field<Limits>,
+    /// Memory that the process may have: bytes, or a number with `KiB`, `MiB` or `GiB`. Close to it,
+    /// new work is refused. What the control group allows, less a tenth, when absent.
+    #[serde(default)]
+    #[schemars(schema_with = "super::schema::memory")]
+    pub(super) memory_limit: Field<TextOr<i64>>,
+    /// How requests are refused because of too much load.
+    #[serde(default)]
+    pub(super) shed: Field<Shed>,
     /// What becomes of requests that could be read in two ways.
     #[serde(default)]
     pub(super) requests: Field<Requests>,
     /// Where endpoints may lie.
     #[serde(default)]
     pub(super) origins: Field<Origins>,
+    /// How the DNS names of endpoints are looked up.
+    #[serde(default)]
+    pub(super) names: Field<Names>,
     /// Homes of tenants.
     #[serde(default)]
     pub(super) tenants: Field<Tenants>,
@@ -74,6 +97,18 @@ pub(super) struct File {
     /// A candidate that is evaluated beside this configuration.
     #[serde(default)]
     pub(super) shadow: Field<Shadow>,
+    /// Traces of requests, and who is told of them.
+    #[serde(default)]
+    pub(super) tracing: Field<Tracing>,
+    /// A log with a line for each request. None when absent.
+    #[serde(default)]
+    pub(super) access_log: Field<AccessLog>,
+    /// What happens between SIGTERM and the end of the process.
+    #[serde(default)]
+    pub(super) drain: Field<Drain>,
+    /// How a new binary takes over.
+    #[serde(default)]
+    pub(super) upgrade: Field<Upgrade>,
     /// The places that serve.
     #[schemars(length(min = 1))]
     pub(super) regions: Field<Vec<Field<Region>>>,
@@ -221,6 +256,11 @@ pub(super) struct Endpoint {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = 1))]
     pub(super) weight: Field<i64>,
+    /// Whether the host is the name of a service, such as `_http._tcp.api.internal`, whose SRV
+    /// records say where it is offered, on which port, and with what priority and weight.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub(super) srv: Field<bool>,
 }
 
 /// One API, routed as a unit.
@@ -317,6 +357,9 @@ pub(super) struct Deployment {
     #[serde(default)]
     #[schemars(extend("default" = false))]
     pub(super) streaming: Field<bool>,
+    /// Compression of responses; off when absent.
+    #[serde(default)]
+    pub(super) compression: Field<Compression>,
     /// How often a failed attempt is repeated elsewhere.
     #[serde(default)]
     pub(super) retries: Field<Retries>,

@@ -21,6 +21,16 @@ pub(super) fn workers(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// `memory_limit`: bytes, or a number with a unit.
+pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]{1,6})?\\s*([KMGT]iB)?\\s*$" },
+            { "type": "integer", "minimum": 33_554_432, "maximum": 1_125_899_906_842_624_i64 },
+        ],
+    })
+}
+
 /// `weights` of a rule.
 pub(super) fn weights(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

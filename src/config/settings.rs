@@ -19,10 +19,22 @@ use crate::model::{
     TenantId,
 };
 
+mod access_log;
+mod compression;
 mod conditions;
 mod edge;
+mod life;
+mod names;
+mod overload;
 mod steering;
+mod tracing;
 
+pub use access_log::{
+    AccessLog, LogField, LogFormat, LogPiece, LogTarget, LoggedQuery, SYSLOG_FACILITIES,
+    SyslogAddress,
+};
+pub(in crate::config) use compression::DEFAULT_TYPES;
+pub use compression::{CompressionLevel, CompressionSettings, MediaRange};
 pub use conditions::{NamedMatch, Pattern, TextMatch, TimeWindow, WeekdaySet};
 pub use edge::{
     Alpn, CertificateFiles, ClientCertificates, ClientFields, ClientLimits, DotSegments,
@@ -30,12 +42,16 @@ pub use edge::{
     ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
     UpstreamTls,
 };
+pub use life::{Drain, Upgrade};
+pub use names::Names;
+pub use overload::OverloadSettings;
 pub use steering::{
     Affinity, AffinityMode, Applies, Enforcement, Freshness, HintSource, Hints, Hops, JwtSource,
     LatencySources, MeasuredLatency, Objectives, OnFailure, Priorities, RankingSettings,
     ResidencyPolicy, Shadow, SigningKey, TenantSource, TenantsFile, TokenCarrier, Unknown,
     WhenDown, WriteMode, Writes,
 };
+pub use tracing::{Otlp, TraceParents, Tracing};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,10 +72,14 @@ pub struct Config {
     pub client_fields: ClientFields,
     /// Limits on what clients may use.
     pub limits: ClientLimits,
+    /// What becomes of too much load.
+    pub overload: OverloadSettings,
     /// What becomes of requests that could be read in two ways.
     pub requests: RequestRules,
     /// Networks that endpoints may lie in although they are refused by default.
     pub origin_networks: Vec<IpNet>,
+    /// How the DNS names of endpoints are looked up.
+    pub names: Names,
     /// Homes of tenants.
     pub tenants: Option<TenantsFile>,
     /// What signs and verifies Rhumb's own tokens: the first signs, all verify; may be empty.
@@ -68,6 +88,14 @@ pub struct Config {
     pub hops: Hops,
     /// A candidate that is evaluated beside the live configuration.
     pub shadow: Option<Shadow>,
+    /// Traces; `None`: the context of clients is passed on as it is.
+    pub tracing: Option<Tracing>,
+    /// What is logged of requests; `None`: nothing.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// How the process ends.
+    pub drain: Drain,
+    /// How another one takes its place.
+    pub upgrade: Upgrade,
     /// All regions, in file order.
     pub regions: Vec<Arc<Region>>,
     /// All deployments, in file order.
@@ -150,6 +178,9 @@ pub struct Endpoint {
     pub weight: u32,
     /// How it is spoken to.
     pub transport: Arc<Transport>,
+    /// The name whose SRV records say where it is, in place of the URL's host and port; the URL then
+    /// has the name that requests and certificates go by.
+    pub srv: Option<Arc<str>>,
 }
 
 /// `scheme://host:port`, without a path.
@@ -213,7 +244,7 @@ impl Serialize for EndpointUrl {
 pub enum Host {
     /// An IP address.
     Address(IpAddr),
-    /// A DNS name, resolved when a connection is made.
+    /// A DNS name, in lower case.
     Name(Arc<str>),
 }
 
@@ -261,6 +292,8 @@ pub struct Deployment {
     pub timeouts: Timeouts,
     /// How bodies and upgrades travel.
     pub streams: Streams,
+    /// Which responses are compressed; `None`: none.
+    pub compression: Option<CompressionSettings>,
     /// How often a failed attempt is repeated elsewhere.
     pub retries: Retries,
     /// What to do when no region is healthy.

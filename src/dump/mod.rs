@@ -16,10 +16,17 @@ use crate::model::limits;
 /// What is asked of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// Client connections to tell of; the rest is counted. 0: none, and nothing of endpoints.
+    /// Client connections to tell of; the rest is counted.
     pub connections: usize,
+    /// Endpoints to tell of.
+    pub endpoints: usize,
     /// Only those of this client.
     pub client: Option<IpAddr>,
+}
+
+impl Wanted {
+    /// Numbers only.
+    pub const COUNTS: Self = Self { connections: 0, endpoints: 0, client: None };
 }
 
 /// A question, and where the answer goes.
@@ -40,6 +47,10 @@ pub struct WorkerDump {
     pub connections: Vec<ConnectionDump>,
     /// Endpoints that it has something with.
     pub endpoints: Vec<EndpointDump>,
+    /// What it has under way.
+    pub under_way: UnderWayDump,
+    /// What compresses.
+    pub encoders: EncoderDump,
     /// Its tasks.
     pub tasks: TaskDump,
 }
@@ -57,6 +68,8 @@ pub struct ConnectionDump {
     pub phase: &'static str,
     /// Requests that were begun on it.
     pub requests: u64,
+    /// Streams of HTTP/2 that are open on it.
+    pub streams: usize,
     /// Until it is ended, unless something moves.
     pub ends_in_seconds: Option<f64>,
     /// Whether the client does not take what is written to it.
@@ -78,6 +91,26 @@ pub struct EndpointDump {
     pub http2_connections: usize,
     /// Requests that failed there in a row.
     pub failures_in_a_row: u32,
+}
+
+/// What a worker has under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UnderWayDump {
+    /// Requests of HTTP/1.1.
+    pub requests: u64,
+    /// Requests of HTTP/2.
+    pub streams: u64,
+    /// Connections and streams that have become something else.
+    pub tunnels: u64,
+}
+
+/// The encoders of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EncoderDump {
+    /// Responses that are being compressed.
+    pub responses: usize,
+    /// Memory of all encoders, those included that wait for a response.
+    pub bytes: usize,
 }
 
 /// The tasks of a worker.
@@ -116,6 +149,11 @@ impl Census {
         (Self { workers }, questions)
     }
 
+    /// How many there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
     /// Asks every worker, all at once.
     pub async fn ask(&self, wanted: Wanted) -> Vec<Answer> {
         let asked = Instant::now();
@@ -146,7 +184,7 @@ impl Census {
 mod tests {
     use super::*;
 
-    const ALL: Wanted = Wanted { connections: 5, client: None };
+    const ALL: Wanted = Wanted { connections: 5, endpoints: 5, client: None };
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_answer_keeps_nobody_waiting_for_long() {

@@ -3,6 +3,7 @@
 //! A task of the control thread. All that thinks is in `policy`; here are the channels, the clock,
 //! the log and the store. If it ends, requests keep flowing on the last table.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ use crate::geo::Databases;
 use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
+use crate::names::{Answered, Book, NameReport};
 use crate::routing::{Table, Tables};
 use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
@@ -21,6 +23,7 @@ use crate::tls::Tls;
 use crate::tokens::Keys;
 
 use super::event::{Event, EventLog};
+use super::naming::Naming;
 use super::policy::{Effect, Input, Policy};
 
 /// What the controller is asked to do.
@@ -38,6 +41,8 @@ pub enum Command {
         keys: Arc<Keys>,
         /// What handshakes need; the same as before if no file of it was read anew.
         tls: Arc<Tls>,
+        /// First answers of names that are new.
+        names: Book,
     },
     /// Files were read anew and are not valid; the last good ones stay.
     Reject {
@@ -63,6 +68,8 @@ pub struct Status {
     pub config: Arc<Config>,
     /// More about each region, by deployment and region in the order of the table's plan.
     pub regions: Vec<Vec<RegionStatus>>,
+    /// The names of endpoints.
+    pub names: Vec<NameReport>,
     /// The latest events, oldest first.
     pub events: Vec<Event>,
     /// Time since the process's epoch.
@@ -81,8 +88,10 @@ pub struct RegionStatus {
 /// What the checks of an endpoint know.
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointStatus {
-    /// Its address.
+    /// What it is called.
     pub url: String,
+    /// Where it is, as far as is known.
+    pub address: Option<SocketAddr>,
     /// Whether it may be chosen.
     pub up: bool,
     /// Failed checks in a row.
@@ -124,6 +133,8 @@ pub struct ControllerParts {
     pub keys: Arc<Keys>,
     /// What handshakes use.
     pub tls: Arc<Tls>,
+    /// The names of the configuration, with their first answers.
+    pub names: Book,
     /// Where tables are put.
     pub live: Arc<Live>,
     /// Where things are counted.
@@ -146,6 +157,8 @@ pub struct Controller {
     events: EventLog,
     entropy: fastrand::Rng,
     monitor: Monitor,
+    names: Naming,
+    lookups: mpsc::Receiver<Answered>,
     commands: mpsc::Receiver<Command>,
     signals: mpsc::Receiver<EndpointSignal>,
     reports: mpsc::Receiver<ProbeReport>,
@@ -154,10 +167,12 @@ pub struct Controller {
 impl Controller {
     /// A controller, and the handle to it.
     pub fn new(parts: ControllerParts) -> (Self, Handle) {
-        let (commands_in, commands) = mpsc::channel(64);
+        let (commands_in, commands) = mpsc::channel(limits::COMMAND_QUEUE);
         let (signals_in, signals) = mpsc::channel(limits::OBSERVATION_QUEUE);
         let (reports_in, reports) = mpsc::channel(limits::CHECKS_IN_FLIGHT);
-        let ControllerParts { policy, geo, keys, tls, live, registry, epoch } = parts;
+        let (lookups_in, lookups) = mpsc::channel(limits::NAMES_IN_FLIGHT);
+        let ControllerParts { policy, geo, keys, tls, names, live, registry, epoch } = parts;
+        let names = Naming::new(names, lookups_in, Arc::clone(&registry));
         registry.control.reload("config", true, unix_seconds());
         let mut monitor = Monitor::new(reports_in, Arc::clone(&registry));
         monitor.adopt(policy.config(), &tls);
@@ -169,6 +184,8 @@ impl Controller {
             shadow: Seat::default(),
             live,
             monitor,
+            names,
+            lookups,
             registry,
             epoch,
             events: EventLog::default(),
@@ -183,13 +200,18 @@ impl Controller {
     /// Works until every handle is gone.
     pub async fn run(mut self) {
         loop {
-            let wake = self.policy.next_wake();
+            self.tend_names();
+            let wake = earliest(self.policy.next_wake(), self.names.next_wake());
             let input = tokio::select! {
                 biased;
                 Some(report) = self.reports.recv() => {
                     Some(Input::Probed { check: report.check, result: report.result })
                 }
                 Some(signal) = self.signals.recv() => Some(Input::Signal(signal)),
+                Some(answered) = self.lookups.recv() => {
+                    self.names.answered(answered, self.epoch.elapsed(), self.entropy.u64(..));
+                    None
+                }
                 command = self.commands.recv() => match command {
                     Some(command) => self.command(command),
                     None => return,
@@ -249,11 +271,12 @@ impl Controller {
 
     fn command(&mut self, command: Command) -> Option<Input> {
         match command {
-            Command::Adopt { config, tables, geo, keys, tls } => {
+            Command::Adopt { config, mut tables, geo, keys, tls, names } => {
                 let fresh_keys = !Arc::ptr_eq(&self.keys, &keys);
                 let fresh_tls = !Arc::ptr_eq(&self.tls, &tls);
                 self.keys = keys;
                 self.tls = tls;
+                tables.places = self.names.adopt(&config, names, self.epoch.elapsed());
                 self.adopt(&config, tables, geo, (fresh_keys, fresh_tls));
                 None
             }
@@ -359,6 +382,16 @@ impl Controller {
         );
     }
 
+    /// Looks up the names that are due, and makes a table of what is known of them by now.
+    fn tend_names(&mut self) {
+        let now = self.epoch.elapsed();
+        self.names.ask(now);
+        if let Some(places) = self.names.take_places(now) {
+            let tables = Tables { places, ..self.policy.tables().clone() };
+            self.handle(Input::Config(Arc::clone(self.policy.config()), tables));
+        }
+    }
+
     fn announce(&mut self, event: Event) {
         if event.to == RegionState::Down {
             self.registry.control.failover(
@@ -402,6 +435,7 @@ impl Controller {
             table: Arc::clone(self.policy.table()),
             config: Arc::clone(self.policy.config()),
             regions: regions.collect(),
+            names: self.names.report(uptime),
             events: self.events.iter().cloned().collect(),
             uptime,
         }
@@ -409,8 +443,9 @@ impl Controller {
 
     fn region_status(&self, d: usize, r: usize, uptime: Duration) -> RegionStatus {
         let since = self.policy.since(d, r).unwrap_or(uptime);
-        let endpoints = self.policy.checks_of(d, r).map(|(url, check, up)| EndpointStatus {
-            url: url.to_string(),
+        let endpoints = self.policy.checks_of(d, r).map(|(endpoint, check, up)| EndpointStatus {
+            url: endpoint.url.to_string(),
+            address: endpoint.address,
             up,
             failures: check.failures(),
             successes: check.successes(),
@@ -422,6 +457,11 @@ impl Controller {
             endpoints: endpoints.collect(),
         }
     }
+}
+
+/// The earlier of two times, as far as there are any.
+fn earliest(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
 }
 
 async fn sleep_until(epoch: Instant, wake: Option<Duration>) {

@@ -2,6 +2,7 @@
 //! from one configuration to the next.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::routing::{EndpointPlan, RegionHealth};
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) url: EndpointUrl,
+    pub(super) address: Option<SocketAddr>,
+    /// For people.
+    pub(super) called: String,
     pub(super) transport: Arc<Transport>,
     pub(super) spec: Arc<HealthCheck>,
     pub(super) region: RegionId,
@@ -82,7 +86,7 @@ impl Check {
 
     /// Why a region that uses this check changes now, if it does.
     pub(super) fn cause(&self) -> Cause {
-        let endpoint = self.url.to_string();
+        let endpoint = self.called.clone();
         match self.state.last_failure() {
             Some(last) if self.state.failures() > 0 => Cause::ChecksFailed {
                 endpoint,
@@ -96,7 +100,7 @@ impl Check {
 }
 
 /// What makes two checks the same.
-type CheckKey = (EndpointUrl, Arc<Transport>, HealthCheck);
+type CheckKey = (EndpointUrl, Option<SocketAddr>, Arc<Transport>, HealthCheck);
 
 /// The checks of a new plan, made from those of the old one.
 pub(super) struct Adoption {
@@ -111,7 +115,7 @@ impl Adoption {
             .into_iter()
             .map(|(id, check)| {
                 let (url, transport) = (check.url.clone(), Arc::clone(&check.transport));
-                ((url, transport, (*check.spec).clone()), (id, check))
+                ((url, check.address, transport, (*check.spec).clone()), (id, check))
             })
             .collect();
         Self { old, new: HashMap::new(), next }
@@ -125,14 +129,16 @@ impl Adoption {
         settled_at: u32,
         now: Duration,
     ) -> CheckId {
-        let (url, transport) = (&endpoint.url, &endpoint.transport);
-        let key = (url.clone(), Arc::clone(transport), spec.clone());
+        let EndpointPlan { url, address, transport, .. } = endpoint;
+        let key = (url.clone(), *address, Arc::clone(transport), spec.clone());
         let Self { old, new, next } = self;
         let (id, check) = new.entry(key).or_insert_with_key(|key| {
             let (id, mut check) = old.remove(key).unwrap_or_else(|| {
                 *next += 1;
                 let check = Check {
                     url: url.clone(),
+                    address: *address,
+                    called: endpoint.called(),
                     transport: Arc::clone(transport),
                     spec: Arc::new(spec.clone()),
                     region: region.clone(),

@@ -13,10 +13,11 @@
 mod controller;
 mod event;
 mod members;
+mod naming;
 mod policy;
 #[cfg(test)]
 mod simulation;
 
 pub use controller::{Command, Controller, ControllerParts, Handle, Status};
 pub use event::{Cause, Event, EventLog};
-pub use policy::{Effect, Input, Policy};
+pub use policy::{CheckedEndpoint, Effect, Input, Policy};

@@ -5,6 +5,7 @@
 //! what the effects say.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,15 @@ pub enum Effect {
     Probe(ProbeOrder),
     /// Tell people.
     Announce(Event),
+}
+
+/// An endpoint that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckedEndpoint<'a> {
+    /// What it is called.
+    pub url: &'a EndpointUrl,
+    /// Where it is, as far as is known.
+    pub address: Option<SocketAddr>,
 }
 
 /// Everything the policy knows.
@@ -131,11 +141,12 @@ impl Policy {
         &self,
         deployment: usize,
         region: usize,
-    ) -> impl Iterator<Item = (&EndpointUrl, &CheckState, bool)> {
+    ) -> impl Iterator<Item = (CheckedEndpoint<'_>, &CheckState, bool)> {
         let member = self.members.get(deployment).and_then(|members| members.get(region));
         member.into_iter().flat_map(|member| &member.endpoints).filter_map(|(id, health)| {
             let check = self.checks.get(id)?;
-            Some((&check.url, &check.state, health.up))
+            let endpoint = CheckedEndpoint { url: &check.url, address: check.address };
+            Some((endpoint, &check.state, health.up))
         })
     }
 
@@ -329,6 +340,7 @@ impl Policy {
                 effects.push(Effect::Probe(ProbeOrder {
                     check: id,
                     url: check.url.clone(),
+                    address: check.address,
                     transport: Arc::clone(&check.transport),
                     spec: Arc::clone(&check.spec),
                     timeout: plan.timeout,

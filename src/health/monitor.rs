@@ -2,6 +2,7 @@
 //!
 //! Decides nothing: when to probe and what a result means is `state`'s and the policy's business.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct ProbeOrder {
     pub check: CheckId,
     /// Which endpoint.
     pub url: EndpointUrl,
+    /// Where it is, as far as is known.
+    pub address: Option<SocketAddr>,
     /// How it is spoken to.
     pub transport: Arc<Transport>,
     /// What to ask.
@@ -93,6 +96,9 @@ impl Monitor {
             let route = Route {
                 tls: monitor.tls.client(&order.transport.tls).cloned(),
                 url: order.url,
+                address: order.address,
+                // A check is about one address.
+                twin: None,
                 transport: order.transport,
                 allowed: Arc::clone(&monitor.allowed),
             };

@@ -29,7 +29,7 @@ const USER_AGENT: &str = concat!("rhumb/", env!("CARGO_PKG_VERSION"), " (health 
 pub struct Passed {
     /// How long all of it took.
     pub took: Duration,
-    /// How long making the connection took, with the name lookup if there was one.
+    /// How long making the connection took.
     pub connect: Duration,
 }
 
@@ -37,26 +37,47 @@ pub struct Passed {
 ///
 /// # Errors
 ///
-/// Why it failed; a timeout covers everything from the name lookup to the end of the body.
+/// Why it failed; a timeout covers everything from the connection to the end of the body. As long as
+/// there is no descriptor for it, it has not begun.
 pub async fn http(
     route: &Route,
     check: &HealthCheck,
     timeout: Duration,
 ) -> Result<Passed, Failure> {
-    let start = Instant::now();
-    match tokio::time::timeout(timeout, ask(route, check, timeout)).await {
-        Ok(Ok(connected)) => {
-            let connect = connected.saturating_duration_since(start);
-            Ok(Passed { took: start.elapsed(), connect })
+    loop {
+        let start = Instant::now();
+        match tokio::time::timeout(timeout, ask(route, check, timeout)).await {
+            Ok(Ok(connected)) => {
+                let connect = connected.saturating_duration_since(start);
+                return Ok(Passed { took: start.elapsed(), connect });
+            }
+            Ok(Err(Miss::Failed(failure))) => return Err(failure),
+            Ok(Err(Miss::Shortage)) => tokio::time::sleep(limits::SHORTAGE_PAUSE).await,
+            Err(_) => return Err(Failure::Timeout { after_ms: timeout.as_millis() as u64 }),
         }
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::Timeout { after_ms: timeout.as_millis() as u64 }),
+    }
+}
+
+/// Why nothing was passed.
+enum Miss {
+    Failed(Failure),
+    /// This side has no descriptor, which says nothing about the other one: it is asked again.
+    Shortage,
+}
+
+impl From<Failure> for Miss {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
 /// Asks, and says when the connection was made.
-async fn ask(route: &Route, check: &HealthCheck, within: Duration) -> Result<Instant, Failure> {
-    let (stream, spoken) = route.dial(None, within).await.map_err(|error| unreached(&error))?;
+async fn ask(route: &Route, check: &HealthCheck, within: Duration) -> Result<Instant, Miss> {
+    let (stream, spoken) = match route.dial(None, within).await {
+        Ok(dialled) => dialled,
+        Err(error) if error.is_own_shortage() => return Err(Miss::Shortage),
+        Err(error) => return Err(unreached(&error).into()),
+    };
     let connected = Instant::now();
     let request = request(&route.url, check, spoken)?;
     let io = TokioIo::new(stream);
@@ -82,8 +103,8 @@ async fn ask(route: &Route, check: &HealthCheck, within: Duration) -> Result<Ins
             })
             .await
         }
-    }
-    .map(|()| connected)
+    }?;
+    Ok(connected)
 }
 
 /// Moves an exchange on by moving its connection, until the one or the other has ended.
@@ -156,7 +177,8 @@ fn unreached(error: &DialError) -> Failure {
         DialError::Timeout(within) => {
             return Failure::Timeout { after_ms: within.as_millis() as u64 };
         }
-        DialError::Connect(error) | DialError::Resolve(error) => describe(error),
+        DialError::Connect(error) => describe(error),
+        DialError::Unresolved => "its name has no address".to_owned(),
         _ => error.detail(),
     };
     Failure::Connection { detail }

@@ -19,11 +19,43 @@ pub(super) struct Counts {
     pub(super) checks: BTreeMap<(String, &'static str), u64>,
     pub(super) check_durations: BTreeMap<String, Histogram>,
     pub(super) reloads: BTreeMap<(&'static str, &'static str), u64>,
+    pub(super) upgrades: BTreeMap<&'static str, u64>,
+    pub(super) lookups: BTreeMap<&'static str, u64>,
+    pub(super) refused_addresses: u64,
+    pub(super) names: BTreeMap<String, NameGauge>,
     pub(super) last_reload_successful: Option<bool>,
     pub(super) last_success_unix_seconds: f64,
 }
 
+/// How it stands with a name of endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct NameGauge {
+    /// Addresses that it has.
+    pub addresses: usize,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the last good answer came, in Unix time, if there was one.
+    pub answered: Option<f64>,
+}
+
 impl ControlSeries {
+    /// A lookup of a name ended; `refused` addresses were left out of its answer.
+    pub fn lookup(&self, result: &'static str, refused: usize) {
+        let mut counts = self.lock();
+        *counts.lookups.entry(result).or_default() += 1;
+        counts.refused_addresses += refused as u64;
+    }
+
+    /// How it stands with a name.
+    pub fn name(&self, name: String, gauge: NameGauge) {
+        self.lock().names.insert(name, gauge);
+    }
+
+    /// Forgets names that the configuration no longer has.
+    pub fn retain_names(&self, known: impl Fn(&str) -> bool) {
+        self.lock().names.retain(|name, _| known(name));
+    }
+
     /// A region was taken out, or came back.
     pub fn failover(&self, deployment: &str, from: &str, to: &str, trigger: &'static str) {
         let key = (deployment.to_owned(), from.to_owned(), to.to_owned(), trigger);
@@ -50,6 +82,12 @@ impl ControlSeries {
             counts.last_reload_successful = Some(true);
             counts.last_success_unix_seconds = unix_seconds;
         }
+    }
+
+    /// An upgrade of the binary has failed, or this process has taken over.
+    pub fn upgrade(&self, successful: bool) {
+        let result = if successful { "success" } else { "failure" };
+        *self.lock().upgrades.entry(result).or_default() += 1;
     }
 
     /// Forgets regions and deployments that the configuration no longer names.

@@ -2,12 +2,14 @@
 //!
 //! The format itself is the `prometheus` crate's.
 
+use std::sync::Arc;
+
 use prometheus::TextEncoder;
 use prometheus::proto;
 
 use super::names::{self, Kind, Name};
 use super::{Counter, DURATION_BOUNDS, HistogramTotals, Registry};
-use crate::model::{ConnectionRefusal, Flood, Handshake, TokenRefusal};
+use crate::model::{Coding, ConnectionRefusal, Flood, Handshake, Shed, TokenRefusal};
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
@@ -107,6 +109,21 @@ impl Page {
         self.sample(names::TUNNELS, &[], (opened - closed).max(0.0));
         self.sample(names::OBSERVATIONS_DROPPED, &[], sum(|w| &w.observations_dropped));
         self.sample(names::RESIDENCY_VIOLATIONS, &[], sum(|w| &w.residency_violations));
+        let traces = &registry.traces;
+        self.sample(names::TRACE_SPANS_EXPORTED, &[], traces.exported.get() as f64);
+        for (why, count) in [
+            ("queue_full", sum(|w| &w.spans_dropped)),
+            ("unsent", traces.unsent.get() as f64),
+            ("rejected", traces.rejected.get() as f64),
+        ] {
+            self.sample(names::TRACE_SPANS_DROPPED, &[why], count);
+        }
+        let dropped =
+            [("queue", sum(|w| &w.log_lines_dropped)), ("write", registry.log.failed.get() as f64)];
+        for (why, lines) in dropped {
+            self.sample(names::ACCESS_LOG_DROPPED, &[why], lines);
+        }
+        self.sample(names::ACCESS_LOG_LINES, &[], registry.log.written.get() as f64);
         let at = |place: usize, read: fn(&super::WorkerSeries) -> &[Counter]| {
             let counters = workers.iter().filter_map(|worker| read(worker).get(place));
             counters.map(Counter::get).sum::<u64>() as f64
@@ -119,9 +136,28 @@ impl Page {
             let count = at(place, |worker| &worker.refused);
             self.sample(names::CONNECTIONS_REFUSED, &[why.as_str()], count);
         }
+        for (place, why) in Shed::ALL.into_iter().enumerate() {
+            self.sample(names::SHED, &[why.as_str()], at(place, |worker| &worker.shed));
+        }
         for (place, kind) in Flood::ALL.into_iter().enumerate() {
             self.sample(names::FLOODS, &[kind.as_str()], at(place, |worker| &worker.floods));
         }
+        self.compression(&workers);
+    }
+
+    fn compression(&mut self, workers: &[Arc<super::WorkerSeries>]) {
+        for (place, coding) in Coding::ALL.into_iter().enumerate() {
+            let sum = |read: fn(&super::CompressedSeries) -> &Counter| {
+                let series = workers.iter().filter_map(|worker| worker.compressed.get(place));
+                series.map(|series| read(series).get()).sum::<u64>() as f64
+            };
+            let labels = [coding.as_str()];
+            self.sample(names::COMPRESSED_RESPONSES, &labels, sum(|series| &series.responses));
+            self.sample(names::COMPRESSED_BYTES_IN, &labels, sum(|series| &series.bytes_in));
+            self.sample(names::COMPRESSED_BYTES_OUT, &labels, sum(|series| &series.bytes_out));
+        }
+        let refused = workers.iter().map(|worker| worker.compression_refused.get()).sum::<u64>();
+        self.sample(names::COMPRESSION_REFUSED, &[], refused as f64);
     }
 
     fn listeners(&mut self, registry: &Registry) {
@@ -155,6 +191,20 @@ impl Page {
         }
         for ((file, result), n) in &counts.reloads {
             self.sample(names::RELOADS, &[file, result], *n as f64);
+        }
+        for (result, n) in &counts.upgrades {
+            self.sample(names::UPGRADES, &[result], *n as f64);
+        }
+        for (result, n) in &counts.lookups {
+            self.sample(names::NAMES_LOOKUPS, &[result], *n as f64);
+        }
+        self.sample(names::NAMES_REFUSED, &[], counts.refused_addresses as f64);
+        for (name, gauge) in &counts.names {
+            self.sample(names::NAMES_ADDRESSES, &[name], gauge.addresses as f64);
+            self.sample(names::NAMES_FAILURES, &[name], f64::from(gauge.failures));
+            if let Some(at) = gauge.answered {
+                self.sample(names::NAMES_ANSWER_TIMESTAMP, &[name], at);
+            }
         }
         if let Some(successful) = counts.last_reload_successful {
             self.sample(names::LAST_RELOAD_SUCCESSFUL, &[], f64::from(u8::from(successful)));

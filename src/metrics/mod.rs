@@ -21,10 +21,13 @@ mod series;
 mod status;
 
 pub use average::{Average, MovingAverage};
-pub use control::ControlSeries;
+pub use control::{ControlSeries, NameGauge};
 pub use counter::{Counter, DURATION_BOUNDS, Histogram, HistogramTotals};
 pub use exposition::Page;
 pub use regions::{LoadCell, RegionShard, RegionTimes};
 pub use registry::{CONTROL, Registry};
-pub use series::{ListenerSeries, PairKey, PairSeries, REASONS, SIGNALS, WorkerSeries};
+pub use series::{
+    CompressedSeries, ListenerSeries, LogSeries, PairKey, PairSeries, REASONS, SIGNALS,
+    TraceSeries, WorkerSeries,
+};
 pub use status::StatusCodes;

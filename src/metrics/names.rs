@@ -77,6 +77,20 @@ names! {
         "Client connections accepted.";
     CONNECTIONS_REFUSED = Counter "rhumb_connections_refused_total" ["why"]
         "Client connections closed at once, by whose limit was reached.";
+    SHED = Counter "rhumb_shed_total" ["why"]
+        "Requests refused because of too much load, by what there was too little of.";
+    MEMORY = Gauge "rhumb_memory_bytes" []
+        "Memory that the process has.";
+    MEMORY_USED = Gauge "rhumb_memory_used_bytes" []
+        "Memory that something is in: what the limit is compared with.";
+    MEMORY_LIMIT = Gauge "rhumb_memory_limit_bytes" []
+        "Memory that the process may have, where there is a limit.";
+    MEMORY_PRESSURE = Gauge "rhumb_memory_pressure" []
+        "0: nothing is refused for lack of memory; 1: new connections and low priorities; 2: all that is new.";
+    DESCRIPTORS = Gauge "rhumb_descriptors" []
+        "Descriptors in use.";
+    DESCRIPTORS_LIMIT = Gauge "rhumb_descriptors_limit" []
+        "Descriptors that the process may use.";
     TLS_HANDSHAKES = Counter "rhumb_tls_handshakes_total" ["listener", "result"]
         "TLS handshakes with clients.";
     PROXY_PROTOCOL_ERRORS = Counter "rhumb_proxy_protocol_errors_total" ["listener"]
@@ -91,6 +105,14 @@ names! {
         "Connections made to endpoints.";
     TUNNELS = Gauge "rhumb_tunnels" []
         "Connections and streams that have become tunnels and are open now.";
+    COMPRESSED_RESPONSES = Counter "rhumb_compressed_responses_total" ["encoding"]
+        "Responses that were compressed for their clients.";
+    COMPRESSED_BYTES_IN = Counter "rhumb_compressed_bytes_in_total" ["encoding"]
+        "Bytes of these responses as they came from origins.";
+    COMPRESSED_BYTES_OUT = Counter "rhumb_compressed_bytes_out_total" ["encoding"]
+        "Bytes of these responses as they went to clients.";
+    COMPRESSION_REFUSED = Counter "rhumb_compression_refused_total" []
+        "Responses that were not compressed because the worker's encoders had no memory left.";
     OBSERVATIONS_DROPPED = Counter "rhumb_observations_dropped_total" []
         "Failures seen by requests that the controller was too busy to hear of.";
     TOKENS_REFUSED = Counter "rhumb_tokens_refused_total" ["kind"]
@@ -99,6 +121,14 @@ names! {
         "Decisions for a region that a residency policy which only reports would not have allowed.";
     RESIDENCY_VIOLATIONS = Counter "rhumb_residency_violations_total" []
         "Attempts at a region that may not see the request, stopped before anything was sent.";
+    TRACE_SPANS_EXPORTED = Counter "rhumb_trace_spans_exported_total" []
+        "Spans that the receiver of traces has taken.";
+    TRACE_SPANS_DROPPED = Counter "rhumb_trace_spans_dropped_total" ["why"]
+        "Spans that were recorded and did not get to the receiver of traces.";
+    ACCESS_LOG_LINES = Counter "rhumb_access_log_lines_total" []
+        "Lines of the access log that were written.";
+    ACCESS_LOG_DROPPED = Counter "rhumb_access_log_dropped_total" ["why"]
+        "Lines of the access log that were not written, because of the queue or of the target.";
     WORKERS = Gauge "rhumb_workers" []
         "Data-plane threads.";
     REGION_STATE = Gauge "rhumb_region_state" ["deployment", "region", "state"]
@@ -113,6 +143,16 @@ names! {
         "Duration of health checks.";
     FAILOVERS = Counter "rhumb_failovers_total" ["deployment", "from", "to", "trigger"]
         "Regions taken out, with the region that takes their place in the listed order.";
+    NAMES_LOOKUPS = Counter "rhumb_names_lookups_total" ["result"]
+        "Lookups of names of endpoints, by what came of them.";
+    NAMES_REFUSED = Counter "rhumb_names_refused_addresses_total" []
+        "Addresses in answers that no endpoint may have, and that were left out.";
+    NAMES_ADDRESSES = Gauge "rhumb_names_addresses" ["name"]
+        "Addresses that a name of endpoints has, by its last good answer.";
+    NAMES_FAILURES = Gauge "rhumb_names_failures" ["name"]
+        "Lookups of a name in a row that brought no complete good answer.";
+    NAMES_ANSWER_TIMESTAMP = Gauge "rhumb_names_answer_timestamp_seconds" ["name"]
+        "When a name had its last good answer, in Unix time.";
     SHADOW_DECISIONS = Counter "rhumb_shadow_decisions_total" ["deployment", "result"]
         "Requests that the candidate decided as well, by how that compares.";
     CONFIG_GENERATION = Gauge "rhumb_config_generation" []
@@ -123,6 +163,8 @@ names! {
         "Whether the configuration, and every file it names, was valid when it was last read.";
     LAST_RELOAD_SUCCESS_TIMESTAMP = Gauge "rhumb_config_last_reload_success_timestamp_seconds" []
         "When a configuration was last accepted, in Unix time.";
+    UPGRADES = Counter "rhumb_upgrades_total" ["result"]
+        "Upgrades of the binary: those that failed here, and the one that brought this process.";
     GEOIP_BUILD_TIMESTAMP = Gauge "rhumb_geoip_build_timestamp_seconds" ["database"]
         "When a GeoIP database in use was built, in Unix time.";
     GEOIP_AGE = Gauge "rhumb_geoip_age_seconds" ["database"]

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{ControlSeries, ListenerSeries, PairKey, PairSeries, RegionShard, WorkerSeries};
+use super::{
+    ControlSeries, ListenerSeries, LogSeries, PairKey, PairSeries, RegionShard, TraceSeries,
+    WorkerSeries,
+};
 
 /// Stands for the control thread where others have the number of a worker.
 pub const CONTROL: usize = usize::MAX;
@@ -28,6 +31,10 @@ pub struct Registry {
     regions_version: AtomicU64,
     /// What the control thread counts.
     pub control: ControlSeries,
+    /// What the thread that sends traces counts.
+    pub traces: TraceSeries,
+    /// What the thread that writes the access log counts.
+    pub log: LogSeries,
 }
 
 impl Default for Registry {
@@ -40,6 +47,8 @@ impl Default for Registry {
             regions: Mutex::default(),
             regions_version: AtomicU64::new(0),
             control: ControlSeries::default(),
+            traces: TraceSeries::default(),
+            log: LogSeries::default(),
         }
     }
 }

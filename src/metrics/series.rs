@@ -1,6 +1,8 @@
 //! What one worker counts: per deployment and region, and for itself.
 
-use crate::model::{ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, TokenRefusal};
+use crate::model::{
+    Coding, ConnectionRefusal, DeploymentName, Flood, Handshake, RegionId, Shed, TokenRefusal,
+};
 
 use super::{Counter, Histogram, StatusCodes};
 
@@ -63,6 +65,13 @@ impl WorkerSeries {
         }
     }
 
+    /// A request was refused because of too much load.
+    pub fn shed(&self, why: Shed) {
+        if let Some(counter) = self.shed.get(why as usize) {
+            counter.increment();
+        }
+    }
+
     /// A connection or a stream was cut.
     pub fn flooded(&self, kind: Flood) {
         if let Some(counter) = self.floods.get(kind as usize) {
@@ -88,6 +97,8 @@ pub struct WorkerSeries {
     pub closed: Counter,
     /// Client connections refused, by the places of [`ConnectionRefusal::ALL`].
     pub refused: [Counter; ConnectionRefusal::ALL.len()],
+    /// Requests refused because of too much load, by the places of [`Shed::ALL`].
+    pub shed: [Counter; Shed::ALL.len()],
     /// What was cut, by the places of [`Flood::ALL`].
     pub floods: [Counter; Flood::ALL.len()],
     /// Failures to accept, such as exhausted descriptors.
@@ -106,6 +117,46 @@ pub struct WorkerSeries {
     pub tokens_refused: [Counter; TokenRefusal::ALL.len()],
     /// Attempts that were stopped because the region may not see the request.
     pub residency_violations: Counter,
+    /// Spans that the exporter had no room for.
+    pub spans_dropped: Counter,
+    /// Lines of the access log that were dropped because those before them wait to be written.
+    pub log_lines_dropped: Counter,
+    /// Compressed responses, by the places of [`Coding::ALL`].
+    pub compressed: [CompressedSeries; Coding::ALL.len()],
+    /// Responses that were not compressed because there was no room for an encoder.
+    pub compression_refused: Counter,
+}
+
+/// What the thread that sends traces counts.
+#[derive(Debug, Default)]
+pub struct TraceSeries {
+    /// Spans that the receiver has taken.
+    pub exported: Counter,
+    /// Spans that could not be sent.
+    pub unsent: Counter,
+    /// Spans that the receiver did not want.
+    pub rejected: Counter,
+}
+
+/// What the thread that writes the access log counts.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct LogSeries {
+    /// Lines written.
+    pub written: Counter,
+    /// Lines that could not be written.
+    pub failed: Counter,
+}
+
+/// What one worker counts about one coding.
+#[derive(Debug, Default)]
+pub struct CompressedSeries {
+    /// Responses begun.
+    pub responses: Counter,
+    /// Bytes before.
+    pub bytes_in: Counter,
+    /// Bytes after.
+    pub bytes_out: Counter,
 }
 
 /// What one worker counts about one listener.

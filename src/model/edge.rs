@@ -7,17 +7,48 @@ pub enum ConnectionRefusal {
     Worker,
     /// The client's address has as many as it may.
     Client,
+    /// The process is close to its memory limit.
+    Memory,
 }
 
 impl ConnectionRefusal {
     /// Each of them, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Worker, Self::Client];
+    pub const ALL: [Self; 3] = [Self::Worker, Self::Client, Self::Memory];
 
     /// In words of metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Worker => "worker",
             Self::Client => "client",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// Why a request was refused because of too much load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shed {
+    /// The process is very close to its memory limit.
+    Memory,
+    /// It is close, and the request's class gives way.
+    Priority,
+    /// There was no descriptor for a connection to an endpoint.
+    Descriptors,
+    /// Every region that could answer is full for the request's class.
+    Capacity,
+}
+
+impl Shed {
+    /// Each of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Priority, Self::Descriptors, Self::Capacity];
+
+    /// In words of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Priority => "priority",
+            Self::Descriptors => "descriptors",
+            Self::Capacity => "capacity",
         }
     }
 }

@@ -85,8 +85,9 @@ pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a byte of a body moving, in either direction.
 pub const BODY_PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
-/// What an upload has to bring on average while Rhumb waits for it, beyond `BODY_PROGRESS_TIMEOUT`
-/// in all: a client that sends a byte now and then holds no request for long.
+/// What an upload has to bring, and a client to take of a response, on average while Rhumb waits for
+/// it, beyond `BODY_PROGRESS_TIMEOUT` in all: a client that moves a byte now and then holds no request
+/// for long.
 pub const BODY_BYTES_PER_SECOND: u64 = 500;
 /// Without a byte of a response that is an event stream.
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -126,11 +127,45 @@ pub const REPLAY_BYTES: usize = 64 << 10;
 pub const POOL_IDLE_PER_ENDPOINT: usize = 256;
 /// An idle upstream connection.
 pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// The same while memory or descriptors are short.
+pub const POOL_IDLE_TIMEOUT_SHORT: Duration = Duration::from_secs(1);
 /// An upstream connection, after which it is not used again.
 pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Addresses of an endpoint's name that are tried.
-pub const ADDRESSES_PER_NAME: usize = 8;
+/// Addresses of one family that are taken from one host's DNS records, the lowest ones.
+pub const ADDRESSES_PER_NAME: usize = 64;
+/// Hosts that are taken from the SRV records of one name, those of the best priority first.
+pub const TARGETS_PER_SERVICE: usize = 32;
+/// Names that are looked up at once.
+pub const NAMES_IN_FLIGHT: usize = 32;
+/// DNS servers that a configuration may name.
+pub const NAME_SERVERS: usize = 8;
+/// Shortest and longest time that an answer may be configured to be good for.
+pub const NAME_TTL_MIN: Duration = Duration::from_millis(50);
+/// See [`NAME_TTL_MIN`].
+pub const NAME_TTL_MAX: Duration = Duration::from_secs(86_400);
+/// An answer is good for at least so long, unless configured.
+pub const NAME_TTL_LOW: Duration = Duration::from_secs(1);
+/// An answer is good for at most so long, unless configured.
+pub const NAME_TTL_HIGH: Duration = Duration::from_secs(300);
+/// A whole lookup of a name.
+pub const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time that a lookup may be configured to take.
+pub const NAME_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// How long the addresses of one family wait for the other one's (RFC 8305 section 3 has 50 ms,
+/// where somebody waits).
+pub const NAME_FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// What the file of hosts says is looked at again after so long.
+pub const NAME_FILE_TTL: Duration = Duration::from_secs(5);
+/// After a failed lookup the next one waits so long, and twice as long after each further one.
+pub const NAME_RETRY: Duration = Duration::from_secs(1);
+/// But never longer than this.
+pub const NAME_RETRY_MAX: Duration = Duration::from_secs(30);
+/// Tables that answers make are at least so far apart.
+pub const NAME_TABLE_INTERVAL: Duration = Duration::from_millis(100);
+/// A connection attempt that has not succeeded by then gets company by the same host's address of
+/// the other family (RFC 8305 section 5).
+pub const TWIN_DELAY: Duration = Duration::from_millis(250);
 /// Bytes that a PROXY protocol header towards an endpoint has at most: the text of two IPv6 addresses.
 pub const PROXY_HEADER_WRITTEN: usize = 107;
 /// HTTP/2 connections of one worker to one endpoint, however few streams they carry.
@@ -190,12 +225,85 @@ pub const WRITE_BUFFER_BYTES: usize = 64 << 10;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 10_000;
 /// Largest configurable number of connections, of one worker or of one client address.
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
+/// Memory is looked at this often, and descriptors.
+pub const PRESSURE_LOOK: Duration = Duration::from_millis(100);
+/// From this percentage of the memory limit on, new connections and requests of low priority are
+/// refused.
+pub const MEMORY_HIGH_PERCENT: u32 = 90;
+/// From this one on, everything new.
+pub const MEMORY_CRITICAL_PERCENT: u32 = 95;
+/// Below this one, nothing any more.
+pub const MEMORY_EASE_PERCENT: u32 = 85;
+/// Memory that has been freed and not given back counts from this percentage of the limit on.
+pub const MEMORY_HELD_PERCENT: u32 = 10;
+/// Smallest memory limit that can be configured.
+pub const MEMORY_LIMIT_MIN: u64 = 32 << 20;
+/// Largest memory limit that can be configured.
+pub const MEMORY_LIMIT_MAX: u64 = 1 << 50;
+/// Part of a control group's memory that is left to what is not counted, as one divided by this.
+pub const MEMORY_SPARE: u64 = 10;
+/// `Retry-After` of a request that is refused because of too much load, in seconds.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// Longest `Retry-After` that can be configured, in seconds.
+pub const RETRY_AFTER_SECONDS_MAX: u32 = 3_600;
+/// Descriptors that the process takes at most, whatever the system allows.
+pub const DESCRIPTORS_MAX: u64 = 1 << 20;
+/// Descriptors that are kept from connections, for files, the admin address and checks.
+pub const DESCRIPTORS_RESERVED: u64 = 48;
+/// The same for each worker, for its sockets that listen and what wakes it.
+pub const DESCRIPTORS_PER_WORKER: u64 = 6;
+/// From this percentage of all descriptors on, none is kept without need.
+pub const DESCRIPTORS_SHORT_PERCENT: u32 = 90;
+/// Below this one, they are kept again.
+pub const DESCRIPTORS_EASE_PERCENT: u32 = 85;
+/// Between two lines of the log about the same shortage.
+pub const SHORTAGE_LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// A worker that found no descriptor, and a check that did, waits so long before it tries again.
+pub const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that one worker has refused and whose clients have not gone yet; further ones wait in
+/// the listener's queue.
+pub const REFUSALS_LINGERING: usize = 256;
+/// How often a worker looks whether they have gone.
+pub const REFUSALS_LOOK: Duration = Duration::from_millis(10);
+/// Connections that a worker refuses between two looks: what refusing costs at most. A full queue of
+/// clients that have given up is gone in less than two seconds.
+pub const REFUSALS_PER_LOOK: usize = 32;
+/// What a refused client still sends is thrown away so long.
+pub const REFUSAL_BYTES: usize = 64 << 10;
 /// Client connections of one worker.
 pub const CONNECTIONS_PER_WORKER: usize = 10_000;
 /// Pending connections in a listener's kernel queue.
 pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Requests in flight get this long to finish after a signal to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most that connections may still be accepted with readiness off.
+pub const DRAIN_GRACE_MAX: Duration = Duration::from_secs(3_600);
+/// A connection that was used this short a time ago may have a request on its way, and is given as
+/// long for it when the process is about to end.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// A listener that is to be closed accepts for so long who has begun to connect.
+pub const LISTENER_LINGER: Duration = Duration::from_millis(200);
+/// So long before the end of the drain WebSockets are told that this is it.
+pub const TUNNEL_GOODBYE: Duration = Duration::from_secs(2);
+/// A thread that is asked something answers within this time, or counts as stuck.
+pub const THREAD_ANSWER: Duration = Duration::from_secs(5);
+/// A new process may take so long to become ready.
+pub const UPGRADE_READY: Duration = Duration::from_secs(60);
+/// Bounds of what may be configured in its place.
+pub const UPGRADE_READY_MIN: Duration = Duration::from_secs(1);
+/// See [`UPGRADE_READY_MIN`].
+pub const UPGRADE_READY_MAX: Duration = Duration::from_secs(3_600);
+/// A new process waits so long for its first round of checks before it says that it is ready.
+pub const FIRST_CHECKS: Duration = Duration::from_secs(1);
+/// Longest path of a Unix socket: the system has room for 107 bytes, and the socket has a longer
+/// name while it is made.
+pub const SOCKET_PATH_BYTES: usize = 100;
+/// Longest message between two processes that hand over.
+pub const HANDOVER_MESSAGE_BYTES: usize = 64 << 10;
+/// Listening sockets in one message; the system takes 253.
+pub const HANDOVER_SOCKETS: usize = 64;
+/// Processes that may wait at the upgrade socket.
+pub const HANDOVER_ASKING: usize = 8;
 /// Bytes of a request body on the admin address.
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.
@@ -217,16 +325,20 @@ pub const LOG_CHANGE: Duration = Duration::from_secs(600);
 pub const LOG_CHANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Client connections that a worker tells of, unless it is said.
 pub const DUMPED_CONNECTIONS: usize = 100;
-/// Client connections that a worker may be asked to tell of.
+/// Client connections that workers may be asked to tell of, all of them together.
 pub const DUMPED_CONNECTIONS_MAX: usize = 10_000;
-/// Endpoints that a worker tells of.
-pub const DUMPED_ENDPOINTS: usize = 1_000;
+/// Endpoints that workers tell of, all of them together.
+pub const DUMPED_ENDPOINTS: usize = 10_000;
+/// Connections that a worker looks at, for somebody who asks, before it does something else.
+pub const DUMP_STEP: usize = 1_000;
 /// Questions of that kind that wait for a worker.
 pub const DUMPS_WAITING: usize = 2;
 /// A worker that has not answered such a question by then is told as silent.
 pub const DUMP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Observations that wait for the controller; more are dropped and counted.
 pub const OBSERVATION_QUEUE: usize = 4_096;
+/// Commands and files that wait for the controller; whoever has more waits.
+pub const COMMAND_QUEUE: usize = 64;
 /// Events kept for the log on the admin address.
 pub const EVENTS_KEPT: usize = 1_000;
 
@@ -429,3 +541,67 @@ pub const SESSION_TICKETS: usize = 2;
 pub const UPSTREAM_SESSIONS: usize = 1_024;
 /// Bytes of the header value that tells a client's certificate.
 pub const CLIENT_CERTIFICATE_BYTES: usize = 4 << 10;
+
+/// Members of a `tracestate` (W3C Trace Context).
+pub const TRACESTATE_MEMBERS: usize = 32;
+/// Bytes of a `tracestate` that are passed on; the specification asks for 512 at least.
+pub const TRACESTATE_BYTES: usize = 4 << 10;
+/// Share of the traces that start here which are recorded.
+pub const TRACE_SAMPLE: f64 = 0.01;
+/// Characters of the name that Rhumb has in traces.
+pub const SERVICE_NAME_LENGTH: usize = 128;
+/// Attempts of one request that are recorded.
+pub const TRACE_ATTEMPTS: usize = 16;
+/// Bytes of a path, and of a `User-Agent`, that a span shows.
+pub const TRACE_TEXT_BYTES: usize = 1 << 10;
+/// Recorded requests of one worker that wait to be sent.
+pub const TRACE_QUEUE: usize = 1_024;
+/// Spans that are sent at once, give or take those of one request.
+pub const TRACE_BATCH: usize = 512;
+/// How often what workers have recorded is looked for.
+pub const TRACE_LOOK: Duration = Duration::from_millis(200);
+/// How long spans that are left at the end may take to be sent.
+pub const TRACE_GOODBYE: Duration = Duration::from_secs(3);
+/// How long spans may take to be sent, attempts included, unless configured.
+pub const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Least of it.
+pub const OTLP_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Most of it.
+pub const OTLP_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a receiver's answer.
+pub const OTLP_ANSWER_BYTES: usize = 64 << 10;
+
+/// Bytes of log lines that a worker collects before it hands them on.
+pub const ACCESS_LOG_BATCH_BYTES: usize = 32 << 10;
+/// A log line waits no longer than that for others to be handed on with.
+pub const ACCESS_LOG_BATCH_TIME: Duration = Duration::from_millis(100);
+/// Batches that wait to be written; further ones are dropped, and their lines counted.
+pub const ACCESS_LOG_QUEUE: usize = 256;
+/// Bytes of a single value, such as a path, that are logged; the rest is left out.
+pub const ACCESS_LOG_VALUE_BYTES: usize = 4 << 10;
+/// Header fields of requests that are logged.
+pub const ACCESS_LOG_HEADERS: usize = 32;
+/// Attempts of one request that are logged.
+pub const ACCESS_LOG_ATTEMPTS: usize = 16;
+/// Records of requests that a worker keeps for use again.
+pub const ACCESS_LOG_RECORDS: usize = 256;
+/// After a failure to write, the next attempt comes so much later.
+pub const ACCESS_LOG_RETRY: Duration = Duration::from_millis(500);
+/// At the end of the process, what is left of the log has so long to be written.
+pub const ACCESS_LOG_LAST: Duration = Duration::from_secs(2);
+
+/// Bytes of a body below which it is not compressed.
+pub const COMPRESSION_MIN_BYTES: u64 = 1_024;
+/// Bytes of a frame of a compressed body, and of the buffer where it gathers.
+pub const COMPRESSED_FRAME_BYTES: usize = 16 << 10;
+/// Bytes that are compressed before other requests of the worker have their turn.
+pub const COMPRESSION_STEP_BYTES: usize = 16 << 10;
+/// Bytes that the encoders of one worker take together; responses that find no room are passed on as
+/// they are.
+pub const COMPRESSION_MEMORY: usize = 128 << 20;
+/// Encoders that one worker keeps while nobody uses them.
+pub const COMPRESSORS_KEPT: usize = 8;
+/// Media types that a deployment can list as worth compressing.
+pub const COMPRESSED_TYPES: usize = 64;
+/// Bytes of one of them.
+pub const MEDIA_TYPE_LENGTH: usize = 127;

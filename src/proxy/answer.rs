@@ -11,12 +11,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::body::{BoxError, Progress, RequestBody};
+use super::compressed::Compressed;
 use super::context::Connection;
 use super::error::ErrorReason;
 use super::grpc;
 use super::present::Present;
-use super::ticket::{InFlight, Ticket};
+use super::ticket::{InFlight, LEFT, Ticket};
 use super::trailers::clean_response;
+use crate::compression;
 use crate::upstream::Lease;
 
 /// A response body on its way to the client, with everything that must live as long as it does.
@@ -34,10 +36,12 @@ enum Source {
     Own(Option<Bytes>),
     /// An origin's.
     Origin(OriginBody),
+    /// An origin's, made smaller.
+    Compressed(Box<Compressed>),
 }
 
 #[derive(Debug)]
-struct OriginBody {
+pub(super) struct OriginBody {
     incoming: Incoming,
     http2: bool,
     /// The origin has ended it.
@@ -57,6 +61,8 @@ struct OriginBody {
 pub(super) struct Pace {
     /// Without a byte in either direction.
     pub(super) stall: Duration,
+    /// Whether the client may take as little at a time as it likes.
+    pub(super) exempt: bool,
     /// Its end must have come then: the deadline of a call.
     pub(super) deadline: Option<Instant>,
 }
@@ -100,6 +106,7 @@ impl ResponseBody {
         ticket: Ticket,
     ) -> Self {
         let Exchange { lease, in_flight, request, pace, present: _ } = exchange;
+        ticket.connection().watch.set_exempt(pace.exempt);
         let source = Source::Origin(OriginBody {
             incoming,
             http2: version == Version::HTTP_2,
@@ -114,6 +121,16 @@ impl ResponseBody {
         });
         Self { source, ticket: Some(ticket) }
     }
+
+    /// The same, if it is an origin's, through an encoder.
+    pub(super) fn compressed(self, stream: compression::Stream) -> Self {
+        let (mut this, none) = (self, Source::Own(None));
+        this.source = match std::mem::replace(&mut this.source, none) {
+            Source::Origin(body) => Source::Compressed(Box::new(Compressed::new(body, stream))),
+            other => other,
+        };
+        this
+    }
 }
 
 impl Body for ResponseBody {
@@ -125,19 +142,27 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        match (&mut this.source, &this.ticket) {
+        let polled = match (&mut this.source, &this.ticket) {
             (Source::Origin(body), Some(ticket)) => body.poll_frame(cx, ticket),
-            (Source::Origin(_), None) => Poll::Ready(None),
+            (Source::Compressed(body), Some(ticket)) => body.poll_frame(cx, ticket),
+            (Source::Origin(_) | Source::Compressed(_), None) => Poll::Ready(None),
             (Source::Own(bytes), _) => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(ticket)) = (&polled, &this.ticket)
+            && let Some(data) = frame.data_ref()
+        {
+            ticket.note(|entry| entry.sent(data.len() as u64));
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Origin(body) => body.ended || body.incoming.is_end_stream(),
+            Source::Compressed(body) => body.is_over(),
         }
     }
 
@@ -147,6 +172,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Origin(body) => body.incoming.size_hint(),
+            Source::Compressed(_) => SizeHint::default(),
         }
     }
 }
@@ -163,8 +189,21 @@ enum Broken {
     Cut,
 }
 
+impl Broken {
+    /// As an error of the body, with a note for the log.
+    fn noted(self, ticket: &Ticket) -> BoxError {
+        ticket.note(|entry| {
+            entry.cut(match self {
+                Self::Stalled(_) => "origin_stalled",
+                Self::Failed(_) | Self::Cut => "origin_broke_off",
+            });
+        });
+        self.into()
+    }
+}
+
 impl OriginBody {
-    fn poll_frame(
+    pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         ticket: &Ticket,
@@ -174,7 +213,7 @@ impl OriginBody {
         }
         let connection = ticket.connection();
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
-            return self.wait(connection, ticket.grpc());
+            return self.wait(connection, ticket);
         };
         if std::mem::take(&mut self.waiting) {
             connection.watch.stop_waiting();
@@ -186,9 +225,11 @@ impl OriginBody {
                 }
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(Broken::Failed(error.to_string()).into())),
+            Some(Err(error)) => Some(Err(Broken::Failed(error.to_string()).noted(ticket))),
             // hyper takes a stream that was reset without an error for one that has ended.
-            None if self.http2 && !self.incoming.is_end_stream() => Some(Err(Broken::Cut.into())),
+            None if self.http2 && !self.incoming.is_end_stream() => {
+                Some(Err(Broken::Cut.noted(ticket)))
+            }
             None => {
                 self.ended = true;
                 None
@@ -200,7 +241,7 @@ impl OriginBody {
     fn wait(
         &mut self,
         connection: &Connection,
-        grpc: bool,
+        ticket: &Ticket,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !std::mem::replace(&mut self.waiting, true) {
             self.last = Instant::now();
@@ -212,7 +253,8 @@ impl OriginBody {
             // What has come of the answer is passed on already; trailers end it.
             self.cut = true;
             let mut trailers = HeaderMap::new();
-            if grpc {
+            ticket.note(|entry| entry.cut("deadline"));
+            if ticket.grpc() {
                 grpc::say(&mut trailers, ErrorReason::UpstreamTimeout);
             }
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
@@ -221,7 +263,7 @@ impl OriginBody {
         let moved = self.request.as_ref().map_or(self.last, |request| request.last());
         let until = self.last.max(moved) + self.pace.stall;
         if watch.passed(until) {
-            return Poll::Ready(Some(Err(Broken::Stalled(self.pace.stall).into())));
+            return Poll::Ready(Some(Err(Broken::Stalled(self.pace.stall).noted(ticket))));
         }
         watch.wait_until(self.pace.deadline.map_or(until, |deadline| deadline.min(until)));
         Poll::Pending
@@ -229,8 +271,16 @@ impl OriginBody {
 
     /// The connection serves again only if both messages on it came to their end; an early
     /// response or an unread body leaves bytes on it that belong to no later exchange.
-    fn finish(&mut self, now: Instant) {
+    pub(super) fn finish(&mut self, now: Instant, ticket: Option<&Ticket>) {
         let response_ended = self.ended || self.incoming.is_end_stream();
+        if let Some(ticket) = ticket {
+            ticket.note(|entry| {
+                entry.received(self.request.as_ref().map_or(0, |request| request.bytes()));
+                if !response_ended {
+                    entry.cut(LEFT);
+                }
+            });
+        }
         let request_ended = self.request.as_ref().is_none_or(|request| request.finished());
         if response_ended
             && request_ended
@@ -247,8 +297,22 @@ impl Drop for ResponseBody {
         if let Some(ticket) = &mut self.ticket {
             ticket.ended(now);
         }
-        if let Source::Origin(body) = &mut self.source {
-            body.finish(now);
+        let ticket = self.ticket.as_ref();
+        match &mut self.source {
+            Source::Own(_) => {}
+            Source::Origin(body) => body.finish(now, ticket),
+            Source::Compressed(body) => body.finish(now, ticket),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What only some responses need takes no room in all of them.
+    #[test]
+    fn a_body_is_as_large_as_that_of_an_origin() {
+        assert_eq!(size_of::<Source>(), size_of::<OriginBody>());
     }
 }

@@ -16,12 +16,13 @@ use super::answer::{Exchange, Pace};
 use super::body::RequestBody;
 use super::context::{Connection, Series, Upstream};
 use super::error::ErrorReason;
-use super::forward::{Answer, Forward};
+use super::forward::{Answer, Forward, Routed};
 use super::patience::Upload;
 use super::present::Present;
 use super::ticket::InFlight;
 use crate::model::{SignalKind, limits};
 use crate::routing::RegionPosition;
+use crate::traces::{AttemptSpan, SpanId};
 use crate::upstream::{Broken, Caller, ConnectError, DialError, Lease, SendError};
 
 /// What is silent at times, and never complete.
@@ -53,6 +54,7 @@ impl Forward {
         let first = self.tried.count() <= 1 && self.replies.progress.is_none();
         let started = if first { self.ticket.started() } else { Instant::now() };
         let in_flight = InFlight::new(&target.series);
+        self.trace(target, started);
         let peer = &self.ticket.connection().peer;
         let caller = Caller { source: peer.source, destination: peer.destination };
         // What is to become a tunnel gets a connection of its own.
@@ -69,6 +71,8 @@ impl Forward {
                 None => match Box::pin(self.connect(target, &caller)).await {
                     Ok((lease, took)) => {
                         connecting = took;
+                        self.ticket.trace.note_attempt(|attempt| attempt.connect = Some(took));
+                        self.ticket.note(|entry| entry.connected(took));
                         lease
                     }
                     Err(error) => return Err(self.unconnected(&error)),
@@ -82,6 +86,7 @@ impl Forward {
                 // HTTP/1.1 has to name one (RFC 9112 section 3.2), so the endpoint is told its own.
                 name_host(&mut self.request, &target.endpoint);
             }
+            self.ticket.trace.tell_origin(self.request.headers_mut());
             self.log(target);
             let reused = lease.reused();
             match self.exchange(lease, started).await {
@@ -106,9 +111,21 @@ impl Forward {
             return Err(Failed::protocol());
         }
         self.count_answer(target, started, connecting);
+        self.ticket.trace.answered(&response, started);
         let pace = self.pace(&response);
         let request = self.replies.progress.clone();
         Ok(Answer { response, exchange: Exchange { lease, in_flight, request, pace, present } })
+    }
+
+    /// Notes the attempt, if the request is recorded.
+    fn trace(&self, target: &Target, started: Instant) {
+        self.ticket.trace.attempt(|| {
+            let Routed { view, decision, .. } = &self.routed;
+            let deployment = view.snapshot.table.plan.deployment(decision.deployment)?;
+            let region = deployment.region(target.region)?.id.clone();
+            let span = SpanId::from_entropy(self.ticket.connection().worker.entropy());
+            Some(AttemptSpan::new(span, started, region, target.endpoint.url().clone()))
+        });
     }
 
     /// The head of a response has come.
@@ -117,6 +134,7 @@ impl Forward {
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
         target.series.upstream_duration.record(took);
+        self.note_answer(took);
         if self.replies.progress.is_none() {
             let client = self.routed.who.client().address;
             target.series.answered(client, took.saturating_sub(connecting), now);
@@ -138,7 +156,7 @@ impl Forward {
             || is_event_stream(response.headers());
         let idle = || streams.map_or(limits::STREAM_IDLE_TIMEOUT, |streams| streams.idle);
         let stall = if is_silent { idle() } else { limits::BODY_PROGRESS_TIMEOUT };
-        Pace { stall, deadline: self.patience.deadline() }
+        Pace { stall, exempt: is_silent, deadline: self.patience.deadline() }
     }
 
     /// Tells what an endpoint is about to see.
@@ -171,9 +189,14 @@ impl Forward {
         let started = Instant::now();
         let left = self.patience.deadline().map(|end| end.saturating_duration_since(started));
         let most = left.map_or(most, |left| left.min(most));
-        let lease = match self.routed.upgrade {
-            None => target.endpoint.connect(most, caller).await?,
-            Some(_) => target.endpoint.connect_http1(most, caller).await?,
+        let lease = match self.dial(target, caller, most).await {
+            Err(error) if error.source.is_own_shortage() => {
+                // What waits for requests gives its descriptors back, and then there may be one.
+                self.ticket.connection().worker.relieve();
+                tokio::task::yield_now().await;
+                self.dial(target, caller, most).await?
+            }
+            lease => lease?,
         };
         let now = Instant::now();
         let took = now.saturating_duration_since(started);
@@ -184,8 +207,24 @@ impl Forward {
         Ok((lease, took))
     }
 
-    fn unconnected(&self, error: &ConnectError) -> Failed {
+    async fn dial(
+        &self,
+        target: &Target,
+        caller: &Caller,
+        most: Duration,
+    ) -> Result<Lease<RequestBody>, ConnectError> {
+        match self.routed.upgrade {
+            None => target.endpoint.connect(most, caller).await,
+            Some(_) => target.endpoint.connect_http1(most, caller).await,
+        }
+    }
+
+    fn unconnected(&mut self, error: &ConnectError) -> Failed {
         let failed = Failed::connect(error);
+        if error.source.is_own_shortage() {
+            self.short = true;
+            return Failed { reason: ErrorReason::Overloaded, ..failed };
+        }
         if self.is_over(Instant::now()) {
             // It had less time than connecting may take.
             Failed { reason: ErrorReason::UpstreamTimeout, signal: None, ..failed }

@@ -19,14 +19,23 @@ impl Clock {
 
     /// `at` in Unix seconds.
     pub(super) fn unix(&self, at: Instant) -> u64 {
+        self.wall(at).as_secs()
+    }
+
+    /// `at` in milliseconds since 1970.
+    pub(super) fn unix_millis(&self, at: Instant) -> u64 {
+        u64::try_from(self.wall(at).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn wall(&self, at: Instant) -> Duration {
         let (base, wall) = self.base.get();
         let passed = at.saturating_duration_since(base);
         if passed < LOOK_AGAIN {
-            return (wall + passed).as_secs();
+            return wall + passed;
         }
         let wall = since_epoch();
         self.base.set((at, wall));
-        wall.as_secs()
+        wall
     }
 }
 

@@ -22,16 +22,22 @@ use super::clock::Clock;
 use super::peer::Peer;
 use super::places::Places;
 use super::terms::Terms;
+use super::trace::Traced;
 use super::tunnel::Tunnel;
+use super::under_way::{UnderWay, Work, WorkCounts};
 use super::watch::Watch;
-use crate::dump::EndpointDump;
+use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
+use crate::compression::Stock;
+use crate::dump::{EncoderDump, EndpointDump, UnderWayDump};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
-use crate::model::{DeploymentName, EndpointId, EndpointSignal};
+use crate::model::{DeploymentName, EndpointId, EndpointSignal, limits};
+use crate::overload::{Gauge, Level, Pressure};
 use crate::routing::{Conditions, Decision, DeploymentIndex, RegionPosition};
 use crate::shadow::{Desk, Trial};
 use crate::snapshot::{Live, Snapshot};
+use crate::traces::Outlet;
 use crate::upstream::{Endpoint, Route};
 
 pub(super) type Upstream = Endpoint<RequestBody>;
@@ -83,15 +89,45 @@ pub struct WorkerContext {
     live: Arc<Live>,
     registry: Arc<Registry>,
     signals: mpsc::Sender<EndpointSignal>,
+    gauge: Arc<Gauge>,
     number: usize,
     view: RefCell<Rc<View>>,
     observer: Observer,
     entropy: RefCell<fastrand::Rng>,
     clock: Clock,
+    /// Where what is noted of requests becomes lines.
+    pub(super) log: Logger,
+    /// What its responses are compressed with.
+    pub(super) encoders: Rc<Stock>,
     /// What this worker counts about itself.
     pub series: Arc<WorkerSeries>,
+    /// Where spans go.
+    pub(super) traces: Outlet,
+    /// What it has under way.
+    pub under_way: UnderWay,
     /// The series of requests that no region answered.
     pub(super) unrouted: Series,
+}
+
+/// What a worker is given of the process.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// Which worker it is.
+    pub number: usize,
+    /// Where the current snapshot is.
+    pub live: Arc<Live>,
+    /// Where things are counted.
+    pub registry: Arc<Registry>,
+    /// Times of client networks.
+    pub networks: Arc<Networks>,
+    /// Where failures are reported.
+    pub signals: mpsc::Sender<EndpointSignal>,
+    /// What the process is short of.
+    pub gauge: Arc<Gauge>,
+    /// Where spans go.
+    pub traces: Outlet,
+    /// Where lines of the access log go.
+    pub lines: Lines,
 }
 
 /// One client connection, as its requests see it.
@@ -105,21 +141,24 @@ pub struct Connection {
     pub peer: Rc<Peer>,
     /// What it becomes when its client and an origin agree on another protocol.
     tunnel: RefCell<Option<Tunnel>>,
+    /// What a request on it is.
+    pub(super) work: Work,
 }
 
 impl Connection {
     /// A connection of `peer` that was accepted at `now`.
     pub fn new(worker: Rc<WorkerContext>, peer: Rc<Peer>, watch: Rc<Watch>) -> Self {
-        Self { worker, watch, peer, tunnel: RefCell::default() }
+        Self { worker, watch, peer, tunnel: RefCell::default(), work: Work::Request }
     }
 
     /// One stream of an HTTP/2 connection, with waits of its own.
-    pub fn stream(&self, now: Instant) -> Self {
-        let watch = Watch::stream(now);
+    pub fn stream(&self) -> Self {
+        let watch = Watch::stream(&self.watch);
         if self.watch.draining() {
             watch.drain();
         }
-        Self::new(Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::new(watch))
+        let stream = Self::new(Rc::clone(&self.worker), Rc::clone(&self.peer), Rc::new(watch));
+        Self { work: Work::Stream, ..stream }
     }
 
     /// Whether the client came over TLS.
@@ -135,6 +174,13 @@ impl Connection {
     /// What the connection has become, for its driver; asks once.
     pub fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.borrow_mut().take()
+    }
+
+    /// Logs a request of it that has ended with this status after so long.
+    pub(super) fn log(&self, entry: Box<RefCell<Entry>>, status: u16, duration: Duration) {
+        let (peer, secured) = (self.peer.text.as_bytes(), self.peer.secured());
+        let entropy = self.worker.entropy();
+        self.worker.log.end(entry, &Ending { status, duration, peer, secured, entropy });
     }
 
     /// The client's verified certificate, as origins are told of it.
@@ -155,6 +201,8 @@ pub(super) struct View {
     terms: Rc<[Terms]>,
     /// Tokens of others that were verified a moment ago.
     pub(super) claims: RefCell<Claims>,
+    /// How requests are logged; `None`: they are not.
+    pub(super) log: Option<Rc<Sheet>>,
     /// Where a candidate is tried.
     pub(super) shadow: Option<Desk>,
 }
@@ -170,29 +218,35 @@ struct DeploymentView {
 }
 
 impl WorkerContext {
-    /// The context of worker `number`.
-    pub fn new(
-        number: usize,
-        live: Arc<Live>,
-        registry: Arc<Registry>,
-        networks: Arc<Networks>,
-        signals: mpsc::Sender<EndpointSignal>,
-    ) -> Self {
+    /// The context of a worker.
+    pub fn new(parts: WorkerParts) -> Self {
+        let WorkerParts { number, live, registry, networks, signals, gauge, traces, lines } = parts;
         let version = live.version();
         let view = View::new(&live.load(), version, number, None);
         let plan = &view.snapshot.table.plan;
+        let series = registry.worker();
         Self {
-            series: registry.worker(),
+            log: Logger::new(lines, Arc::clone(&series)),
+            series,
+            under_way: UnderWay::default(),
             unrouted: Rc::new(Counted { pair: registry.pair(number, &PairKey::NONE), tally: None }),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
             clock: Clock::new(),
+            encoders: Stock::new(limits::COMPRESSION_MEMORY),
             live,
             registry,
             signals,
+            gauge,
+            traces,
             number,
         }
+    }
+
+    /// Hands lines of the access log on in time, for as long as the worker lives.
+    pub async fn tend_log(&self) {
+        self.log.tend().await;
     }
 
     /// The view of the current snapshot.
@@ -202,6 +256,7 @@ impl WorkerContext {
         if version != view.version {
             *view = Rc::new(View::new(&self.live.load(), version, self.number, Some(&view)));
             self.observer.adopt(&view.snapshot.table.plan);
+            self.traces.look();
         }
         Rc::clone(&view)
     }
@@ -222,6 +277,17 @@ impl WorkerContext {
         busy.take(most).map(told).collect()
     }
 
+    /// What this worker has under way.
+    pub fn dump_under_way(&self) -> UnderWayDump {
+        let WorkCounts { requests, streams, tunnels } = self.under_way.now();
+        UnderWayDump { requests, streams, tunnels }
+    }
+
+    /// What it compresses with.
+    pub fn dump_encoders(&self) -> EncoderDump {
+        EncoderDump { responses: self.encoders.lent(), bytes: self.encoders.bytes() }
+    }
+
     /// A fresh random number.
     pub(super) fn entropy(&self) -> u64 {
         self.entropy.borrow_mut().u64(..)
@@ -232,6 +298,11 @@ impl WorkerContext {
         self.clock.unix(at)
     }
 
+    /// The same in milliseconds.
+    pub(super) fn unix_millis(&self, at: Instant) -> u64 {
+        self.clock.unix_millis(at)
+    }
+
     /// Tells the controller of a failure, unless it is too busy to hear of more.
     pub(super) fn signal(&self, signal: EndpointSignal) {
         if self.signals.try_send(signal).is_err() {
@@ -239,14 +310,45 @@ impl WorkerContext {
         }
     }
 
-    /// Counts a request that was refused before it could be read.
-    pub fn refused_unread(&self, status: u16) {
-        self.unrouted.requests.increment(status);
+    /// A request has ended: what was recorded of it goes to the exporter, if there is room.
+    pub(super) fn end_trace(&self, trace: &mut Traced, now: Instant) {
+        if let Err(lost) = trace.end(now, &self.traces) {
+            self.series.spans_dropped.add(lost);
+        }
     }
 
-    /// Hands on what was measured of client networks.
+    /// What the process is short of now.
+    #[inline]
+    pub fn pressure(&self) -> Pressure {
+        self.gauge.pressure()
+    }
+
+    /// Where it is told that something ran out.
+    pub fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// No descriptor was free: gives those back that wait for a request.
+    pub fn relieve(&self) {
+        self.gauge.note_exhausted();
+        self.let_go(Duration::ZERO);
+    }
+
+    /// Closes upstream connections that have been waiting for a request so long.
+    fn let_go(&self, waited: Duration) {
+        let now = Instant::now();
+        for endpoint in self.view().endpoints.iter().flatten() {
+            endpoint.let_go(now, waited);
+        }
+    }
+
+    /// Hands on what was measured of client networks, and keeps nothing that is short.
     pub fn tend(&self) {
         self.observer.tend();
+        let pressure = self.pressure();
+        if pressure.descriptors || pressure.memory >= Level::High {
+            self.let_go(limits::POOL_IDLE_TIMEOUT_SHORT);
+        }
     }
 
     /// Closes upstream connections that were idle for too long.
@@ -271,6 +373,8 @@ impl View {
             if let Some(slot @ None) = endpoints.get_mut(index) {
                 let route = Route {
                     url: endpoint.url.clone(),
+                    address: endpoint.address,
+                    twin: endpoint.twin,
                     transport: Arc::clone(&endpoint.transport),
                     tls: snapshot.tls.client(&endpoint.transport.tls).cloned(),
                     allowed: Arc::clone(&allowed),
@@ -280,9 +384,13 @@ impl View {
                     // A number may have been given to another address, and what was trusted when
                     // the connections were made may be trusted no longer.
                     .filter(|known| known.route().is_same(&route));
-                *slot = Some(
-                    known.map_or_else(|| Rc::new(Upstream::new(endpoint.id, route)), Rc::clone),
-                );
+                *slot = Some(match known {
+                    Some(known) => {
+                        known.set_twin(route.twin);
+                        Rc::clone(known)
+                    }
+                    None => Rc::new(Upstream::new(endpoint.id, route)),
+                });
             }
         }
         let turns: HashMap<_, _> = before
@@ -294,7 +402,7 @@ impl View {
         let places = before
             .filter(|before| Arc::ptr_eq(&before.snapshot.geo, &snapshot.geo))
             .map_or_else(Places::new, |before| before.places.replace(Places::new()));
-        let same_plan = before.filter(|before| Arc::ptr_eq(&before.snapshot.table.plan, plan));
+        let same_plan = before.filter(|before| before.snapshot.table.plan.decides_like(plan));
         let terms = same_plan.map_or_else(
             || {
                 let deployments = plan.deployments.iter();
@@ -318,6 +426,10 @@ impl View {
             places: RefCell::new(places),
             terms,
             claims: RefCell::new(claims),
+            log: Sheet::of(
+                snapshot.config.access_log.as_ref(),
+                before.and_then(|before| before.log.as_ref()),
+            ),
             shadow: trial(snapshot).map(|trial| Desk::new(trial, worker)),
             snapshot: Arc::clone(snapshot),
         }

@@ -16,6 +16,8 @@ pub enum ErrorReason {
     Malformed,
     /// More than one `Host`, none, or one that is no host.
     BadHost,
+    /// The connection was made for another host, with another certificate.
+    Misdirected,
     /// The request target is too long.
     UriTooLong,
     /// The head is too large.
@@ -62,9 +64,10 @@ pub enum ErrorReason {
 
 impl ErrorReason {
     /// Every reason, for documentation and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::BadHost,
+        Self::Misdirected,
         Self::UriTooLong,
         Self::HeadersTooLarge,
         Self::NotImplemented,
@@ -97,6 +100,12 @@ impl ErrorReason {
             Self::BadHost => {
                 ("bad_host", 400, "The host is missing or unusable", "http_request_error")
             }
+            Self::Misdirected => (
+                "misdirected_request",
+                421,
+                "This connection is for another host",
+                "http_request_error",
+            ),
             Self::UriTooLong => {
                 ("uri_too_long", 414, "The request target is too long", "http_request_error")
             }
@@ -153,7 +162,7 @@ impl ErrorReason {
             ),
             Self::ReadOnly => ("read_only", 503, "Writes are not taken now", "http_request_denied"),
             Self::Overloaded => {
-                ("overloaded", 503, "All regions are full", "connection_limit_reached")
+                ("overloaded", 503, "There is too much to do now", "connection_limit_reached")
             }
             Self::LoopDetected => {
                 ("loop_detected", 508, "The request goes round in circles", "proxy_loop_detected")

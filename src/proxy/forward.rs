@@ -27,6 +27,7 @@ use super::retry::{Tried, is_idempotent, next_permitted, next_target};
 use super::saved::SavedRequest;
 use super::ticket::Ticket;
 use super::upgrade;
+use crate::compression;
 use crate::config::Deployment;
 use crate::model::{EndpointSignal, SignalKind, limits};
 use crate::routing::{Decision, Draws, RegionPosition, permits};
@@ -47,6 +48,8 @@ pub(super) struct Routed {
     pub(super) upgrade: Option<upgrade::Wish>,
     /// The time that a call of gRPC is given.
     pub(super) given: Option<Duration>,
+    /// What it says about compression, where the deployment compresses at all.
+    pub(super) compression: Option<Box<compression::Asked>>,
 }
 
 /// What else there is of a request that has a body.
@@ -79,6 +82,8 @@ pub(super) struct Forward {
     repeatable: bool,
     pub(super) patience: Patience,
     pub(super) tried: Tried,
+    /// There was no descriptor for a connection.
+    pub(super) short: bool,
     /// The region that answered.
     pub(super) answered: Option<RegionPosition>,
 }
@@ -113,8 +118,19 @@ impl Forward {
         let call = ticket.grpc().then_some(routed.given);
         let patience = Patience::of(settings, call, ticket.started());
         let tried = Tried::default();
-        let (saved, repeatable, answered) = (None, false, None);
-        Self { ticket, routed, id, request, replies, saved, repeatable, patience, tried, answered }
+        Self {
+            ticket,
+            routed,
+            id,
+            request,
+            replies,
+            saved: None,
+            repeatable: false,
+            patience,
+            tried,
+            short: false,
+            answered: None,
+        }
     }
 
     /// Attempts until there is an answer that is meant for the client, or nothing is left to try.
@@ -158,6 +174,7 @@ impl Forward {
                 answer.abandon();
             }
             self.ticket.count_in(&target.series);
+            self.note_attempt(&target);
             match self.attempt(&target).await {
                 Ok(answer) => {
                     self.answered = Some(target.region);
@@ -165,9 +182,12 @@ impl Forward {
                         return Ok(answer);
                     }
                     declined = Some(answer);
+                    self.ticket.note(|entry| entry.attempt_ended("declined", None));
                 }
                 Err(failed) => {
+                    self.note_failure(&failed);
                     last = failed.reason;
+                    self.ticket.trace.failed(last.as_str());
                     if let Some(kind) = failed.signal {
                         self.blame(&target, kind);
                     }
@@ -237,9 +257,11 @@ impl Forward {
         if let Some(counter) = series.decisions.get(decision.reason as usize) {
             counter.increment();
         }
+        self.ticket.trace.note_decision(&view.snapshot.table, Ok(decision));
         if decision.reported {
             series.residency_reported.increment();
         }
+        self.note_decision();
     }
 
     /// The next endpoint, marked as tried. `last` is what there is to say if there is none.

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::answer::ResponseBody;
+use super::compressed::asked_compression;
 use super::context::{Connection, View};
 use super::decide::{Heard, decide_first};
 use super::error::ErrorReason;
@@ -24,11 +25,14 @@ use super::receive::{Arriving, expects_continue};
 use super::redirect;
 use super::respond::{finish, refuse, refuse_with, tell};
 use super::screen::screen;
+use super::shed;
 use super::target::origin_form;
 use super::ticket::Ticket;
+use super::trace;
 use super::upgrade::{self, Wish};
 use crate::config::{Deployment, GrpcStatuses};
-use crate::routing::Refusal;
+use crate::model::Shed;
+use crate::routing::{Refusal, RefusalReason};
 
 /// An answer instead of a request that is forwarded. Boxed: few are.
 type Refused = Box<Response<ResponseBody>>;
@@ -60,13 +64,20 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     connection.watch.request_started(now);
     let (mut parts, incoming) = request.into_parts();
     let call = grpc::is_call(&parts.method, &parts.headers);
-    let ticket = Ticket::new(Rc::clone(connection), now, call);
+    let mut ticket = Ticket::new(Rc::clone(connection), now, call);
+    if shed::refuses_all(&connection.worker) {
+        return Err(Box::new(shed::refuse(ticket, Shed::Memory, None, true)));
+    }
+    let view = connection.worker.view();
+    ticket.log_as(&view);
 
     let stream = match upgrade::extended_connect(&mut parts) {
         Ok(stream) => stream,
-        Err(reason) => return Err(Box::new(refuse(ticket, reason, None, true))),
+        Err(reason) => {
+            ticket.note_head(&parts, "");
+            return Err(Box::new(refuse(ticket, reason, None, true)));
+        }
     };
-    let view = connection.worker.view();
     let config = &view.snapshot.config;
     let mut present = Present::of(&parts.headers);
     let ambiguous = connection.watch.take_ambiguous();
@@ -74,9 +85,15 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
         Ok(host) => host,
         Err(reason) => {
             connection.worker.series.malformed.increment();
+            ticket.note_head(&parts, "");
             return Err(Box::new(refuse(ticket, reason, None, true)));
         }
     };
+    ticket.note_head(&parts, &host);
+    if connection.peer.misdirected(&host) {
+        let close = !incoming.is_end_stream();
+        return Err(Box::new(refuse(ticket, ErrorReason::Misdirected, None, close)));
+    }
     if let Some(redirect) = connection.peer.redirect {
         let close = !incoming.is_end_stream() || connection.watch.draining();
         return Err(Box::new(match redirect::answer(redirect, &host, &parts.uri, close) {
@@ -91,18 +108,25 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let heard = Heard { present: &present, trusted, now };
     let (decided, draws) = decide_first(connection, &view, &mut who, &asked, &heard);
 
+    ticket.note_identity(&view, &who, &asked, &decided.outcome);
+
     let onward = Onward { connection, view: &view, trusted, unix };
     let has_body = !incoming.is_end_stream();
     let (id, offer) = match onward.prepare(&mut parts, &present, has_body) {
         Ok(prepared) => prepared,
         Err((id, way)) => {
+            ticket.note_id(&id);
             let reason = ErrorReason::LoopDetected;
             return Err(Box::new(refuse_with(ticket, reason, Some(&id), &way, false)));
         }
     };
+    let asking = (who.client().address, &id);
+    trace::take_part(&mut ticket, &mut parts, &present, (&view, trusted), asking);
+    ticket.note_id(&id);
     let decision = match decided.outcome {
         Ok(decision) => decision,
         Err(refusal) => {
+            ticket.trace.note_decision(&view.snapshot.table, Err(&refusal));
             return Err(Box::new(refuse_told(ticket, refusal, &id, decided.told.as_deref())));
         }
     };
@@ -112,6 +136,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     }
     let plan = view.snapshot.table.plan.deployment(decision.deployment);
     let settings = plan.map(|plan| &*plan.settings);
+    if settings.is_some_and(|settings| shed::gives_way(&connection.worker, settings, &who)) {
+        return Err(Box::new(shed::refuse(ticket, Shed::Priority, Some(&id), has_body)));
+    }
     let Ok(upgrade) = wished(connection, settings, (offer, stream), &mut parts) else {
         return Err(Box::new(refuse(ticket, ErrorReason::NotImplemented, Some(&id), true)));
     };
@@ -121,8 +148,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
         version,
         expects: present.expect && version == Version::HTTP_11 && expects_continue(&parts.headers),
         most: settings.and_then(|settings| settings.streams.max_body_bytes),
-        keeps: terms.is_some_and(|terms| terms.replays)
-            || call && settings.is_some_and(retries_calls),
+        keeps: (terms.is_some_and(|terms| terms.replays)
+            || call && settings.is_some_and(retries_calls))
+            && shed::keeps_bodies(&connection.worker),
         now,
     };
     let (body, replies) = match arriving.receive(&view) {
@@ -135,7 +163,9 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     }
     let (hostless, told, method) = (host.is_empty(), decided.told, parts.method.clone());
     let given = if call { grpc::timeout(&parts.headers) } else { None };
-    let routed = Routed { view, decision, draws, who, method, told, hostless, upgrade, given };
+    let compression = asked_compression(settings.filter(|_| !call), &parts.headers);
+    let routed =
+        Routed { view, decision, draws, who, method, told, hostless, upgrade, given, compression };
     Ok(Forward::new(ticket, routed, id, Request::from_parts(parts, body), replies))
 }
 
@@ -224,7 +254,10 @@ fn refuse_told(
     id: &RequestId,
     told: Option<&str>,
 ) -> Response<ResponseBody> {
-    let mut response = refuse(ticket, refusal.why.into(), Some(id), false);
+    let mut response = match refusal.why {
+        RefusalReason::Overloaded => shed::refuse(ticket, Shed::Capacity, Some(id), false),
+        why => refuse(ticket, why.into(), Some(id), false),
+    };
     if let Some(line) = told {
         tell(response.headers_mut(), line, None);
     }

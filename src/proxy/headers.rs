@@ -47,6 +47,13 @@ pub(super) enum RequestId {
 }
 
 impl RequestId {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Made(text) => text,
+            Self::Kept(value) => value.as_bytes(),
+        }
+    }
+
     pub(super) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Made(text) => std::str::from_utf8(text).ok(),

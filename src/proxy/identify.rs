@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::clock::since_epoch;
 use super::context::{Connection, View};
@@ -118,6 +118,11 @@ impl Identity {
     /// In Unix seconds.
     pub(super) fn moment(&self) -> u64 {
         self.now
+    }
+
+    /// The priority class that it says, believed.
+    pub(super) fn class(&self) -> Option<&[u8]> {
+        self.said.as_ref()?.class.as_ref().map(HeaderValue::as_bytes)
     }
 
     /// Whether it may see the decision.

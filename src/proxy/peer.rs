@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::headers::address_text;
+use crate::access_log::Secured;
 use crate::config::HttpsRedirect;
 use crate::tls::Certificates;
 
@@ -30,6 +31,10 @@ pub struct Peer {
 /// What a TLS handshake brought.
 #[derive(Clone, Debug, Default)]
 pub struct Secure {
+    /// The version of TLS, as logs have it; empty: not known.
+    pub version: &'static str,
+    /// The cipher suite by its registered name; empty: not known.
+    pub cipher: &'static str,
     /// The name that the client asked for, in lower case.
     pub server_name: Option<Box<str>>,
     /// Its verified certificate, as origins are told of it.
@@ -51,6 +56,28 @@ impl Peer {
             hsts: None,
             text: address_text(source.ip()),
         }
+    }
+
+    /// What TLS has agreed on, for the log.
+    pub(super) fn secured(&self) -> Option<Secured<'_>> {
+        let Secure { version, cipher, server_name, .. } = self.secure.as_ref()?;
+        Some(Secured { version, cipher, sni: server_name.as_deref().unwrap_or_default() })
+    }
+
+    /// Whether a request for that host should have come on another connection: another certificate of
+    /// the listener is for it.
+    pub(super) fn misdirected(&self, host: &str) -> bool {
+        let Some(Secure { server_name, certificates: Some(certificates), .. }) = &self.secure
+        else {
+            return false;
+        };
+        certificates.misdirected(server_name.as_deref(), host)
+    }
+
+    /// `Strict-Transport-Security` of every answer to it; it means nothing in clear text (RFC 6797
+    /// section 7.2).
+    pub(super) fn own_hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| self.secure.is_some())
     }
 
     /// Its address.

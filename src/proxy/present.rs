@@ -32,6 +32,8 @@ pub struct Present {
     pub(super) forwarded: bool,
     pub(super) request_id: bool,
     pub(super) expect: bool,
+    pub(super) traceparent: bool,
+    pub(super) tracestate: bool,
     /// A word of a request about its region.
     pub(super) word: bool,
     /// What a response says to Rhumb, or Rhumb about its decision.
@@ -60,7 +62,9 @@ impl Present {
                 10 => {
                     present.connection |= name == "connection";
                     present.hop(name == "keep-alive");
+                    present.tracestate |= name == "tracestate";
                 }
+                11 => present.traceparent |= name == "traceparent",
                 12 => {
                     present.request_id |= name == "x-request-id";
                     present.told |= name == "rhumb-replay";
@@ -170,7 +174,7 @@ mod tests {
     #[test]
     fn every_field_is_found_by_its_name() {
         type Read = fn(&Present) -> bool;
-        let fields: [(&'static str, Read); 23] = [
+        let fields: [(&'static str, Read); 25] = [
             ("te", |p| p.te),
             ("host", |p| p.hosts == 1),
             ("expect", |p| p.expect),
@@ -179,6 +183,8 @@ mod tests {
             ("upgrade", |p| p.rare_hop && p.http_1),
             ("forwarded", |p| p.forwarded),
             ("connection", |p| p.connection),
+            ("tracestate", |p| p.tracestate),
+            ("traceparent", |p| p.traceparent),
             ("keep-alive", |p| p.rare_hop && p.http_1),
             ("x-request-id", |p| p.request_id),
             ("x-forwarded-for", |p| p.forwarded_for),

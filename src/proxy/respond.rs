@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
@@ -17,11 +18,12 @@ use super::grpc;
 use super::headers::{RequestId, X_RHUMB_DECISION, prepare_response};
 use super::peer::Peer;
 use super::present::Present;
+use super::shed;
 use super::ticket::Ticket;
 use super::told;
 use super::tunnel::Tunnel;
 use super::upgrade::Wish;
-use crate::model::limits;
+use crate::model::{Shed, limits};
 
 impl Forward {
     /// The answer to the client.
@@ -43,8 +45,15 @@ impl Forward {
         if unread || self.ticket.connection().watch.draining() {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let compressed = match &self.routed.compression {
+            None => None,
+            Some(asked) => self.compress(asked, &mut parts, incoming.is_end_stream()),
+        };
         let version = std::mem::replace(&mut parts.version, Version::HTTP_11);
-        let body = ResponseBody::origin(incoming, version, exchange, self.ticket);
+        let mut body = ResponseBody::origin(incoming, version, exchange, self.ticket);
+        if let Some(stream) = compressed {
+            body = body.compressed(stream);
+        }
         Response::from_parts(parts, body)
     }
 
@@ -74,7 +83,8 @@ impl Forward {
         let connection = Rc::clone(self.ticket.connection());
         let Exchange { mut lease, in_flight, .. } = exchange;
         lease.upgraded();
-        let tunnel = Tunnel::new(origin, idle, self.ticket, in_flight, lease);
+        let websocket = wish.is_websocket();
+        let tunnel = Tunnel::new((origin, websocket), idle, self.ticket, in_flight, lease);
         match wish {
             Wish::Connection(_) => connection.become_tunnel(tunnel),
             Wish::Stream { client, .. } => drop(spawn_local(async move {
@@ -88,8 +98,17 @@ impl Forward {
     }
 
     fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
+        if let Some(progress) = &self.replies.progress {
+            self.ticket.note(|entry| entry.received(progress.bytes()));
+        }
         let close = self.replies.progress.is_some_and(|progress| !progress.finished());
-        let mut response = refuse(self.ticket, reason, Some(&self.id), close);
+        let mut response = match reason {
+            ErrorReason::Overloaded => {
+                let why = if self.short { Shed::Descriptors } else { Shed::Capacity };
+                shed::refuse(self.ticket, why, Some(&self.id), close)
+            }
+            reason => refuse(self.ticket, reason, Some(&self.id), close),
+        };
         if let Some(line) = &self.routed.told {
             tell(response.headers_mut(), line, None);
         }
@@ -145,8 +164,13 @@ pub(super) fn refuse_with(
 ) -> Response<ResponseBody> {
     let close = close || ticket.connection().watch.draining();
     let mut response = reason.response_to(id.and_then(RequestId::as_str), way, close);
+    if reason == ErrorReason::Overloaded {
+        shed::say_when(response.headers_mut(), &ticket.connection().worker);
+    }
     // Counted as what it is, also where the client is told in another way.
     ticket.answered(reason.status());
+    ticket.trace.note(|record| record.error = Some(reason.as_str()));
+    ticket.note(|entry| entry.refused(reason.as_str()));
     if ticket.grpc() {
         response = grpc::translate(response, reason);
     }
@@ -161,7 +185,7 @@ pub(super) fn finish(peer: &Peer, version: Version, response: &mut Response<Resp
         headers.remove(CONNECTION);
     }
     // An origin's own passes over clear text as well: there may be TLS in front of Rhumb.
-    if let Some(hsts) = peer.hsts.as_ref().filter(|_| peer.secure.is_some()) {
+    if let Some(hsts) = peer.own_hsts() {
         headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
     }
 }

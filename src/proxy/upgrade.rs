@@ -75,6 +75,16 @@ pub(super) fn is_allowed(protocol: &HeaderValue, allowed: &[String]) -> bool {
 }
 
 impl Wish {
+    /// Whether it is a WebSocket.
+    pub(super) fn is_websocket(&self) -> bool {
+        match self {
+            Self::Connection(protocol) => {
+                protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+            }
+            Self::Stream { .. } => true,
+        }
+    }
+
     /// A WebSocket over a stream of HTTP/2, if those may be passed on. `nonce` is fresh.
     pub(super) fn stream(
         client: OnUpgrade,

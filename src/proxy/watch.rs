@@ -6,11 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Clock;
 
+use super::uptake::Uptake;
 use crate::model::limits;
 
 /// What a client connection is doing.
@@ -80,14 +82,17 @@ pub struct Watch {
     client: Cell<Option<SocketAddr>>,
     since: Instant,
     requests: Cell<u64>,
+    streams: Cell<usize>,
     phase: Cell<Phase>,
     phase_deadline: Cell<Option<Instant>>,
     request_deadline: Cell<Option<Instant>>,
-    write_blocked: Cell<bool>,
-    write_deadline: Cell<Option<Instant>>,
+    uptake: Uptake,
+    /// The connection that this is a stream of.
+    connection: Option<Rc<Self>>,
     clock: Cell<Instant>,
     ambiguous: Cell<bool>,
     draining: Cell<bool>,
+    leave_by: Cell<Option<Instant>>,
     expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -95,26 +100,32 @@ pub struct Watch {
 impl Watch {
     /// A connection that was accepted at `now`.
     pub fn new(now: Instant) -> Self {
-        let watch = Self::stream(now);
+        let watch = Self::bare(now, None);
         watch.begin(now, limits::FIRST_BYTE_TIMEOUT);
         watch
     }
 
-    /// A stream whose request has been read already.
-    pub fn stream(now: Instant) -> Self {
+    /// A stream of this connection whose request has been read already.
+    pub fn stream(connection: &Rc<Self>) -> Self {
+        Self::bare(connection.clock(), Some(Rc::clone(connection)))
+    }
+
+    fn bare(now: Instant, connection: Option<Rc<Self>>) -> Self {
         Self {
             stage: Cell::new(Stage::Accepted),
             client: Cell::default(),
             since: now,
             requests: Cell::default(),
+            streams: Cell::default(),
             phase: Cell::new(Phase::Fresh),
             phase_deadline: Cell::default(),
             request_deadline: Cell::default(),
-            write_blocked: Cell::default(),
-            write_deadline: Cell::default(),
+            uptake: Uptake::new(),
+            connection,
             clock: Cell::new(now),
             ambiguous: Cell::default(),
             draining: Cell::default(),
+            leave_by: Cell::default(),
             expired: Cell::default(),
             waker: RefCell::default(),
         }
@@ -174,15 +185,24 @@ impl Watch {
         self.requests.get()
     }
 
-    /// Whether the client does not take what is written to it.
-    pub fn is_write_blocked(&self) -> bool {
-        self.write_blocked.get()
+    /// So many streams of HTTP/2 are open on the connection.
+    pub fn set_streams(&self, count: usize) {
+        self.streams.set(count);
     }
 
-    /// The nearest of its deadlines, as far as they are set.
+    /// Streams of HTTP/2 that are open on the connection.
+    pub fn streams(&self) -> usize {
+        self.streams.get()
+    }
+
+    /// The nearest of its deadlines, as far as they are set; sets none.
     pub fn nearest_deadline(&self) -> Option<Instant> {
+        self.nearest(self.uptake.present_deadline())
+    }
+
+    fn nearest(&self, write_deadline: Option<Instant>) -> Option<Instant> {
         let deadlines =
-            [self.phase_deadline.get(), self.request_deadline.get(), self.write_deadline.get()];
+            [self.present_phase_deadline(), self.request_deadline.get(), write_deadline];
         deadlines.into_iter().flatten().min()
     }
 
@@ -210,6 +230,7 @@ impl Watch {
         self.phase.set(Phase::Request);
         self.phase_deadline.set(None);
         self.clock.set(now);
+        self.uptake.set_exempt(false);
         self.count_request();
     }
 
@@ -224,25 +245,45 @@ impl Watch {
     pub fn flushed(&self) {
         if self.phase.get() == Phase::Flushing {
             self.phase.set(Phase::Idle);
+            // Where it took long, somebody has looked at the clock since.
+            let idle = self.clock.get() + limits::KEEP_ALIVE_IDLE_TIMEOUT;
+            self.phase_deadline.set(self.phase_deadline.get().map(|deadline| deadline.max(idle)));
         }
     }
 
     /// The client does not take what is written to it.
     pub fn write_blocked(&self) {
-        self.write_blocked.set(true);
+        self.uptake.wait();
     }
 
-    /// The client took something.
-    pub fn write_progressed(&self) {
-        if self.write_blocked.get() {
-            self.write_blocked.set(false);
-            self.write_deadline.set(None);
-        }
+    /// The client took so many bytes, and is not waited for now.
+    pub fn took(&self, bytes: u64) {
+        self.uptake.take(bytes, self.whole(), || self.look());
     }
 
-    /// Whether the client has taken nothing for as long as it may.
+    /// Whether the client is waited for to take something.
+    pub fn is_write_blocked(&self) -> bool {
+        self.uptake.waits()
+    }
+
+    /// Whether the client is too slow in taking what is written to it.
     pub fn stuck(&self, now: Instant) -> bool {
-        self.write_deadline.get().is_some_and(|deadline| deadline <= now)
+        self.uptake.is_over(self.whole(), now)
+    }
+
+    /// Whether the client may take as little at a time as it likes.
+    pub fn set_exempt(&self, exempt: bool) {
+        self.uptake.set_exempt(exempt);
+    }
+
+    /// Whether it may.
+    pub fn is_exempt(&self) -> bool {
+        self.uptake.exempt()
+    }
+
+    /// What the client takes of the connection that this is a stream of.
+    fn whole(&self) -> Option<&Uptake> {
+        self.connection.as_deref().map(|connection| &connection.uptake)
     }
 
     /// The request under way waits until `deadline`.
@@ -289,6 +330,29 @@ impl Watch {
         self.wake();
     }
 
+    /// The same, but for a request that may be on its way: it may come until so much after `now`,
+    /// unless the connection has been idle for longer than that already.
+    pub fn drain_after(&self, now: Instant, patience: Duration) {
+        let idle_since = self.phase_deadline.get().filter(|_| self.phase.get() == Phase::Idle);
+        let idle_since = idle_since.and_then(|by| by.checked_sub(limits::KEEP_ALIVE_IDLE_TIMEOUT));
+        if idle_since.is_none_or(|since| since + patience > now) {
+            self.leave_by.set(Some(now + patience));
+        }
+        self.drain();
+    }
+
+    /// Until when a connection that is told to go may wait for a request that is on its way; `None`
+    /// when it may not, or is not told.
+    pub fn may_wait_until(&self) -> Option<Instant> {
+        self.leave_by.get()
+    }
+
+    /// For a driver: whether the connection has to go now if it has no request. Reads the clock,
+    /// but only of connections that are told to go.
+    pub fn must_leave(&self) -> bool {
+        self.draining.get() && self.leave_by.get().is_none_or(|by| self.look() >= by)
+    }
+
     /// Lets the task look at what has changed.
     pub fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
@@ -318,10 +382,18 @@ impl Watch {
         if self.phase.get() == Phase::Head && self.phase_deadline.get().is_none() {
             self.phase_deadline.set(Some(self.look() + limits::REQUEST_HEAD_TIMEOUT));
         }
-        if self.write_blocked.get() && self.write_deadline.get().is_none() {
-            self.write_deadline.set(Some(self.look() + limits::BODY_PROGRESS_TIMEOUT));
+        if self.phase.get() == Phase::Idle {
+            // Not in between two requests that came at once.
+            self.uptake.refill();
         }
-        self.nearest_deadline()
+        let write_deadline = self.uptake.deadline(self.whole(), || self.look());
+        self.nearest(write_deadline)
+    }
+
+    /// What is written to its end has as long as the client goes on taking it.
+    fn present_phase_deadline(&self) -> Option<Instant> {
+        let writing = self.phase.get() == Phase::Flushing && self.uptake.waits();
+        self.phase_deadline.get().filter(|_| !writing)
     }
 
     /// For the driver, when its timer fired at `now`: whether the connection has to go. If not,
@@ -329,7 +401,7 @@ impl Watch {
     pub fn fired(&self, now: Instant) -> bool {
         self.clock.set(now);
         let over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if over(self.phase_deadline.get()) || over(self.write_deadline.get()) {
+        if over(self.present_phase_deadline()) || self.stuck(now) {
             return true;
         }
         if over(self.request_deadline.get()) {

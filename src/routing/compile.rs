@@ -14,15 +14,15 @@ use super::endpoint::EndpointIds;
 use super::hosts::HostIndex;
 use super::latency::{LatencyTable, Lookup};
 use super::plan::{
-    DeploymentIndex, DeploymentPlan, EndpointPlan, Plan, RegionNumber, RegionPlan, RegionPosition,
+    DeploymentIndex, DeploymentPlan, Plan, RegionNumber, RegionPlan, RegionPosition,
 };
 use super::residency::ResidencyBook;
 use super::rules::RuleBook;
 use super::strategy::{Figures, Shares, Sites};
 use super::tenants::TenantTable;
 use crate::config::{Config, Deployment, RegionSettings};
-use crate::model::RegionId;
-use crate::model::limits::{ENDPOINTS_PER_REGION, REGIONS_PER_DEPLOYMENT};
+use crate::model::limits::REGIONS_PER_DEPLOYMENT;
+use crate::model::{Places, RegionId};
 
 /// What a plan is compiled from beside the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -31,44 +31,61 @@ pub struct Sources<'a> {
     pub latency: Option<&'a LatencyTable>,
     /// Homes of tenants.
     pub tenants: Option<&'a Arc<TenantTable>>,
+    /// Where names are; `None`: none was looked up.
+    pub places: Option<&'a Places>,
     /// On which continent a country is.
     pub continent_of: ContinentOf,
 }
 
-/// The tables that a configuration names, as read from their files. Cheap to clone.
+/// What a configuration names, as read from files and from the DNS. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// Expected round trips.
     pub latency: Option<Arc<LatencyTable>>,
     /// Homes of tenants.
     pub tenants: Option<Arc<TenantTable>>,
+    /// Where the names of endpoints are.
+    pub places: Places,
 }
 
 impl Tables {
     /// To compile with.
     pub fn sources(&self, continent_of: ContinentOf) -> Sources<'_> {
-        let Self { latency, tenants } = self;
-        Sources { latency: latency.as_deref(), tenants: tenants.as_ref(), continent_of }
+        let Self { latency, tenants, places } = self;
+        Sources {
+            latency: latency.as_deref(),
+            tenants: tenants.as_ref(),
+            places: Some(places),
+            continent_of,
+        }
     }
 }
 
 impl Sources<'_> {
     /// A configuration alone.
     pub const fn none(continent_of: ContinentOf) -> Self {
-        Self { latency: None, tenants: None, continent_of }
+        Self { latency: None, tenants: None, places: None, continent_of }
     }
 }
 
 impl Plan {
     /// Compiles a configuration. Addresses keep the numbers that `endpoints` has given them before.
     pub fn compile(config: &Config, sources: Sources<'_>, endpoints: &mut EndpointIds) -> Self {
-        let Sources { latency, tenants, continent_of } = sources;
+        let Sources { latency, tenants, places, continent_of } = sources;
+        let nowhere = Places::default();
+        let places = places.unwrap_or(&nowhere);
         let latency =
             latency.map(|table| Lookup::new(table.clone(), config.latency.freshness, continent_of));
         let numbers: Numbers<'_> =
             config.regions.iter().map(|region| &region.id).zip((0..).map(RegionNumber)).collect();
-        let mut cx =
-            Context { latency: latency.as_ref(), tenants, continent_of, numbers, endpoints };
+        let mut cx = Context {
+            latency: latency.as_ref(),
+            tenants,
+            places,
+            continent_of,
+            numbers,
+            endpoints,
+        };
         let mut hosts = HostIndex::default();
         for (index, deployment) in (0..).map(DeploymentIndex).zip(&config.deployments) {
             hosts.add(&deployment.hosts, &deployment.path_prefix, index);
@@ -98,6 +115,7 @@ type Numbers<'a> = HashMap<&'a RegionId, RegionNumber, FixedState>;
 struct Context<'a> {
     latency: Option<&'a Lookup>,
     tenants: Option<&'a Arc<TenantTable>>,
+    places: &'a Places,
     continent_of: ContinentOf,
     numbers: Numbers<'a>,
     endpoints: &'a mut EndpointIds,
@@ -146,13 +164,6 @@ impl DeploymentPlan {
 
 impl RegionPlan {
     fn compile(deployment: &Deployment, settings: &RegionSettings, cx: &mut Context<'_>) -> Self {
-        let endpoints = settings.endpoints.iter().take(ENDPOINTS_PER_REGION);
-        let endpoints = endpoints.map(|endpoint| EndpointPlan {
-            id: cx.endpoints.intern(endpoint),
-            url: endpoint.url.clone(),
-            transport: Arc::clone(&endpoint.transport),
-            weight: endpoint.weight,
-        });
         Self {
             id: settings.region.id.clone(),
             number: cx.numbers.get(&settings.region.id).copied().unwrap_or(RegionNumber(u16::MAX)),
@@ -162,7 +173,7 @@ impl RegionPlan {
             weight: settings.weight,
             bias: settings.region.bias.clamp(-99, 99),
             coordinates: settings.region.coordinates,
-            endpoints: endpoints.collect(),
+            endpoints: cx.endpoints.place(&settings.endpoints, cx.places),
         }
     }
 }

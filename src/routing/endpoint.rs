@@ -1,31 +1,42 @@
-//! Endpoints: the numbers that stand for their addresses, and the choice of one inside a region.
+//! Endpoints: from what the configuration lists to addresses, the numbers that stand for them, and the
+//! choice of one inside a region.
 //!
-//! Load is an argument; connections and their counts belong to the data plane.
+//! Names are looked up elsewhere; load is an argument; connections and their counts belong to the data plane.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 
 use super::draws::{Purpose, Stream};
-use super::plan::{Plan, RegionPlan};
-use crate::config::{Endpoint, EndpointUrl, Transport};
-use crate::model::EndpointId;
+use super::plan::{EndpointPlan, Plan, RegionPlan};
+use crate::config::{Endpoint, EndpointUrl, Host, Transport};
+use crate::model::limits::ENDPOINTS_PER_REGION;
+use crate::model::{EndpointId, Places};
+
+/// What tells endpoints apart: what they are called, where they are, and how they are spoken to.
+type Identity = (EndpointUrl, Option<SocketAddr>, Arc<Transport>);
 
 /// Gives each address its number, and the same number again at the next compile. An address that is
-/// spoken to in two ways has two.
+/// spoken to in two ways, or called by two names, has two.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointIds {
-    ids: HashMap<(EndpointUrl, Arc<Transport>), EndpointId, FixedState>,
+    ids: HashMap<Identity, EndpointId, FixedState>,
     free: Vec<EndpointId>,
     next: u32,
 }
 
 impl EndpointIds {
-    /// The number of an address, a new one if it has none.
-    pub fn intern(&mut self, endpoint: &Endpoint) -> EndpointId {
-        let address = (endpoint.url.clone(), Arc::clone(&endpoint.transport));
-        if let Some(id) = self.ids.get(&address) {
+    /// The number of an endpoint, a new one if it has none.
+    fn intern(
+        &mut self,
+        url: &EndpointUrl,
+        address: Option<SocketAddr>,
+        transport: &Arc<Transport>,
+    ) -> EndpointId {
+        let identity = (url.clone(), address, Arc::clone(transport));
+        if let Some(id) = self.ids.get(&identity) {
             return *id;
         }
         let id = self.free.pop().unwrap_or_else(|| {
@@ -33,13 +44,53 @@ impl EndpointIds {
             self.next += 1;
             id
         });
-        self.ids.insert(address, id);
+        self.ids.insert(identity, id);
         id
     }
 
-    /// The number of an address that has one.
-    pub fn get(&self, url: &EndpointUrl, transport: &Arc<Transport>) -> Option<EndpointId> {
-        self.ids.get(&(url.clone(), Arc::clone(transport))).copied()
+    /// The endpoints of a region: what the configuration lists, with as many for each name as `places`
+    /// knows addresses of it. A name without any stays one endpoint that cannot be connected to.
+    pub(super) fn place(&mut self, listed: &[Endpoint], places: &Places) -> Box<[EndpointPlan]> {
+        let mut all = Vec::with_capacity(listed.len().min(ENDPOINTS_PER_REGION));
+        for (number, endpoint) in listed.iter().take(ENDPOINTS_PER_REGION).enumerate() {
+            // Every other one that is listed has a place, however many addresses a name has.
+            let others = listed.len().saturating_sub(number + 1);
+            let room = ENDPOINTS_PER_REGION.saturating_sub(all.len() + others).max(1);
+            self.place_one(endpoint, places, room, &mut all);
+        }
+        all.truncate(ENDPOINTS_PER_REGION);
+        all.into()
+    }
+
+    fn place_one(
+        &mut self,
+        endpoint: &Endpoint,
+        places: &Places,
+        room: usize,
+        all: &mut Vec<EndpointPlan>,
+    ) {
+        let Endpoint { url, weight, transport, srv: _ } = endpoint;
+        let mut add = |url: EndpointUrl, address, twin, weight| {
+            let (id, transport) = (self.intern(&url, address, transport), Arc::clone(transport));
+            all.push(EndpointPlan { id, url, address, twin, transport, weight });
+        };
+        let Some(question) = endpoint.question() else {
+            let address = match url.host {
+                Host::Address(address) => Some(SocketAddr::new(address, url.port)),
+                Host::Name(_) => None,
+            };
+            return add(url.clone(), address, None, *weight);
+        };
+        let known = places.of(&question);
+        if known.is_empty() {
+            return add(url.clone(), None, None, *weight);
+        }
+        for place in known.iter().take(room) {
+            let address = place.socket(url.port);
+            let twin = place.twin.map(|twin| SocketAddr::new(twin, address.port()));
+            let url = EndpointUrl { port: address.port(), ..url.clone() };
+            add(url, Some(address), twin, weight.saturating_mul(place.weight));
+        }
     }
 
     /// Gives up the numbers that none of these plans uses, so that they can be given again. Name

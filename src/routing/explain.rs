@@ -3,7 +3,7 @@
 //! Runs [`decide`] itself with a recorder: there is no second implementation to disagree with.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
@@ -62,6 +62,8 @@ pub struct ExplainedDecision {
     pub region: RegionId,
     /// The endpoint, as an idle worker would choose it.
     pub endpoint: Option<EndpointUrl>,
+    /// Where that is, as far as is known.
+    pub address: Option<SocketAddr>,
     /// Why that region.
     pub reason: Reason,
     /// The rule that holds.
@@ -119,6 +121,7 @@ fn explain_decision(table: &Table, decision: &Decision, draws: Draws) -> Option<
     Some(ExplainedDecision {
         region: region.id.clone(),
         endpoint: endpoint.map(|endpoint| endpoint.url.clone()),
+        address: endpoint.and_then(|endpoint| endpoint.address),
         reason: decision.reason,
         rule: rule.map(|rule| rule.id.clone()),
         alternates: deployment.ids(decision.order.iter().skip(1).copied()).cloned().collect(),

@@ -2,6 +2,7 @@
 //!
 //! Data only. How it is made is `compile`, how it is read is `decide`.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -94,6 +95,16 @@ impl Plan {
         let too_old =
             age.zip(self.tenants_freshness.hard).is_some_and(|(age, hard)| age > hard.as_secs());
         (pin.strict || !too_old).then_some(pin)
+    }
+
+    /// Whether both are made from the same configuration and files, so that they choose the same regions;
+    /// endpoints may be elsewhere.
+    pub fn decides_like(&self, other: &Self) -> bool {
+        // Whatever is read anew comes with another configuration.
+        let (own, others) = (&self.deployments, &other.deployments);
+        let same =
+            |(a, b): (&DeploymentPlan, &DeploymentPlan)| Arc::ptr_eq(&a.settings, &b.settings);
+        std::ptr::eq(self, other) || own.len() == others.len() && own.iter().zip(others).all(same)
     }
 
     /// How old the rows of the latency table are at `now`, in Unix seconds, if there is one.
@@ -200,13 +211,27 @@ pub struct RegionPlan {
     pub endpoints: Box<[EndpointPlan]>,
 }
 
-/// One upstream address.
+impl EndpointPlan {
+    /// What people are told of it: its URL, and the address if that is not in it.
+    pub fn called(&self) -> String {
+        match (&self.url.host, self.address) {
+            (config::Host::Name(_), Some(address)) => format!("{} ({})", self.url, address.ip()),
+            _ => self.url.to_string(),
+        }
+    }
+}
+
+/// One upstream address. A name that has several is several endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPlan {
     /// Its number.
     pub id: EndpointId,
-    /// The address.
+    /// What it is called.
     pub url: config::EndpointUrl,
+    /// Where it is; `None` while no answer says where its name is.
+    pub address: Option<SocketAddr>,
+    /// The same host in the other family, as far as is known.
+    pub twin: Option<SocketAddr>,
     /// How it is spoken to.
     pub transport: Arc<config::Transport>,
     /// Its share of the region's requests.

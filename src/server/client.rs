@@ -21,7 +21,7 @@ use super::protocol::{Protocol, recognise};
 use super::transport::{Ahead, Socket, Transport};
 use super::{handshake, http1, http2, introduction};
 use crate::model::{ConnectionRefusal, Handshake};
-use crate::proxy::{Connection, ErrorReason, Peer, Secure, Stage, Watch, refusal_bytes};
+use crate::proxy::{Connection, Peer, Secure, Stage, Watch};
 
 /// A connection that has been accepted.
 #[derive(Debug)]
@@ -80,9 +80,7 @@ async fn greet<S: Socket>(
         }
         arrival.watch.come_from(source);
         if !count(arrival, source) {
-            let clear = matches!(terms.security, Security::Clear);
-            let refusal = clear.then(|| refusal_bytes(ErrorReason::Overloaded));
-            part(Transport::clear(socket), &refusal.unwrap_or_default()).await;
+            part(Transport::clear(socket), &terms.refusal).await;
             return None;
         }
         if socket.ahead().is_empty() {

@@ -3,19 +3,25 @@
 //!
 //! A reload changes TLS, the PROXY protocol, redirects and limits for new connections; those that
 //! are there go on as they began. A listener that is no longer in the configuration keeps its last
-//! settings, because its socket is open until the process ends.
+//! settings for whoever is still in its queue.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::ServerConfig;
 
-use crate::config::{ClientLimits, Listener};
+use crate::config::{ClientLimits, Config, Listener};
 use crate::metrics::{ListenerSeries, Registry};
+use crate::proxy::overloaded_bytes;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Certificates;
+
+/// What ends a TLS connection before it has begun: the alert `internal_error`, there being none that
+/// says more (RFC 8446 section 6).
+const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// One listener of one worker.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub(super) struct Terms {
     pub(super) listener: Listener,
     pub(super) security: Security,
     pub(super) limits: ClientLimits,
+    /// What a connection is told that is turned away.
+    pub(super) refusal: Bytes,
 }
 
 /// What stands around what is said.
@@ -56,6 +64,7 @@ impl Door {
             listener: Listener::cleartext(configured),
             security: Security::Clear,
             limits: snapshot.config.limits,
+            refusal: refusal(true, &snapshot.config),
         });
         Self {
             configured,
@@ -89,6 +98,15 @@ impl Terms {
             (Some(_), Some((config, certificates))) => Security::Tls(config, certificates),
             (Some(_), None) => Security::Missing,
         };
-        Some(Self { listener, security, limits: config.limits })
+        let refusal = refusal(listener.tls.is_none(), config);
+        Some(Self { listener, security, limits: config.limits, refusal })
+    }
+}
+
+/// What a connection is told that is turned away.
+fn refusal(clear: bool, config: &Config) -> Bytes {
+    match clear {
+        true => overloaded_bytes(config.overload.retry_after).into(),
+        false => Bytes::from_static(&ALERT),
     }
 }

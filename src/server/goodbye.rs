@@ -23,6 +23,11 @@ pub(super) async fn part<S: Socket>(transport: Transport<S>, last: &[u8]) {
     Box::pin(leave(transport, last)).await;
 }
 
+/// Ends a connection whose client does not take what was written to it: nobody keeps that for it.
+pub(super) fn abandon<S: Socket>(transport: Transport<S>) {
+    transport.into_socket().forget();
+}
+
 async fn leave<S: Socket>(mut transport: Transport<S>, last: &[u8]) {
     let saying = async {
         transport.write_all(last).await?;

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::{CipherSuite, ProtocolVersion, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -72,8 +72,29 @@ fn agreed<S: Socket>(stream: TlsStream<Ahead<S>>) -> Agreed<S> {
     let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());
     let shown = session.peer_certificates().and_then(<[_]>::first);
     let certificate = shown.and_then(|shown| tls::client_certificate_value(shown));
-    let secure = Secure { server_name, certificate, certificates: None };
+    let version = session.protocol_version().map_or("", version);
+    let cipher = session.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite()));
+    let secure = Secure { version, cipher, server_name, certificate, certificates: None };
     Agreed { transport: Transport::tls(stream), secure, protocol }
+}
+
+/// A version as logs have it.
+fn version(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        other => other.as_str().unwrap_or_default(),
+    }
+}
+
+/// A cipher suite as it is registered; the library has names of its own for those of TLS 1.3.
+fn cipher(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or_default(),
+    }
 }
 
 /// What an error of a handshake is counted as.

@@ -44,10 +44,11 @@ impl Keeper {
                 if let Poll::Ready(done) = work(cx) {
                     return Poll::Ready(Ok(done));
                 }
-                if watch.draining() {
+                if watch.must_leave() {
                     return Poll::Ready(Err(Over::Draining));
                 }
-                let Some(deadline) = watch.next_deadline() else { return Poll::Pending };
+                let deadlines = watch.next_deadline().into_iter().chain(watch.may_wait_until());
+                let Some(deadline) = deadlines.min() else { return Poll::Pending };
                 match timer.poll(cx, deadline) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(now) if watch.fired(now) => return Poll::Ready(Err(Over::Late)),

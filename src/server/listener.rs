@@ -1,10 +1,13 @@
 //! Listening sockets: one a worker and address, so that the kernel spreads connections and no
 //! worker waits for another.
+//!
+//! What is bound here may also have been bound by somebody else, who passed it on: an older
+//! process, or systemd. Who accepts from which socket is decided here; accepting is `accept`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::model::limits;
 
@@ -31,53 +34,138 @@ fn advice(error: &io::Error) -> String {
     }
 }
 
-/// The sockets of one worker, each with the address that it is configured with.
+/// The sockets of one address. They are open as long as this or a clone of one lives.
 #[derive(Debug)]
-pub struct Listeners(pub Vec<(SocketAddr, TcpListener)>);
+pub struct Bound {
+    /// As it is in the configuration.
+    pub configured: SocketAddr,
+    /// The same with the port that the system chose, if it did.
+    pub address: SocketAddr,
+    sockets: Vec<TcpListener>,
+}
 
-impl Listeners {
-    /// Opens the sockets of `workers` workers. Port 0 becomes the same free port for all of them.
-    /// Also returns the addresses that are listened on.
+impl Bound {
+    /// Opens a socket for each of `workers`. Port 0 becomes the same free port for all of them.
+    /// `own` are addresses that this process listens on already.
     ///
     /// # Errors
     ///
-    /// The first address that does not work.
+    /// When the address cannot be listened on.
     pub fn open(
-        addresses: &[SocketAddr],
+        configured: SocketAddr,
         workers: usize,
-    ) -> Result<(Vec<Self>, Vec<SocketAddr>), BindError> {
-        let mut bound = Vec::with_capacity(addresses.len());
-        let mut all: Vec<Self> = (0..workers).map(|_| Self(Vec::new())).collect();
-        for address in addresses {
-            ensure_free(*address)?;
-            let mut exact = *address;
-            for listeners in &mut all {
-                let listener =
-                    open(exact).map_err(|source| BindError { address: *address, source })?;
-                exact = listener
-                    .local_addr()
-                    .map_err(|source| BindError { address: *address, source })?;
-                listeners.0.push((*address, listener));
-            }
-            bound.push(exact);
+        own: &[SocketAddr],
+    ) -> Result<Self, BindError> {
+        let error = |source| BindError { address: configured, source };
+        if !own.iter().any(|own| overlap(*own, configured)) {
+            ensure_free(configured).map_err(error)?;
         }
-        Ok((all, bound))
+        let first = open(configured).map_err(error)?;
+        let address = first.local_addr().map_err(error)?;
+        let mut sockets = vec![first];
+        for _ in 1..workers {
+            sockets.push(open(address).map_err(error)?);
+        }
+        Ok(Self { configured, address, sockets })
     }
+
+    /// Takes sockets over that somebody else has bound; all of them listen on one address.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not a socket that listens.
+    pub fn inherit(configured: SocketAddr, sockets: Vec<TcpListener>) -> Result<Self, BindError> {
+        let error = |source| BindError { address: configured, source };
+        let mut address = configured;
+        for socket in &sockets {
+            socket.set_nonblocking(true).map_err(error)?;
+            // Whoever passed it on may have bound it without listening, or with a short queue.
+            SockRef::from(socket).listen(limits::LISTEN_BACKLOG).map_err(error)?;
+            address = socket.local_addr().map_err(error)?;
+        }
+        Ok(Self { configured, address, sockets })
+    }
+
+    /// Opens sockets until there are enough for `workers`. If that cannot be, some share.
+    ///
+    /// Connections go to new sockets from now on, so somebody had better accept them.
+    pub fn widen(&mut self, workers: usize) {
+        while self.sockets.len() < workers {
+            match open(self.address) {
+                Ok(socket) => self.sockets.push(socket),
+                Err(error) => {
+                    let address = self.address;
+                    tracing::debug!(%address, %error, "workers share sockets");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The sockets that each of `workers` accepts from. None is left out, because the kernel goes
+    /// on giving it connections.
+    ///
+    /// # Errors
+    ///
+    /// When no descriptor is free.
+    pub fn shares(&self, workers: usize) -> Result<Vec<Vec<TcpListener>>, BindError> {
+        let mut shares: Vec<_> = (0..workers).map(|_| Vec::new()).collect();
+        let turns = self.sockets.iter().cycle().take(self.sockets.len().max(workers));
+        for (turn, socket) in turns.enumerate() {
+            let clone = socket.try_clone();
+            let clone = clone.map_err(|source| BindError { address: self.configured, source })?;
+            if let Some(share) = shares.get_mut(turn.checked_rem(workers).unwrap_or(0)) {
+                share.push(clone);
+            }
+        }
+        Ok(shares)
+    }
+
+    /// All sockets, to pass them on.
+    pub fn sockets(&self) -> &[TcpListener] {
+        &self.sockets
+    }
+
+    /// Turns away who has not begun to connect yet, before the sockets are closed: what a closed
+    /// socket has in its queue is reset. Whoever has begun can still finish, and who is turned away
+    /// tries again by itself a second later.
+    pub fn turn_away(&self) {
+        for socket in &self.sockets {
+            if let Err(error) = SockRef::from(socket).attach_filter(&NO_NEW) {
+                let address = self.address;
+                tracing::debug!(%address, %error, "connections are welcome to the last moment");
+            }
+        }
+    }
+}
+
+/// Drops segments that only have SYN of SYN and ACK, and lets all others pass. Written in classic
+/// BPF, over the bytes of the TCP header: `ld`, `and`, `jeq`, `ret`.
+const NO_NEW: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x54, 0, 0, 0x12),
+    SockFilter::new(0x15, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
+
+/// Whether two addresses compete for connections.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (ip, other_ip) = (one.ip(), other.ip());
+    let meet = ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified();
+    one.port() == other.port() && ip.is_ipv4() == other_ip.is_ipv4() && meet
 }
 
 /// `SO_REUSEPORT` would share the port with another Rhumb of the same user without a word, and
 /// half of the requests would go to it; so first see whether the port is free.
-fn ensure_free(address: SocketAddr) -> Result<(), BindError> {
+fn ensure_free(address: SocketAddr) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    socket(address)
-        .and_then(|socket| {
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(1)
-        })
-        .map_err(|source| BindError { address, source })
+    let socket = socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -97,4 +185,64 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    fn local() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[test]
+    fn every_socket_has_a_worker_and_every_worker_a_socket() {
+        let bound = Bound::open(local(), 3, &[]).unwrap();
+        for (workers, expected) in [(1, vec![3]), (2, vec![2, 1]), (3, vec![1; 3]), (5, vec![1; 5])]
+        {
+            let shares = bound.shares(workers).unwrap();
+            let lengths: Vec<_> = shares.iter().map(Vec::len).collect();
+            assert_eq!(lengths, expected);
+            for socket in shares.iter().flatten() {
+                assert_eq!(socket.local_addr().unwrap(), bound.address);
+            }
+        }
+    }
+
+    #[test]
+    fn sockets_that_were_passed_on_are_added_to() {
+        let first = Bound::open(local(), 2, &[]).unwrap();
+        let clones = first.shares(1).unwrap().remove(0);
+        let mut second = Bound::inherit(local(), clones).unwrap();
+        assert_eq!(second.address, first.address);
+        second.widen(4);
+        assert_eq!(second.sockets().len(), 4);
+        second.widen(1);
+        assert_eq!(second.sockets().len(), 4);
+    }
+
+    #[test]
+    fn a_port_of_another_process_is_not_shared_and_one_of_our_own_may_be() {
+        let bound = Bound::open(local(), 1, &[]).unwrap();
+        let taken = bound.address;
+        let error = Bound::open(taken, 1, &[]).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        let all = SocketAddr::new("0.0.0.0".parse().unwrap(), taken.port());
+        assert!(Bound::open(all, 1, &[]).is_err());
+        assert!(Bound::open(all, 1, &[taken]).is_ok());
+    }
+
+    #[test]
+    fn who_comes_too_late_is_not_reset() {
+        let bound = Bound::open(local(), 1, &[]).unwrap();
+        let early = TcpStream::connect(bound.address).unwrap();
+        bound.turn_away();
+        let brief = std::time::Duration::from_millis(300);
+        let late = TcpStream::connect_timeout(&bound.address, brief).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        let (_, peer) = bound.sockets()[0].accept().unwrap();
+        assert_eq!(peer, early.local_addr().unwrap());
+    }
 }

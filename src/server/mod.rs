@@ -2,8 +2,8 @@
 //! `proxy`; nothing here looks into one.
 //!
 //! ```text
-//! worker ─ accept ─ client ┬ introduction ─ handshake ─ protocol ┬ http1 ┬ goodbye
-//!          door, crowd     └ keeper: deadlines of every phase    └ http2 ┘
+//! workers ─ worker ─ accept ─ client ┬ introduction ─ handshake ─ protocol ┬ http1 ┬ goodbye
+//!              door, crowd, refusals └ keeper: deadlines of every phase    └ http2 ┘
 //! ```
 
 mod accept;
@@ -18,13 +18,18 @@ mod introduction;
 mod keeper;
 mod listener;
 mod open;
+mod orders;
 mod protocol;
+mod refusals;
 mod seats;
 mod transport;
 mod worker;
+mod workers;
 
-pub use listener::{BindError, Listeners};
-pub use worker::{StartError, Workers, WorkersParts};
+pub use listener::{BindError, Bound};
+pub use open::Left;
+pub use orders::Drain;
+pub use workers::{Orders, StartError, Workers, WorkersParts};
 
 #[cfg(test)]
 mod tests;

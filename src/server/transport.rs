@@ -7,26 +7,39 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// Most bytes that are read ahead at once.
 const AHEAD_BYTES: usize = 8 << 10;
 
 /// What a client's bytes come through in the end: a TCP socket, or a pipe in tests.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {}
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Closed after this, it is reset: what the client has not taken is forgotten. Otherwise the
+    /// kernel keeps that, for as long as the client likes.
+    fn forget(&self);
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Socket for S {}
+impl Socket for TcpStream {
+    fn forget(&self) {
+        if let Err(error) = self.set_zero_linger() {
+            tracing::trace!(%error, "a connection is not reset");
+        }
+    }
+}
 
 /// A stream with bytes that come before what it has still to give.
 #[derive(Debug)]
 pub(super) struct Ahead<S> {
     stream: S,
     ahead: Bytes,
+    /// Bytes that were written.
+    written: u64,
 }
 
 impl<S> Ahead<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, ahead: Bytes::new() }
+        Self { stream, ahead: Bytes::new(), written: 0 }
     }
 
     /// The bytes that were read and not taken yet.
@@ -39,13 +52,21 @@ impl<S> Ahead<S> {
         self.ahead.advance(count.min(self.ahead.len()));
     }
 
-    /// Puts bytes before all others.
-    pub(super) fn give_back(&mut self, bytes: Bytes) {
-        if self.ahead.is_empty() {
-            self.ahead = bytes;
-        } else if !bytes.is_empty() {
-            self.ahead = join(&bytes, &self.ahead);
+    /// Puts bytes before all others. They are copied: `Bytes`, even without a single one, may hold on
+    /// to a whole buffer.
+    pub(super) fn give_back(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.ahead = join(bytes, &self.ahead);
         }
+    }
+}
+
+impl<S> Ahead<S> {
+    fn count(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = polled {
+            self.written += count as u64;
+        }
+        polled
     }
 }
 
@@ -98,7 +119,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ahead<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.count(polled)
     }
 
     fn poll_write_vectored(
@@ -106,7 +128,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Ahead<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.count(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,11 +158,20 @@ pub(super) type Transport<S> = Ahead<Channel<S>>;
 
 impl<S> Transport<S> {
     pub(super) fn clear(socket: Ahead<S>) -> Self {
-        Self { stream: Channel::Clear(socket.stream), ahead: socket.ahead }
+        let Ahead { stream, ahead, written } = socket;
+        Self { stream: Channel::Clear(stream), ahead, written }
     }
 
     pub(super) fn tls(stream: TlsStream<Ahead<S>>) -> Self {
         Self::new(Channel::Tls(Box::new(stream)))
+    }
+
+    /// Bytes that the socket has taken, of whatever kind.
+    pub(super) fn taken(&self) -> u64 {
+        match &self.stream {
+            Channel::Clear(_) => self.written,
+            Channel::Tls(stream) => stream.get_ref().0.written,
+        }
     }
 
     /// The socket without what is around it.
@@ -206,5 +238,21 @@ impl<S: Socket> AsyncWrite for Channel<S> {
             Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_comes_first() {
+        let mut ahead = Ahead::new(());
+        ahead.give_back(b"");
+        assert_eq!(ahead.ahead(), b"");
+        ahead.give_back(b"POST");
+        ahead.give_back(b"GET ");
+        ahead.give_back(b"");
+        assert_eq!(ahead.ahead(), b"GET POST");
     }
 }

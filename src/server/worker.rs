@@ -1,175 +1,200 @@
 //! A worker: one thread with its own runtime, sockets, pools and counts.
+//!
+//! What it is told while it runs comes as orders (`orders`); who gives them is `workers`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, spawn_local};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet, spawn_local};
 
 use super::accept::{Hall, accept};
 use super::crowd::Crowd;
 use super::door::Door;
-use super::listener::Listeners;
-use super::open::OpenConnections;
+use super::open::{Left, OpenConnections};
+use super::orders::{Drain, Order, Share};
+use super::refusals::Refusals;
+use crate::access_log::Lines;
 use crate::dump::{Question, TaskDump, WorkerDump};
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
-use crate::proxy::WorkerContext;
+use crate::overload::{Gauge, Shares};
+use crate::proxy::{WorkerContext, WorkerParts};
 use crate::snapshot::Live;
+use crate::traces::Traces;
 
 /// How often idle upstream connections are looked through.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often what was measured is handed on.
 const TEND_INTERVAL: Duration = limits::NETWORK_LOOK;
 
-/// A worker thread that could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start worker {number}")]
-pub struct StartError {
-    /// Which one.
-    pub number: usize,
-    /// Why.
-    pub source: io::Error,
+/// What one worker is made of.
+pub(super) struct Worker {
+    pub(super) number: usize,
+    pub(super) live: Arc<Live>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) networks: Arc<Networks>,
+    pub(super) signals: mpsc::Sender<EndpointSignal>,
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) shares: Shares,
+    pub(super) traces: Arc<Traces>,
+    pub(super) lines: Lines,
+    /// Where it is asked what it has.
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Dropped without a word when it does not get that far.
+    pub(super) ready: mpsc::Sender<()>,
+    /// The same.
+    pub(super) ended: mpsc::Sender<Left>,
 }
 
-/// What workers are made of.
-#[derive(Debug)]
-pub struct WorkersParts {
-    /// The sockets of each worker.
-    pub listeners: Vec<Listeners>,
-    /// Where the current snapshot is.
-    pub live: Arc<Live>,
-    /// Where things are counted.
-    pub registry: Arc<Registry>,
-    /// Times of client networks.
-    pub networks: Arc<Networks>,
-    /// Where failures are reported.
-    pub signals: mpsc::Sender<EndpointSignal>,
-    /// Where each worker is asked what it has; one that has none is never asked.
-    pub questions: Vec<mpsc::Receiver<Question>>,
-}
-
-/// All worker threads.
-#[derive(Debug)]
-pub struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    drain: watch::Sender<bool>,
-    ready: mpsc::Receiver<()>,
-}
-
-impl Workers {
-    /// Starts a thread for each set of sockets.
-    ///
-    /// # Errors
-    ///
-    /// The first thread that does not start; those started before it end again.
-    pub fn start(parts: WorkersParts) -> Result<Self, StartError> {
-        let (drain, draining) = watch::channel(false);
-        let (ready_in, ready) = mpsc::channel(parts.listeners.len().max(1));
-        let crowd = Arc::new(Crowd::default());
-        let mut threads = Vec::with_capacity(parts.listeners.len());
-        let mut questions = parts.questions.into_iter();
-        for (number, listeners) in parts.listeners.into_iter().enumerate() {
-            let worker = Worker {
-                number,
-                live: Arc::clone(&parts.live),
-                registry: Arc::clone(&parts.registry),
-                networks: Arc::clone(&parts.networks),
-                signals: parts.signals.clone(),
-                questions: questions.next(),
-                crowd: Arc::clone(&crowd),
-                draining: draining.clone(),
-                ready: ready_in.clone(),
-            };
-            let thread = std::thread::Builder::new()
-                .name(format!("rhumb-worker-{number}"))
-                .spawn(move || worker.run(listeners))
-                .map_err(|source| StartError { number, source })?;
-            threads.push(thread);
-        }
-        Ok(Self { threads, drain, ready })
-    }
-
-    /// Waits until every worker accepts connections; false if one ended instead.
-    pub async fn ready(&mut self) -> bool {
-        for _ in 0..self.threads.len() {
-            if self.ready.recv().await.is_none() {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Tells the workers to finish what they have and end, and waits for that. Returns how many
-    /// ended by a panic.
-    pub fn drain(self) -> usize {
-        // Without a receiver every worker has ended already.
-        let _ = self.drain.send(true);
-        self.threads.into_iter().filter_map(|thread| thread.join().err()).count()
-    }
-}
-
-struct Worker {
-    number: usize,
+/// What a worker has between its first and its last order.
+struct Post {
+    context: Rc<WorkerContext>,
     live: Arc<Live>,
     registry: Arc<Registry>,
-    networks: Arc<Networks>,
-    signals: mpsc::Sender<EndpointSignal>,
-    questions: Option<mpsc::Receiver<Question>>,
     crowd: Arc<Crowd>,
-    draining: watch::Receiver<bool>,
-    ready: mpsc::Sender<()>,
+    open: Rc<OpenConnections>,
+    /// Connections that there are descriptors for.
+    most: usize,
+    refusals: Rc<Refusals>,
+    desks: Vec<Desk>,
+    /// Listeners that are being closed.
+    closing: JoinSet<()>,
+}
+
+/// A socket that is accepted from.
+struct Desk {
+    address: SocketAddr,
+    listener: Rc<TcpListener>,
+    hall: Rc<Hall>,
+    accepting: JoinHandle<()>,
 }
 
 impl Worker {
-    fn run(self, listeners: Listeners) {
+    pub(super) fn run(self) {
         let number = self.number;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default())
             .map_err(|error| tracing::error!(worker = number, %error, "no runtime"));
         let Ok(runtime) = runtime else { return };
-        if let Err(error) = runtime.block_on(self.serve(listeners)) {
-            tracing::error!(worker = number, %error, "worker cannot listen");
-        }
+        runtime.block_on(self.serve());
     }
 
-    async fn serve(self, listeners: Listeners) -> io::Result<()> {
-        let Self { number, live, registry, networks, signals, questions, .. } = self;
-        let Self { crowd, mut draining, ready, .. } = self;
-        let context =
-            WorkerContext::new(number, Arc::clone(&live), Arc::clone(&registry), networks, signals);
-        let context = Rc::new(context);
-        let open = Rc::new(OpenConnections::default());
-        let mut accepting = JoinSet::new();
-        for (configured, listener) in listeners.0 {
-            let hall = Rc::new(Hall {
-                door: Door::new(configured, &live, &registry),
-                worker: Rc::clone(&context),
-                open: Rc::clone(&open),
-                crowd: Arc::clone(&crowd),
-            });
-            accepting.spawn_local(accept(TcpListener::from_std(listener)?, hall));
-        }
-        if let Some(questions) = questions {
-            spawn_local(tell(questions, Rc::clone(&context), Rc::clone(&open)));
-        }
+    async fn serve(self) {
+        let Self { number, live, registry, networks, signals, gauge, traces, lines, .. } = self;
+        let Self { questions, shares, crowd, mut orders, ready, ended, .. } = self;
+        let context = Rc::new(WorkerContext::new(WorkerParts {
+            number,
+            live: Arc::clone(&live),
+            registry: Arc::clone(&registry),
+            networks,
+            signals,
+            gauge,
+            traces: traces.outlet(),
+            lines,
+        }));
+        let refusals = Rc::new(Refusals::new(shares.refusals));
+        let open = Rc::<OpenConnections>::default();
+        spawn_local(tell(questions, Rc::clone(&context), Rc::clone(&open)));
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
+        spawn_local(tend_log(Rc::clone(&context)));
+        spawn_local(tend_refusals(Rc::clone(&refusals)));
+        let mut post = Post {
+            context,
+            live,
+            registry,
+            crowd,
+            open,
+            most: shares.connections,
+            refusals,
+            desks: Vec::new(),
+            closing: JoinSet::new(),
+        };
         // Whoever waits for readiness may have given up.
         let _ = ready.send(()).await;
         drop(ready);
-        // An error means that the sender is gone, and the process with it.
-        let _ = draining.wait_for(|draining| *draining).await;
-        accepting.shutdown().await;
-        open.drain().await;
-        Ok(())
+        // Nobody left to give orders: the process is about to end.
+        let mut drain = Drain::default();
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Listen(share) => post.listen(share),
+                Order::Close(address) => post.close(|desk| desk.address == address),
+                Order::Ping(answer) => drop(answer.send(())),
+                Order::Drain(how) => {
+                    drain = how;
+                    break;
+                }
+            }
+        }
+        // The same.
+        let _ = ended.send(post.leave(&drain).await).await;
+    }
+}
+
+impl Post {
+    /// Accepts from more sockets.
+    fn listen(&mut self, Share { configured, address, sockets, done }: Share) {
+        let mut result = Ok(());
+        for socket in sockets {
+            match self.desk(configured, address, socket) {
+                Ok(desk) => self.desks.push(desk),
+                Err(error) => result = Err(error),
+            }
+        }
+        // Whoever asked has stopped waiting.
+        let _ = done.send(result);
+    }
+
+    fn desk(
+        &self,
+        configured: SocketAddr,
+        address: SocketAddr,
+        socket: std::net::TcpListener,
+    ) -> io::Result<Desk> {
+        let listener = Rc::new(TcpListener::from_std(socket)?);
+        let hall = Rc::new(Hall {
+            door: Door::new(configured, &self.live, &self.registry),
+            worker: Rc::clone(&self.context),
+            open: Rc::clone(&self.open),
+            crowd: Arc::clone(&self.crowd),
+            most: self.most,
+            refusals: Rc::clone(&self.refusals),
+        });
+        let accepting = spawn_local(accept(Rc::clone(&listener), Rc::clone(&hall)));
+        Ok(Desk { address, listener, hall, accepting })
+    }
+
+    /// Closes sockets that nobody else has, after whoever is in their queues was accepted.
+    fn close(&mut self, which: impl Fn(&Desk) -> bool) {
+        for desk in self.desks.extract_if(.., |desk| which(desk)) {
+            desk.accepting.abort();
+            self.closing.spawn_local(async move {
+                let rest = accept(desk.listener, desk.hall);
+                // It looks into the queue one last time when time is up.
+                let _ = tokio::time::timeout(limits::LISTENER_LINGER, rest).await;
+            });
+        }
+        while self.closing.try_join_next().is_some() {}
+    }
+
+    /// Comes to its end.
+    async fn leave(mut self, drain: &Drain) -> Left {
+        self.close(|desk| !drain.passed_on.contains(&desk.address));
+        // Others accept from these: their queues are theirs now.
+        self.desks.drain(..).for_each(|desk| desk.accepting.abort());
+        let Self { closing, open, context, .. } = self;
+        let closed = async move { drop(closing.join_all().await) };
+        open.drain(&context, drain.timeout, closed).await
     }
 }
 
@@ -180,11 +205,13 @@ async fn tell(
     open: Rc<OpenConnections>,
 ) {
     while let Some(Question { wanted, answer }) = questions.recv().await {
-        let endpoints = if wanted.connections == 0 { 0 } else { limits::DUMPED_ENDPOINTS };
+        let now = tokio::time::Instant::now().into_std();
         let dump = WorkerDump {
+            connections: open.dump(&wanted, now).await,
             connections_open: open.count(),
-            connections: open.dump(&wanted, tokio::time::Instant::now().into_std()),
-            endpoints: context.dump_endpoints(endpoints),
+            endpoints: context.dump_endpoints(wanted.endpoints),
+            under_way: context.dump_under_way(),
+            encoders: context.dump_encoders(),
             tasks: tasks(),
         };
         // Whoever asked may have given up.
@@ -215,4 +242,12 @@ async fn tend(context: Rc<WorkerContext>) {
         interval.tick().await;
         context.tend();
     }
+}
+
+async fn tend_log(context: Rc<WorkerContext>) {
+    context.tend_log().await;
+}
+
+async fn tend_refusals(refusals: Rc<Refusals>) {
+    refusals.tend().await;
 }

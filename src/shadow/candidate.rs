@@ -62,13 +62,14 @@ impl Trial {
     }
 
     /// The same beside the table that follows. What was found is kept as long as it is about the
-    /// same two plans.
+    /// same two plans, wherever their endpoints are.
     #[must_use]
     pub fn following(&self, live: &Table) -> Self {
-        if !Arc::ptr_eq(&self.live, &live.plan) {
+        if !self.live.decides_like(&live.plan) {
             return Self::new(Arc::clone(&self.candidate), live);
         }
-        Self { table: Arc::new(table(&self.candidate.plan, live)), ..self.clone() }
+        let table = Arc::new(table(&self.candidate.plan, live));
+        Self { table, live: Arc::clone(&live.plan), ..self.clone() }
     }
 
     /// What has been found.

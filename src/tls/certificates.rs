@@ -69,15 +69,17 @@ impl Certificates {
     }
 
     /// Whether a request for `host` came on a connection for something else (RFC 9110 section 15.5.20):
-    /// there are several certificates, the client asked for the one of `sni`, and that one is not for
-    /// `host`. Neither has a port; an IPv6 address is in brackets.
+    /// the client asked for the certificate of `sni`, that one is not for `host`, and another one is.
+    /// Neither has a port; an IPv6 address is in brackets.
     pub fn misdirected(&self, sni: Option<&str>, host: &str) -> bool {
         let Some(sni) = sni else { return false };
         if self.entries.len() < 2 || sni.eq_ignore_ascii_case(host) {
             return false;
         }
         let (sni, host) = (normal(sni), normal(host));
-        sni != host && !self.places(Some(&sni)).iter().any(|place| self.is_for(*place, &host))
+        sni != host
+            && !self.places(Some(&sni)).iter().any(|place| self.is_for(*place, &host))
+            && (0..self.entries.len()).any(|place| self.is_for(place, &host))
     }
 
     /// Whether a certificate is for that host, which is in lower case.

@@ -248,9 +248,11 @@ fn https(config: &Config) -> impl Iterator<Item = &Endpoint> {
     endpoints.filter(|endpoint| endpoint.url.scheme == Scheme::Https)
 }
 
-/// Every way in which endpoints are spoken to in TLS.
+/// Every way in which endpoints, and the receiver of traces, are spoken to in TLS.
 fn upstream(config: &Config) -> HashSet<&UpstreamTls> {
-    https(config).map(|endpoint| &endpoint.transport.tls).collect()
+    let receiver = config.tracing.iter().map(|tracing| &*tracing.otlp);
+    let receiver = receiver.filter(|otlp| otlp.url.scheme == Scheme::Https).map(|otlp| &otlp.tls);
+    https(config).map(|endpoint| &endpoint.transport.tls).chain(receiver).collect()
 }
 
 fn insecure(config: &Config) -> HashSet<&EndpointUrl> {

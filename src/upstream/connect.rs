@@ -32,6 +32,8 @@ impl ConnectError {
             DialError::Timeout(_) => Some(SignalKind::ConnectTimeout),
             // It works; it is just full.
             DialError::Busy(_) => None,
+            // It has not even been asked.
+            _ if self.source.is_own_shortage() => None,
             _ => Some(SignalKind::ConnectFailed),
         }
     }

@@ -1,5 +1,4 @@
-//! From an endpoint's settings to a connected stream: resolve, refuse, connect, say for whom, shake
-//! hands.
+//! From an endpoint's settings to a connected stream: refuse, connect, say for whom, shake hands.
 //!
 //! The only place where Rhumb connects to an origin, for requests and health checks alike. What is
 //! spoken on the stream then is not decided here, only found out.
@@ -16,17 +15,23 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::resolve::addresses;
+use super::permitted::permitted;
+use super::race::connect;
 use super::stream::Stream;
 use crate::config::{Alpn, EndpointUrl, Host, ProxyProtocolVersion, Scheme, Transport};
 use crate::model::limits;
+use crate::overload::is_shortage;
 use crate::proxy_protocol;
 
 /// An endpoint, and how to get there.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Where.
+    /// What it is called, for requests and certificates.
     pub url: EndpointUrl,
+    /// Where it is; `None`: its name has no address that is known.
+    pub address: Option<SocketAddr>,
+    /// The same host in the other family, for when it is not reached in this one.
+    pub twin: Option<SocketAddr>,
     /// In which way.
     pub transport: Arc<Transport>,
     /// What handshakes of `https` endpoints need.
@@ -59,10 +64,10 @@ pub enum DialError {
     /// It took too long, whatever it was that did.
     #[error("no connection within {0:?}")]
     Timeout(Duration),
-    /// The name has no address.
-    #[error("its name cannot be resolved")]
-    Resolve(#[source] Arc<io::Error>),
-    /// Every address lies in a network that endpoints must not lie in.
+    /// There is no address to connect to.
+    #[error("no address is known for its name; see `rhumb_names_lookups_total` and the log")]
+    Unresolved,
+    /// It lies in a network that endpoints must not lie in.
     #[error("endpoint refused: {0} lies in a network that origins.allow does not name")]
     Refused(IpAddr),
     /// No address accepts the connection.
@@ -99,7 +104,15 @@ impl DialError {
             Self::Closed | Self::Http(_) | Self::NoStreams => true,
             // Not what breaks off in the middle of a handshake.
             Self::Tls(error) => error.kind() == io::ErrorKind::InvalidData,
-            Self::Timeout(_) | Self::Resolve(_) | Self::Connect(_) | Self::Busy(_) => false,
+            Self::Timeout(_) | Self::Unresolved | Self::Connect(_) | Self::Busy(_) => false,
+        }
+    }
+
+    /// Whether it was this side that had something missing, such as a descriptor.
+    pub fn is_own_shortage(&self) -> bool {
+        match self {
+            Self::Connect(error) => is_shortage(error),
+            _ => false,
         }
     }
 
@@ -148,7 +161,8 @@ impl Route {
         self.transport.proxy_protocol.is_some()
     }
 
-    /// Whether a pool of the one is good for the other.
+    /// Whether a pool of the one is good for the other. A twin is no part of it: what is connected
+    /// stays connected when it goes.
     pub fn is_same(&self, other: &Self) -> bool {
         let same_tls = match (&self.tls, &other.tls) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -157,6 +171,7 @@ impl Route {
         };
         same_tls
             && self.url == other.url
+            && self.address == other.address
             && self.transport == other.transport
             && self.allowed == other.allowed
     }
@@ -172,16 +187,17 @@ impl Route {
         caller: Option<Caller>,
         within: Duration,
     ) -> Result<(Stream, Protocol), DialError> {
-        let dialled = tokio::time::timeout(within, self.dial_patiently(caller, within)).await;
+        let dialled = tokio::time::timeout(within, self.dial_patiently(caller)).await;
         dialled.map_err(|_| DialError::Timeout(within))?
     }
 
     async fn dial_patiently(
         &self,
         caller: Option<Caller>,
-        within: Duration,
     ) -> Result<(Stream, Protocol), DialError> {
-        let mut stream = connect(&addresses(&self.url, &self.allowed).await?, within).await?;
+        let (address, twin) = permitted(self)?;
+        let connected = connect(address, twin).await;
+        let mut stream = connected.map_err(|error| DialError::Connect(error.into()))?;
         if let Some(version) = self.transport.proxy_protocol {
             introduce(&mut stream, version, caller)
                 .await
@@ -222,32 +238,6 @@ impl Route {
             DialError::Tls(Arc::new(io::Error::new(io::ErrorKind::InvalidInput, error)))
         })
     }
-}
-
-/// The first address that accepts. Where there are several, none may take the others' time.
-pub(super) async fn connect(
-    addresses: &[SocketAddr],
-    within: Duration,
-) -> Result<TcpStream, DialError> {
-    let share = within / addresses.len().max(1) as u32;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        let connecting = TcpStream::connect(address);
-        let connected = match addresses.len() {
-            1 => connecting.await,
-            _ => tokio::time::timeout(share, connecting)
-                .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-        };
-        match connected {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|error| DialError::Connect(error.into()))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(DialError::Connect(last.into()))
 }
 
 /// Says for whom the connection is, before the first byte of anything else.

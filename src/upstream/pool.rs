@@ -4,7 +4,8 @@
 //! exchange ended cleanly on both sides; whoever holds a lease decides that. Those of HTTP/2, which
 //! many use at once, are in `sessions`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,10 +24,14 @@ use crate::model::{EndpointId, limits};
 pub struct Endpoint<B> {
     id: EndpointId,
     route: Route,
+    /// The route's twin as it is now.
+    twin: Cell<Option<SocketAddr>>,
     idle: RefCell<Vec<Idle<B>>>,
     pub(super) sessions: Sessions<B>,
     outstanding: Cell<u32>,
     failures: Cell<u32>,
+    /// Its address as text, once somebody has asked for it.
+    text: OnceCell<Box<str>>,
     /// When the log was told of trouble.
     complained: Cell<Option<Instant>>,
 }
@@ -68,11 +73,13 @@ impl<B> Endpoint<B> {
     pub fn new(id: EndpointId, route: Route) -> Self {
         Self {
             id,
+            twin: Cell::new(route.twin),
             route,
             idle: RefCell::default(),
             sessions: Sessions::default(),
             outstanding: Cell::default(),
             failures: Cell::default(),
+            text: OnceCell::new(),
             complained: Cell::default(),
         }
     }
@@ -82,14 +89,29 @@ impl<B> Endpoint<B> {
         self.id
     }
 
-    /// Its address.
+    /// What it is called.
     pub fn url(&self) -> &EndpointUrl {
         &self.route.url
     }
 
-    /// How to get there.
+    /// The same as text.
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| self.route.url.to_string().into_boxed_str())
+    }
+
+    /// How to get there, as it was when this was made.
     pub fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// The same host has another address in the other family now, or none.
+    pub fn set_twin(&self, twin: Option<SocketAddr>) {
+        self.twin.set(twin);
+    }
+
+    /// How to get there now.
+    pub(super) fn current_route(&self) -> Route {
+        Route { twin: self.twin.get(), ..self.route.clone() }
     }
 
     /// Requests that this worker has under way there.
@@ -196,6 +218,15 @@ impl<B> Endpoint<B> {
         self.sessions.count()
     }
 
+    /// Closes every connection that has been waiting for a request so long.
+    pub fn let_go(&self, now: Instant, waited: Duration) {
+        let is_fresh = |idle: &Idle<B>| now.saturating_duration_since(idle.since) < waited;
+        self.idle.borrow_mut().retain(is_fresh);
+        if waited.is_zero() {
+            self.sessions.let_go();
+        }
+    }
+
     /// Connections without a request, of HTTP/1.1.
     pub fn idle(&self) -> usize {
         self.idle.borrow().len()
@@ -212,7 +243,9 @@ impl<B> Endpoint<B> {
         {
             self.complained.set(Some(now));
             let why = error.detail();
-            tracing::warn!(endpoint = %self.route.url, %error, why, "endpoint cannot be used");
+            let address = self.route.address.map(tracing::field::display);
+            let endpoint = &self.route.url;
+            tracing::warn!(%endpoint, address, %error, why, "endpoint cannot be used");
         }
     }
 }
@@ -263,7 +296,7 @@ where
     ) -> Result<Lease<B>, ConnectError> {
         let failed = |source| ConnectError { url: self.route.url.clone(), source };
         let caller = self.route.is_personal().then_some(*caller);
-        let route = self.route.http1().ok_or_else(|| failed(DialError::Protocol))?;
+        let route = self.current_route().http1().ok_or_else(|| failed(DialError::Protocol))?;
         let made = make(&route, caller, timeout).await;
         let now = Instant::now();
         match made.inspect_err(|error| self.complain(error, now)).map_err(failed)? {
@@ -279,7 +312,7 @@ where
         caller: &Caller,
     ) -> Result<Lease<B>, DialError> {
         let caller = self.route.is_personal().then_some(*caller);
-        let made = make(&self.route, caller, timeout).await;
+        let made = make(&self.current_route(), caller, timeout).await;
         let now = Instant::now();
         match made.inspect_err(|error| self.complain(error, now))? {
             Made::Http1(sender, wire) => {

@@ -69,6 +69,11 @@ impl<B> Sessions<B> {
         self.list.borrow_mut().retain(|session| session.is_open(now) && !session.is_idle(now));
     }
 
+    /// Lets go of connections without a stream.
+    pub(super) fn let_go(&self) {
+        self.list.borrow_mut().retain(|session| session.streams() > 0);
+    }
+
     /// Connections.
     pub(super) fn count(&self) -> usize {
         self.list.borrow().len()
@@ -184,7 +189,7 @@ where
             let endpoint = Rc::clone(self);
             // A task of its own: it is for all who wait, and goes on if the one who began leaves.
             tokio::task::spawn_local(async move {
-                let made = make(endpoint.route(), None, within).await;
+                let made = make(&endpoint.current_route(), None, within).await;
                 endpoint.sessions.dialling.set(endpoint.sessions.dialling.get().saturating_sub(1));
                 endpoint.dialled(made, within);
             });

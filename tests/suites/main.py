@@ -12,7 +12,8 @@ import stage
 
 # Word on the command line -> module.
 SUITES = {"h2spec": "h2_conformance", "curl": "web_clients", "grpc": "grpc_calls", "websocket": "websocket_talks",
-          "tls": "tls_scanners", "slow": "slow_clients", "floods": "flood_runs"}
+          "tls": "tls_scanners", "haproxy": "haproxy_front", "trace": "trace_context", "slow": "slow_clients",
+          "floods": "flood_runs", "overload": "overload"}
 
 
 def options():

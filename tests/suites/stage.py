@@ -76,10 +76,14 @@ class Certificates:
 
 
 class Stage:
-    """A running proxy. `origins` gives ports by the names of `HOSTS`; those left out refuse."""
+    """A running proxy. `origins` gives ports by the names of `HOSTS`; those left out refuse.
 
-    def __init__(self, binary, directory, certificates, origins, workers=2):
-        self.binary = binary
+    `before` starts the program (`prlimit ...`); `rhumb` is one more part of Rhumb's configuration, which
+    the others have no word for.
+    """
+
+    def __init__(self, binary, directory, certificates, origins, workers=2, before=(), rhumb=""):
+        self.binary, self.before, self.rhumb = binary, list(before), rhumb
         self.kind = kind_of(binary)
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -93,7 +97,7 @@ class Stage:
         self.process = None
 
     def __enter__(self):
-        command = getattr(self, f"_{self.kind}")()
+        command = self.before + getattr(self, f"_{self.kind}")()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         for port in (self.clear, self.tls):
@@ -153,7 +157,7 @@ class Stage:
             "    proxy_protocol: { trusted: [127.0.0.0/8], mode: required }"])
         config = self._write("rhumb.yaml", "\n".join([
             "listeners:", listen, f'admin: {{ address: "127.0.0.1:{self.admin}" }}',
-            f"workers: {self.workers}", "regions:", *regions, "deployments:", *deployments, ""]))
+            f"workers: {self.workers}", self.rhumb, "regions:", *regions, "deployments:", *deployments, ""]))
         return [self.binary, "run", "-c", config]
 
     def _haproxy(self):

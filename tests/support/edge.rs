@@ -30,6 +30,11 @@ impl Default for Authority {
 }
 
 impl Authority {
+    /// Its own certificate, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for these names and its key, in PEM.
     pub fn issue(&self, names: &[&str]) -> (String, String) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();

@@ -161,6 +161,7 @@ pub struct Origin {
 struct Shared {
     requests: AtomicUsize,
     busy: AtomicBool,
+    refusing: AtomicBool,
     cancelled: SyncSender<Reason>,
 }
 
@@ -175,6 +176,7 @@ impl Origin {
         let shared = Arc::new(Shared {
             requests: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             cancelled: tell,
         });
         let serving = Arc::clone(&shared);
@@ -195,6 +197,11 @@ impl Origin {
     /// Declines everything from now on.
     pub fn decline(&self) {
         self.shared.busy.store(true, SeqCst);
+    }
+
+    /// From now on reads all of each request and says then that it has not worked on it.
+    pub fn refuse(&self) {
+        self.shared.refusing.store(true, SeqCst);
     }
 
     /// Requests so far.
@@ -241,6 +248,11 @@ async fn answer(
     if what == "hang" {
         let reason = poll_fn(|cx| respond.poll_reset(cx)).await?;
         let _ = shared.cancelled.send(reason);
+        return Ok(());
+    }
+    if shared.refusing.load(SeqCst) {
+        while next(&mut body).await.transpose()?.is_some() {}
+        respond.send_reset(Reason::REFUSED_STREAM);
         return Ok(());
     }
     let mut stream = respond.send_response(head.body(()).unwrap(), false)?;

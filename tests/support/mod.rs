@@ -2,6 +2,7 @@
 //! loopback. Nothing here sleeps: what has to happen is waited for, with a generous deadline.
 
 pub mod client;
+pub mod dns;
 pub mod edge;
 pub mod frames;
 pub mod http;
@@ -10,6 +11,7 @@ pub mod http2_origin;
 pub mod load;
 pub mod origin;
 pub mod origin_process;
+pub mod otlp;
 pub mod proxy;
 pub mod recorder;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -23,6 +23,7 @@ pub struct Setup {
     top: String,
     workers: usize,
     log: Vec<String>,
+    descriptors: Option<u32>,
     regions: Vec<(String, String)>,
     deployments: Vec<String>,
 }
@@ -36,9 +37,12 @@ pub struct Proxy {
     /// Where operators look.
     pub admin: SocketAddr,
     child: Child,
+    /// What it writes to standard output behind its first line; nobody reads it meanwhile.
+    out: Option<BufReader<ChildStdout>>,
     dir: Arc<TempDir>,
     log: Arc<Mutex<Vec<u8>>>,
-    logging: Option<JoinHandle<()>>,
+    said: Arc<Mutex<Vec<u8>>>,
+    collecting: Vec<JoinHandle<()>>,
 }
 
 impl Setup {
@@ -55,7 +59,8 @@ impl Setup {
     pub fn empty() -> Self {
         let (regions, deployments) = (Vec::new(), Vec::new());
         let (listeners, log) = (Vec::new(), Vec::new());
-        Self { listeners, top: String::new(), workers: 2, log, regions, deployments }
+        let (top, descriptors) = (String::new(), None);
+        Self { listeners, top, workers: 2, log, descriptors, regions, deployments }
     }
 
     /// One more region. The ids `us`, `eu` and `ap` lie where they say; others in the Atlantic.
@@ -123,6 +128,12 @@ impl Setup {
         Self { workers, ..self }
     }
 
+    /// Gives the program so many descriptors.
+    #[must_use]
+    pub fn descriptors(self, count: u32) -> Self {
+        Self { descriptors: Some(count), ..self }
+    }
+
     /// Logs something else than usual, as JSON.
     #[must_use]
     pub fn logging(self, filter: &str) -> Self {
@@ -171,7 +182,14 @@ impl Setup {
 
     /// Starts the program.
     pub fn start(&self) -> Proxy {
-        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log)
+        Proxy::start_logging(Proxy::dir_with(&self.yaml()), &self.log, self.descriptors)
+    }
+
+    /// Starts a copy of the program, [`Proxy::program`], that can be replaced.
+    pub fn start_own(&self) -> Proxy {
+        let dir = Proxy::dir_with(&self.yaml());
+        own_program(dir.path());
+        Proxy::start_logging(dir, &self.log, self.descriptors)
     }
 }
 
@@ -189,12 +207,24 @@ impl Proxy {
 
     /// Starts the program with the `rhumb.yaml` of this directory.
     pub fn start_in(dir: Arc<TempDir>) -> Self {
-        Self::start_logging(dir, &[])
+        Self::start_logging(dir, &[], None)
     }
 
-    fn start_logging(dir: Arc<TempDir>, log: &[String]) -> Self {
+    fn start_logging(dir: Arc<TempDir>, log: &[String], descriptors: Option<u32>) -> Self {
         let usual = ["--log", "info"].map(str::to_owned);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rhumb"))
+        let own = dir.path().join(PROGRAM);
+        let is_own = own.exists();
+        let program = if is_own { own } else { env!("CARGO_BIN_EXE_rhumb").into() };
+        let mut command = match descriptors {
+            None => Command::new(program),
+            Some(count) => {
+                // Becomes the program, with the same number.
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={count}")).arg(program);
+                command
+            }
+        };
+        let mut child = command
             .args(if log.is_empty() { &usual } else { log })
             .args(["run", "--json", "-c"])
             .arg(dir.path().join("rhumb.yaml"))
@@ -203,16 +233,23 @@ impl Proxy {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::default();
-        let logging = collect(child.stderr.take().unwrap(), Arc::clone(&log));
+        let (log, said) = (Arc::default(), Arc::<Mutex<Vec<u8>>>::default());
+        let mut collecting = vec![collect(child.stderr.take().unwrap(), Arc::clone(&log))];
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let Ok(ready) = serde_json::from_str::<Value>(&line) else {
             let _ = child.kill();
-            let _ = logging.join();
+            collecting.into_iter().for_each(|thread| thread.join().unwrap());
             panic!("rhumb did not start:\n{}", text(&log));
         };
         assert_eq!(ready["pid"], child.id());
+        let mut out = Some(out);
+        if is_own {
+            // Those that take its place say there that they are ready.
+            said.lock().unwrap().extend_from_slice(line.as_bytes());
+            collecting.extend(out.take().map(|out| collect(out, Arc::clone(&said))));
+        }
         let address = |value: &Value| -> SocketAddr { value.as_str().unwrap().parse().unwrap() };
         let addresses: Vec<_> =
             ready["listeners"].as_array().unwrap().iter().map(address).collect();
@@ -221,10 +258,28 @@ impl Proxy {
             addresses,
             admin: address(&ready["admin"]),
             child,
+            out,
             dir,
             log,
-            logging: Some(logging),
+            said,
+            collecting,
         }
+    }
+
+    /// The copy of the program that it was started from.
+    pub fn program(&self) -> PathBuf {
+        self.dir().join(PROGRAM)
+    }
+
+    /// The processes that have said they are ready, one after the other.
+    pub fn processes(&self) -> Vec<Pid> {
+        let pid = |line: &Value| Pid::from_raw(line["pid"].as_i64()?.try_into().ok()?);
+        ready_lines(&self.said).iter().filter_map(pid).collect()
+    }
+
+    /// Sends the process that was ready last a signal.
+    pub fn signal_latest(&self, signal: Signal) {
+        kill_process(*self.processes().last().unwrap(), signal).unwrap();
     }
 
     /// A new connection.
@@ -287,6 +342,23 @@ impl Proxy {
         self.metric("rhumb_config_generation", &[])
     }
 
+    /// Changes how many descriptors it may have from now on.
+    pub fn limit_descriptors(&self, count: u32) {
+        // The upper limit stays, so that it can be raised again.
+        let limit = format!("--nofile={count}:");
+        let status =
+            Command::new("prlimit").args(["--pid", &self.child.id().to_string(), &limit]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The value of a metric without labels, if the program answers at all.
+    pub fn try_metric(&self, name: &str) -> Option<f64> {
+        let mut client = Client::try_connect([127, 0, 0, 1].into(), self.admin).ok()?;
+        let text = client.try_ask(&Request::get("/metrics")).ok()?.body.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line?.parse().ok()
+    }
+
     /// Resident memory in KiB.
     pub fn memory_kib(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -322,9 +394,19 @@ impl Proxy {
         self.metric("rhumb_reloads_total", &[&labels[0], &labels[1]])
     }
 
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What it writes to standard output behind its first line, for whoever wants to read it.
+    pub fn stdout(&mut self) -> BufReader<ChildStdout> {
+        self.out.take().expect("nobody else to read it")
+    }
+
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// What it has logged so far.
@@ -340,8 +422,9 @@ impl Proxy {
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
         let status = eventually("rhumb to end", || self.child.try_wait().unwrap());
-        if let Some(logging) = self.logging.take() {
-            logging.join().unwrap();
+        if self.processes().len() == 1 {
+            // Others write on.
+            self.collecting.drain(..).for_each(|thread| thread.join().unwrap());
         }
         status
     }
@@ -354,16 +437,33 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended already.
+        // They may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(logging) = self.logging.take() {
-            let _ = logging.join();
+        for pid in self.processes().into_iter().skip(1) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        for thread in self.collecting.drain(..) {
+            let _ = thread.join();
         }
         if std::thread::panicking() {
             eprintln!("--- rhumb logged:\n{}---", self.log());
         }
     }
+}
+
+/// The copy of the program in a directory of its own.
+const PROGRAM: &str = "rhumb";
+
+fn own_program(dir: &Path) {
+    let (from, to) = (env!("CARGO_BIN_EXE_rhumb"), dir.join(PROGRAM));
+    if std::fs::hard_link(from, &to).is_err() {
+        std::fs::copy(from, &to).unwrap();
+    }
+}
+
+fn ready_lines(said: &Mutex<Vec<u8>>) -> Vec<Value> {
+    text(said).lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Another command of the program, run to its end.

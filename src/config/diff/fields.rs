@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{edge, steering};
+use super::{access_log, compression, edge, life, names, overload, steering, tracing};
 use crate::config::settings::{
     Admin, ClientTrust, Config, Deployment, Endpoint, Failover, GeoipFiles, HeaderMatch,
     HealthCheck, HostPattern, Region, RegionSettings, Retries, Rule, SigningKey, Timeouts,
@@ -49,19 +49,18 @@ pub(super) fn ids(items: impl IntoIterator<Item: Display>) -> String {
 
 /// What only a restart changes.
 pub(super) fn restart(config: &Config) -> Fields {
-    let Config { listeners, admin: Admin { address }, workers, .. } = config;
+    let Config { workers, .. } = config;
     let mut out = Writer::new();
-    out.put("listeners", ids(listeners.iter().map(|listener| listener.address)));
-    out.put("admin.address", address);
     out.put("workers", workers.map_or_else(|| "auto".to_owned(), |n| n.to_string()));
+    life::restart(config, &mut out);
     out.0
 }
 
 /// What a reload changes, but regions and deployments.
 pub(super) fn live(config: &Config) -> Fields {
     let Config {
-        listeners: _,
-        admin: _,
+        listeners,
+        admin: Admin { address },
         workers: _,
         geoip: GeoipFiles { databases, asn_database, freshness },
         latency,
@@ -70,15 +69,24 @@ pub(super) fn live(config: &Config) -> Fields {
         client_fields: _,
         limits: _,
         requests: _,
+        overload: load,
         origin_networks: _,
+        names,
         tenants,
         signing,
         hops,
         shadow,
+        access_log,
+        drain: _,
+        tracing,
+        upgrade: _,
         regions: _,
         deployments: _,
     } = config;
     let mut out = Writer::new();
+    out.put("listeners", ids(listeners.iter().map(|listener| listener.address)));
+    out.put("admin.address", address);
+    life::live(config, &mut out);
     if !databases.is_empty() {
         out.put("geoip.database", ids(databases.iter().map(|path| path.display())));
     }
@@ -88,6 +96,8 @@ pub(super) fn live(config: &Config) -> Fields {
     out.put("client.trusted_proxies", ids(trusted_proxies));
     out.put("client.country_headers", ids(country_headers));
     edge::everywhere(config, &mut out);
+    overload::overload(load, &mut out);
+    names::names(names, &mut out);
     if let Some(tenants) = tenants {
         steering::tenants(tenants, &mut out);
     }
@@ -98,6 +108,10 @@ pub(super) fn live(config: &Config) -> Fields {
     steering::hops(hops, &mut out);
     if let Some(shadow) = shadow {
         steering::shadow(shadow, &mut out);
+    }
+    tracing::tracing(tracing.as_ref(), &mut out);
+    if let Some(log) = access_log {
+        access_log::access_log(log, &mut out);
     }
     out.0
 }
@@ -134,9 +148,15 @@ pub(super) fn region(region: &Region) -> Fields {
 }
 
 fn endpoints(endpoints: &[Endpoint]) -> String {
-    ids(endpoints.iter().map(|Endpoint { url, weight, transport: _ }| match weight {
-        1 => url.to_string(),
-        _ => format!("{url} (weight {weight})"),
+    ids(endpoints.iter().map(|Endpoint { url, weight, transport: _, srv }| {
+        let place = match srv {
+            Some(service) => format!("{}://{service} (SRV)", url.scheme.as_str()),
+            None => url.to_string(),
+        };
+        match weight {
+            1 => place,
+            _ => format!("{place} (weight {weight})"),
+        }
     }))
 }
 
@@ -170,6 +190,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
         timeouts: Timeouts { connect, first_byte, request },
         retries: Retries { attempts, grpc_statuses },
         streams,
+        compression,
         when_all_down,
     } = deployment;
     let mut out = Writer::new();
@@ -199,6 +220,7 @@ pub(super) fn deployment(deployment: &Deployment) -> Fields {
     out.seconds("timeouts.request_seconds", *request);
     out.put("retries.attempts", attempts);
     edge::streams(streams, *grpc_statuses, &mut out);
+    compression::compression(compression.as_ref(), &mut out);
     let when = match when_all_down {
         WhenAllDown::LastResort => "last_resort",
         WhenAllDown::Refuse => "refuse",

@@ -3,11 +3,17 @@
 //! Regions, deployments and rules are compared by id, so that one that was inserted does not make
 //! all behind it look changed. What a change does to traffic is not known here.
 
+mod access_log;
+mod compression;
 mod edge;
 mod fields;
+mod life;
+mod names;
+mod overload;
 mod steering;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::fmt;

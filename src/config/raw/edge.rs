@@ -11,7 +11,6 @@ use crate::config::field::{Field, FlagOr, TextOr};
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Listener {
     /// IP address and port, such as `0.0.0.0:8080` or `[::]:8080`. Port 0 lets the system choose.
-    /// A change needs a restart.
     pub(in crate::config) address: Field<String>,
     /// TLS with clients; clear text when absent.
     #[serde(default)]

@@ -1,10 +1,14 @@
 //! The whole way from text to a configuration or to every error, on real and on hostile files.
 
+mod access_log;
 mod broken;
+mod compression;
 mod edge;
 mod examples;
 mod hostile;
+mod names;
 mod reading;
+mod tracing;
 mod warnings;
 
 use std::path::Path;

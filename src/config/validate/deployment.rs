@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::compression::compression;
 use super::endpoint::endpoints;
 use super::hosts::{hosts, path_prefix};
 use super::known_regions::KnownRegions;
@@ -67,6 +68,7 @@ fn one<'f>(
     let failover = failover(&raw.failover, cx);
     let timeouts = timeouts(&raw.timeouts, cx);
     let streams = streams(raw, cx);
+    let compression = compression(&raw.compression, cx);
     let retries = retries(&raw.retries, cx);
     advice::deployment(raw, at, &members, cx.report);
     advice::weights(raw, strategy, &members, cx.report);
@@ -100,6 +102,7 @@ fn one<'f>(
         failover: failover?,
         timeouts: timeouts?,
         streams: streams?,
+        compression: compression?,
         retries: retries?,
         when_all_down: when_all_down?,
     };

@@ -1,11 +1,12 @@
-//! Upstream addresses: `http://host:port`, `https://host:port`, `h2c://host:port`.
+//! Upstream addresses: `http://host:port`, `https://host:port`, `h2c://host:port`; or with `srv`, the
+//! name of a service in place of host and port.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Context;
 use super::transport::check_address;
-use super::values::{Seen, count};
+use super::values::{Seen, count, flag};
 use crate::config::document::NodeId;
 use crate::config::error::Quoted;
 use crate::config::field::{Field, TextOr};
@@ -30,38 +31,99 @@ pub(super) fn endpoints(
     let mut seen = Seen::new();
     let mut all = Vec::with_capacity(list.len());
     for element in list {
-        let Some((at, url, weight)) =
+        let Some(Written { at, url, weight, srv }) =
             element.value().and_then(|raw| one(element.at, raw, cx.report))
         else {
             continue;
         };
-        let first = seen.first(url.clone(), &url.to_string(), at, cx.report);
+        let shown = srv.as_deref().map_or_else(|| url.to_string(), ToOwned::to_owned);
+        let first = seen.first((url.clone(), srv.clone()), &shown, at, cx.report);
         if check_address(at, &url, cx.origins, cx.report) && first {
             let transport = transport.map(Arc::clone).unwrap_or_default();
-            all.push(Endpoint { url, weight, transport });
+            all.push(Endpoint { url, weight, transport, srv });
         }
     }
     (all.len() == list.len()).then_some(all)
 }
 
-fn one(
+/// One endpoint as it is written.
+struct Written {
     at: NodeId,
-    raw: &TextOr<raw::Endpoint>,
-    report: &Report<'_>,
-) -> Option<(NodeId, EndpointUrl, u32)> {
+    url: EndpointUrl,
+    weight: u32,
+    srv: Option<Arc<str>>,
+}
+
+fn one(at: NodeId, raw: &TextOr<raw::Endpoint>, report: &Report<'_>) -> Option<Written> {
     match raw {
-        TextOr::Text(text) => Some((at, url(at, text, report)?, 1)),
-        TextOr::Other(raw::Endpoint { url: field, weight }) => {
+        TextOr::Text(text) => {
+            let url = url(at, text, report)?;
+            advise_srv(at, &url, report);
+            Some(Written { at, url, weight: 1, srv: None })
+        }
+        TextOr::Other(raw::Endpoint { url: field, weight, srv }) => {
             let weight = count(weight, 1..=WEIGHT_MAX, 1, report);
+            let srv = flag(srv, false);
             let help = "an address such as http://10.0.1.10:8000";
             let text = report.required(field, at, "url", help)?;
             let url = url(field.at, text, report)?;
-            Some((field.at, url, weight?))
+            let (url, srv) = match srv? {
+                true => service(field.at, text, url, report).map(|(url, srv)| (url, Some(srv)))?,
+                false => {
+                    advise_srv(field.at, &url, report);
+                    (url, None)
+                }
+            };
+            Some(Written { at: field.at, url, weight: weight?, srv })
         }
     }
 }
 
-fn url(at: NodeId, text: &str, report: &Report<'_>) -> Option<EndpointUrl> {
+/// A URL whose host is the name of a service, and that name. Requests and certificates go by the
+/// domain in it (RFC 2782, RFC 6125 section 6.5.1).
+fn service(
+    at: NodeId,
+    text: &str,
+    mut url: EndpointUrl,
+    report: &Report<'_>,
+) -> Option<(EndpointUrl, Arc<str>)> {
+    let Host::Name(name) = &url.host else {
+        let message = format!("{} is an address, which has no SRV records", Quoted(text));
+        report.error(at, message, "write the name of a service, or leave `srv` out");
+        return None;
+    };
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+    if authority.contains(':') {
+        let message = format!("{} has a port, which SRV records say", Quoted(text));
+        report.error(at, message, format!("write {}://{name}", url.scheme.as_str()));
+        return None;
+    }
+    let service = Arc::clone(name);
+    let mut domain = &*service;
+    while let Some((label, rest)) = domain.split_once('.')
+        && label.starts_with('_')
+        && !rest.is_empty()
+    {
+        domain = rest;
+    }
+    url.host = Host::Name(domain.into());
+    Some((url, service))
+}
+
+/// Warns of the name of a service that is looked up as one of a host.
+fn advise_srv(at: NodeId, url: &EndpointUrl, report: &Report<'_>) {
+    let Host::Name(name) = &url.host else { return };
+    let labels = name.split('.').take_while(|label| label.starts_with('_')).count();
+    if labels >= 2 {
+        let message = format!("{} looks like the name of a service", Quoted(name));
+        let help =
+            "to have its SRV records looked up, write `{ url: …, srv: true }` without a port";
+        report.warning(at, message, help);
+    }
+}
+
+/// One address, without weight and path.
+pub(super) fn url(at: NodeId, text: &str, report: &Report<'_>) -> Option<EndpointUrl> {
     match parse(text) {
         Ok(url) => Some(url),
         Err((what, help)) => {

@@ -2,14 +2,18 @@
 //! value. Reads everything that could be read and reports everything that is wrong, without
 //! errors that only follow from others.
 //!
-//! One file a part: `listener`, `clients`, `network`, `files` and `signing`; `region` with `endpoint`
-//! and `transport`; `tls` of both sides; `deployment` with `hosts`, `ranking`, `tenant`, `policy`,
-//! `stay`, `wishes`, `timing`, `streams` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to each other; `values` and `words`
-//! are for single values. What parts mean together: `residency`, and what is allowed but probably
+//! One file a part: `listener`, `clients`, `overload`, `network`, `names`, `life`, `files`, `signing`, `tracing` and
+//! `access_log` with `log_template`; `region` with `endpoint` and `transport`; `tls` of both sides;
+//! `deployment` with `hosts`, `ranking`, `tenant`, `policy`, `stay`, `wishes`, `timing`, `streams`,
+//! `compression` and `rule`, which has `condition` and `window`. `known_regions` is how they refer to
+//! each other; `values` and `words` are for single values. What parts mean together: `residency`, and
+//! what is allowed but probably
 //! not meant: `advice`, `shadowed`, `effect`.
 
+mod access_log;
 mod advice;
 mod clients;
+mod compression;
 mod condition;
 mod deployment;
 mod effect;
@@ -17,8 +21,12 @@ mod endpoint;
 mod files;
 mod hosts;
 mod known_regions;
+mod life;
 mod listener;
+mod log_template;
+mod names;
 mod network;
+mod overload;
 mod policy;
 mod ranking;
 mod region;
@@ -31,6 +39,7 @@ mod streams;
 mod tenant;
 mod timing;
 mod tls;
+mod tracing;
 mod transport;
 mod values;
 mod window;
@@ -50,7 +59,7 @@ use super::raw;
 use super::report::Report;
 use super::settings::{
     Admin, ClientFields, ClientLimits, ClientTrust, Config, GeoipFiles, Hops, LatencySources,
-    Listener, RequestRules, Shadow, SigningKey, TenantsFile,
+    Listener, OverloadSettings, RequestRules, Shadow, SigningKey, TenantsFile,
 };
 
 /// What every part needs.
@@ -111,10 +120,14 @@ pub(super) fn validate(
     let mut cx =
         Context { report, base_dir, around, origins: None, patterns: &patterns, files: &files };
     let origins = transport::origins(&file.origins, cx);
+    let names = names::names(&file.names, cx);
     cx.origins = origins.as_deref();
     let network = network(file, cx);
     let clients = clients(file, cx);
     let named = named(file, cx);
+    let tracing = tracing::tracing(&file.tracing, cx);
+    let access_log = access_log::access_log(&file.access_log, cx);
+    let (drain, upgrade) = (life::drain(&file.drain, cx), life::upgrade(&file.upgrade, cx));
 
     let regions = region::regions(&file.regions, cx);
     let known = KnownRegions::new(&file.regions, &regions, cx);
@@ -126,7 +139,7 @@ pub(super) fn validate(
         return None;
     }
     transport::unused_tls(&file.regions, regions.as_deref(), deployments.as_deref(), report);
-    let Clients { client, client_fields, limits, requests } = clients?;
+    let Clients { client, client_fields, limits, overload, requests } = clients?;
     let Network { listeners, admin, workers, signing, hops } = network?;
     let Named { geoip, latency, tenants, shadow } = named?;
     let regions: Option<Vec<_>> = regions?.into_iter().collect();
@@ -139,12 +152,18 @@ pub(super) fn validate(
         client,
         client_fields,
         limits,
+        overload,
         requests,
         origin_networks: origins?,
+        names: names?,
         tenants,
         signing,
         hops,
         shadow,
+        tracing: tracing?,
+        access_log: access_log?.map(std::sync::Arc::new),
+        drain: drain?,
+        upgrade: upgrade?,
         regions: regions?,
         deployments: deployments?,
     };
@@ -183,6 +202,7 @@ struct Clients {
     client: ClientTrust,
     client_fields: ClientFields,
     limits: ClientLimits,
+    overload: OverloadSettings,
     requests: RequestRules,
 }
 
@@ -190,11 +210,13 @@ fn clients(file: &raw::File, cx: Context<'_>) -> Option<Clients> {
     let client = network::client(&file.client, cx);
     let client_fields = clients::fields(&file.client, cx);
     let limits = clients::limits(&file.limits, cx);
+    let overload = overload::overload(&file.memory_limit, &file.shed, cx);
     let requests = clients::requests(&file.requests);
     Some(Clients {
         client: client?,
         client_fields: client_fields?,
         limits: limits?,
+        overload: overload?,
         requests: requests?,
     })
 }

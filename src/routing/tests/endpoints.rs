@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::fixture::{config, continent_of, deployment, endpoint, table, three_regions};
 use crate::config::Strategy as By;
+use crate::model::{Place, Places, Question, Sought};
 use crate::routing::{EndpointIds, Plan, RegionPlan, Sources, Table, choose_endpoint};
 
 fn region(weights: &[u32]) -> RegionPlan {
@@ -102,15 +103,6 @@ fn numbers_stay_and_those_given_up_are_given_again() {
     let plan = compile(other, &mut ids);
     assert_eq!(number(&plan), [0, 1, 2], "0 and 1 are free again, 2 stays");
     assert_eq!(ids.bound(), 3);
-    assert_eq!(
-        {
-            let endpoint = &plan.deployments[0].regions[1].endpoints[0];
-            ids.get(&endpoint.url, &endpoint.transport)
-        }
-        .unwrap()
-        .0,
-        1
-    );
 }
 
 #[test]
@@ -120,4 +112,59 @@ fn health_that_does_not_fit_the_plan_is_made_to_fit() {
     assert_eq!(table.health[0].up().len(), 3);
     assert_eq!(table.health[0].regions().len(), 3);
     assert_eq!(Table::new(7, plan, Vec::new()).health.len(), 1);
+}
+
+#[test]
+fn every_place_of_a_name_is_an_endpoint_and_one_that_stays_keeps_its_number() {
+    let place = |address: &str, port: Option<u16>, weight| Place {
+        address: address.parse().unwrap(),
+        port,
+        weight,
+        twin: None,
+    };
+    let known = |places: Vec<Place>| -> Places {
+        let question = Question { name: "api.test".into(), sought: Sought::Addresses };
+        [(question, places.into())].into_iter().collect()
+    };
+    let mut ids = EndpointIds::default();
+    let mut compile = |places: Vec<Place>| {
+        let mut regions = three_regions();
+        regions.truncate(1);
+        regions[0].endpoints = vec![
+            endpoint("10.0.0.1", 1, 1),
+            endpoint("api.test", 8000, 2),
+            endpoint("10.0.0.2", 1, 1),
+        ];
+        let config = config(vec![deployment("api", By::Failover, regions)]);
+        let places = known(places);
+        let sources = Sources { places: Some(&places), ..Sources::none(continent_of) };
+        let plan = Plan::compile(&config, sources, &mut ids);
+        ids.retain([&plan]);
+        let shown = plan.endpoints().map(|it| {
+            let address = it.address.map_or_else(|| "?".to_owned(), |it| it.to_string());
+            (it.id.0, format!("{} {address} {}", it.url, it.weight))
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let unknown = compile(Vec::new());
+    assert_eq!(unknown[1].1, "http://api.test:8000 ? 2");
+    let two = compile(vec![place("10.1.0.1", None, 1), place("10.1.0.2", Some(81), 3)]);
+    let shown: Vec<_> = two.iter().map(|(_, shown)| shown.as_str()).collect();
+    assert_eq!(
+        shown,
+        [
+            "http://10.0.0.1:1 10.0.0.1:1 1",
+            "http://api.test:8000 10.1.0.1:8000 2",
+            "http://api.test:81 10.1.0.2:81 6",
+            "http://10.0.0.2:1 10.0.0.2:1 1",
+        ]
+    );
+    assert_eq!((two[0].0, two[3].0), (unknown[0].0, unknown[2].0));
+    let other = compile(vec![place("10.1.0.0", None, 1), place("10.1.0.1", None, 1)]);
+    assert_eq!(other[2], two[1], "the same address in another place");
+    assert_ne!(other[1].0, two[1].0);
+    let many = (0..300).map(|i| place(&format!("10.2.{}.{}", i / 200, i % 200), None, 1)).collect();
+    let many = compile(many);
+    assert_eq!(many.len(), crate::model::limits::ENDPOINTS_PER_REGION);
+    assert_eq!(many.last(), two.last(), "what is listed has its place");
 }

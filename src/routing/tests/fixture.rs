@@ -11,9 +11,9 @@ use super::{config, model, routing};
 use config::{
     Admin, Affinity, Applies, ClientFields, ClientLimits, ClientTrust, Config, Deployment,
     Endpoint, EndpointUrl, Enforcement, Failover, GeoipFiles, GrpcStatuses, HeaderMatch, Hints,
-    Hops, Host, LatencySources, Listener, RankingSettings, Region, RegionSettings, RequestRules,
-    ResidencyPolicy, Retries, Rule, Scheme, Strategy, Streams, TextMatch, Timeouts, Unknown,
-    WhenAllDown, Writes,
+    Hops, Host, LatencySources, Listener, OverloadSettings, RankingSettings, Region,
+    RegionSettings, RequestRules, ResidencyPolicy, Retries, Rule, Scheme, Strategy, Streams,
+    TextMatch, Timeouts, Unknown, WhenAllDown, Writes,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use model::{
@@ -45,7 +45,7 @@ pub fn continent_of(country: Country) -> Option<Continent> {
 pub fn endpoint(host: &str, port: u16, weight: u32) -> Endpoint {
     let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
     let url = EndpointUrl { scheme: Scheme::Http, host, port };
-    Endpoint { url, weight, transport: Arc::default() }
+    Endpoint { url, weight, transport: Arc::default(), srv: None }
 }
 
 pub fn region_settings(
@@ -115,6 +115,7 @@ pub fn deployment(name: &str, strategy: Strategy, regions: Vec<RegionSettings>) 
             grpc_statuses: GrpcStatuses::UNAVAILABLE,
         },
         streams: Streams::default(),
+        compression: None,
         when_all_down: WhenAllDown::LastResort,
     }
 }
@@ -182,10 +183,16 @@ pub fn config(deployments: Vec<Deployment>) -> Config {
         signing: Vec::new(),
         hops: Hops::default(),
         shadow: None,
+        access_log: None,
+        tracing: None,
+        drain: crate::config::Drain::default(),
+        upgrade: crate::config::Upgrade::default(),
         client_fields: ClientFields::default(),
         limits: ClientLimits::default(),
+        overload: OverloadSettings::default(),
         requests: RequestRules::default(),
         origin_networks: Vec::new(),
+        names: crate::config::Names::default(),
         client: ClientTrust { trusted_proxies: Vec::new(), country_headers: Vec::new() },
         regions,
         deployments: deployments.into_iter().map(Arc::new).collect(),

@@ -35,8 +35,8 @@ fn an_explanation_is_json_of_this_shape() {
             "longitude": 13.0, "asn": null, "tenant": null
         },
         "decision": {
-            "region": "eu", "endpoint": "http://eu.example:8000", "reason": "geolocation",
-            "rule": null, "alternates": ["ap"]
+            "region": "eu", "endpoint": "http://eu.example:8000", "address": null,
+            "reason": "geolocation", "rule": null, "alternates": ["ap"]
         },
         "steps": [
             {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_scan::HeadScan;
-use crate::proxy::{ErrorReason, Phase, Watch, WorkerContext, refusal_bytes};
+use crate::proxy::{Connection, ErrorReason, Phase, Watch, refusal_bytes_to};
 use crate::server::transport::{Socket, Transport};
 
 /// A client's transport, watched.
@@ -19,10 +19,12 @@ use crate::server::transport::{Socket, Transport};
 pub(super) struct ClientIo<S> {
     stream: Transport<S>,
     watch: Rc<Watch>,
-    worker: Rc<WorkerContext>,
+    connection: Rc<Connection>,
     /// Bytes that a request target may have.
     uri_bytes: usize,
     scan: HeadScan,
+    /// Bytes that the socket had taken when somebody looked last.
+    taken: u64,
     /// The client has said its last, or is gone.
     ended: bool,
     /// What goes out in place of hyper's refusal.
@@ -39,11 +41,11 @@ impl<S> ClientIo<S> {
     pub(super) fn new(
         stream: Transport<S>,
         watch: Rc<Watch>,
-        worker: Rc<WorkerContext>,
+        connection: Rc<Connection>,
         uri_bytes: usize,
     ) -> Self {
-        let (scan, ended, refusal) = (HeadScan::default(), false, None);
-        Self { stream, watch, worker, uri_bytes, scan, ended, refusal }
+        let (scan, taken) = (HeadScan::default(), stream.taken());
+        Self { stream, watch, connection, uri_bytes, scan, taken, ended: false, refusal: None }
     }
 
     /// Whether there is nobody left to say goodbye to.
@@ -83,15 +85,21 @@ impl<S> ClientIo<S> {
             Some(b"431") => ErrorReason::HeadersTooLarge,
             _ => ErrorReason::Malformed,
         };
-        self.worker.series.malformed.increment();
-        self.worker.refused_unread(reason.status());
-        self.refusal = Some(Refusal { bytes: refusal_bytes(reason), sent: 0 });
+        let Connection { worker, peer, .. } = &*self.connection;
+        worker.series.malformed.increment();
+        worker.refused_unread(reason, peer);
+        self.refusal = Some(Refusal { bytes: refusal_bytes_to(peer, reason), sent: 0 });
     }
 
-    fn noted(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Pending => self.watch.write_blocked(),
-            Poll::Ready(_) => self.watch.write_progressed(),
+    /// Tells the watch what the client has taken, and whether it takes more.
+    fn noted<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        let taken = self.stream.taken();
+        if taken > self.taken {
+            self.watch.took(taken - self.taken);
+            self.taken = taken;
+        }
+        if polled.is_pending() {
+            self.watch.write_blocked();
         }
         polled
     }
@@ -105,11 +113,14 @@ impl<S: Socket> ClientIo<S> {
                 self.refusal = None;
                 break;
             }
-            let n = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            let polled = Pin::new(&mut self.stream).poll_write(cx, rest);
+            let n = ready!(self.noted(polled))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            refusal.sent += n;
+            if let Some(refusal) = &mut self.refusal {
+                refusal.sent += n;
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -164,7 +175,8 @@ impl<S: Socket> AsyncWrite for ClientIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_refusal(cx))?;
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.noted(polled))?;
         self.watch.flushed();
         Poll::Ready(Ok(()))
     }

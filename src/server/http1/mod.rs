@@ -19,11 +19,11 @@ use hyper_util::rt::TokioIo;
 use self::io::ClientIo;
 use super::client::more;
 use super::door::Terms;
-use super::goodbye::part;
+use super::goodbye::{abandon, part};
 use super::keeper::Keeper;
 use super::transport::{Socket, Transport};
 use crate::model::limits;
-use crate::proxy::{self, Connection, ErrorReason, Phase, Stage, Watch, refusal_bytes};
+use crate::proxy::{self, Connection, ErrorReason, Phase, Stage, Watch, refusal_bytes_to};
 
 /// Why hyper's part came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ enum End {
     Done,
     /// The client took too long.
     Late,
+    /// It does not take what is written to it.
+    Stuck,
 }
 
 /// Serves one client, whose first bytes have been read ahead, until either side ends it.
@@ -60,20 +62,20 @@ async fn serve<S: Socket>(
     terms: &Terms,
 ) -> Option<Transport<S>> {
     let watch = Rc::clone(&keeper.watch);
-    let worker = Rc::clone(&connection.worker);
-    let io = ClientIo::new(transport, Rc::clone(&watch), worker, terms.limits.uri_bytes);
     let serving = Rc::clone(connection);
+    let uri_bytes = terms.limits.uri_bytes;
+    let io = ClientIo::new(transport, Rc::clone(&watch), Rc::clone(connection), uri_bytes);
     let service = service_fn(move |request| proxy::handle(Rc::clone(&serving), request));
     let mut conn = http1::Builder::new()
         .max_header_size(terms.limits.header_bytes)
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES.max(terms.limits.header_bytes))
         .serve_connection(TokioIo::new(io), service);
-    let mut draining = false;
+    let mut leaving = false;
     let end = poll_fn(|cx| {
         watch.remember(cx.waker());
         loop {
-            if watch.draining() && !draining {
-                draining = true;
+            if !leaving && is_time_to_leave(&watch) {
+                leaving = true;
                 Pin::new(&mut conn).graceful_shutdown();
             }
             if let Poll::Ready(result) = Pin::new(&mut conn).poll(cx) {
@@ -82,13 +84,22 @@ async fn serve<S: Socket>(
                 }
                 return Poll::Ready(End::Done);
             }
+            if !leaving && is_time_to_leave(&watch) {
+                // The request that it waited for has just begun.
+                continue;
+            }
             let rest = rest(&watch);
-            let Some(deadline) = rest.into_iter().chain(watch.next_deadline()).min() else {
+            let patience = watch.may_wait_until().filter(|_| !leaving);
+            let deadlines = rest.into_iter().chain(watch.next_deadline()).chain(patience);
+            let Some(deadline) = deadlines.min() else {
                 return Poll::Pending;
             };
             match keeper.timer.poll(cx, deadline) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(now) if watch.fired(now) => return Poll::Ready(End::Late),
+                Poll::Ready(now) if watch.fired(now) => {
+                    let stuck = watch.stuck(now);
+                    return Poll::Ready(if stuck { End::Stuck } else { End::Late });
+                }
                 Poll::Ready(now) if rest.is_some_and(|rest| rest <= now) => {
                     return Poll::Ready(End::Idle);
                 }
@@ -103,18 +114,28 @@ async fn serve<S: Socket>(
     let gone = io.ended();
     let mut transport = io.into_inner();
     if end == End::Idle {
-        transport.give_back(parts.read_buf);
+        transport.give_back(&parts.read_buf);
         return Some(transport);
     }
     if let Some(tunnel) = connection.take_tunnel() {
         watch.enter(Stage::Tunnel);
         tunnel.run(transport, parts.read_buf).await;
+    } else if end == End::Stuck {
+        abandon(transport);
     } else if end == End::Late && watch.phase() == Phase::Head {
-        part(transport, &refusal_bytes(ErrorReason::RequestTimeout)).await;
+        let refusal = refusal_bytes_to(&connection.peer, ErrorReason::RequestTimeout);
+        part(transport, &refusal).await;
     } else if !gone {
         part(transport, &[]).await;
     }
     None
+}
+
+/// Whether hyper is to be told that there will be no further request: at once while one is under
+/// way, which is answered with `Connection: close`; else when one that is on its way has had its
+/// time to arrive.
+fn is_time_to_leave(watch: &Watch) -> bool {
+    watch.draining() && (watch.phase() == Phase::Request || watch.must_leave())
 }
 
 /// When a connection that waits for its next request has waited long enough to give back what it

@@ -7,12 +7,15 @@
 //! hundred. h2 keeps watch over what only it can see: errors that make it take streams back, heads
 //! in pieces, resets of streams that nobody has accepted yet.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY,
-    RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    Piece, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
+use super::windows::Windows;
 use crate::model::{Flood, limits};
 
 /// What an answer brings.
@@ -36,6 +39,8 @@ const ALL_PADDING: u32 = 256;
 pub(super) struct Account {
     received: FrameScan,
     sent: FrameScan,
+    /// Learn of what passes here.
+    windows: Rc<RefCell<Windows>>,
     credit: u32,
     /// When time was last turned into credit.
     since: Instant,
@@ -57,10 +62,11 @@ pub(super) struct Account {
 
 impl Account {
     /// Of a connection that begins at `now`, with a preface of so many bytes still to come.
-    pub(super) fn new(preface: usize, now: Instant) -> Self {
+    pub(super) fn new(preface: usize, now: Instant, windows: Rc<RefCell<Windows>>) -> Self {
         Self {
             received: FrameScan::after(preface),
             sent: FrameScan::after(0),
+            windows,
             credit: limits::FLOOD_CREDIT,
             since: now,
             spent: [0; Flood::ALL.len()],
@@ -99,10 +105,10 @@ impl Account {
     pub(super) fn received(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> Option<Flood> {
         let mut scan = std::mem::replace(&mut self.received, FrameScan::after(0));
         let mut flood = None;
-        scan.push(bytes, |frame| {
-            if flood.is_none() {
-                flood = self.weigh(frame, &now);
-            }
+        scan.push(bytes, |piece| match piece {
+            Piece::Head(frame) if flood.is_none() => flood = self.weigh(frame, &now),
+            Piece::Head(_) => {}
+            Piece::Increment(..) | Piece::Setting(..) => self.windows.borrow_mut().received(piece),
         });
         self.received = scan;
         flood
@@ -111,7 +117,19 @@ impl Account {
     /// Takes in what was sent to the client.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let mut scan = std::mem::replace(&mut self.sent, FrameScan::after(0));
-        scan.push(bytes, |frame| match frame.kind {
+        scan.push(bytes, |piece| {
+            if let Piece::Head(frame) = piece {
+                self.credit(frame);
+            }
+        });
+        self.sent = scan;
+    }
+
+    fn credit(&mut self, frame: Frame) {
+        if frame.kind == DATA {
+            self.windows.borrow_mut().sent(frame.length);
+        }
+        match frame.kind {
             DATA | HEADERS if frame.has(END_STREAM) => {
                 self.earn(ANSWERED);
                 self.moved(frame.length);
@@ -121,8 +139,7 @@ impl Account {
                 self.moved(frame.length);
             }
             _ => {}
-        });
-        self.sent = scan;
+        }
     }
 
     /// A head has become a request.
@@ -242,7 +259,8 @@ mod tests {
     impl Client {
         fn new() -> Self {
             let now = Instant::now();
-            Self { account: Account::new(0, now), now, stream: 1 }
+            let windows = Rc::new(RefCell::new(Windows::new()));
+            Self { account: Account::new(0, now, windows), now, stream: 1 }
         }
 
         fn send(&mut self, frame: &[u8]) -> Option<Flood> {

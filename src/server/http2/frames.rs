@@ -1,12 +1,16 @@
 //! Where frames begin in a stream of bytes, and what their heads say (RFC 9113 section 4.1).
 //!
-//! Payloads are passed over, nothing is copied but a head that comes in pieces. Whether frames are
-//! right is h2's business.
+//! Payloads are passed over but for windows, nothing is copied but what comes in pieces. Whether
+//! frames are right is h2's business.
 
 use arrayvec::ArrayVec;
 
 /// Bytes of a frame's head.
 const HEAD_BYTES: usize = 9;
+/// Bytes of a window's increment.
+const INCREMENT_BYTES: usize = 4;
+/// Bytes of one setting.
+const SETTING_BYTES: usize = 6;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -51,6 +55,17 @@ impl Frame {
     }
 }
 
+/// What is read of a stream of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A frame begins.
+    Head(Frame),
+    /// A window of this stream, or of the connection (0), is opened by so much (section 6.9).
+    Increment(u32, u32),
+    /// A setting and its value (section 6.5.1).
+    Setting(u16, u32),
+}
+
 /// The GOAWAY frame that ends a connection whose client does too much (section 6.8).
 pub(super) fn enhance_your_calm(last_stream: u32) -> [u8; HEAD_BYTES + 8] {
     let mut frame = [0; HEAD_BYTES + 8];
@@ -65,25 +80,27 @@ pub(super) fn enhance_your_calm(last_stream: u32) -> [u8; HEAD_BYTES + 8] {
 /// A position in a stream of frames.
 #[derive(Clone, Debug)]
 pub(super) struct FrameScan {
-    /// The beginning of a head that is not all there.
-    head: ArrayVec<u8, HEAD_BYTES>,
-    /// Bytes until the next head.
+    /// The beginning of a piece that is not all there.
+    begun: ArrayVec<u8, HEAD_BYTES>,
+    /// Bytes that are passed over before the next piece.
     skip: usize,
+    /// The frame whose payload is read, and how much of that is left.
+    within: Option<(Frame, usize)>,
 }
 
 impl FrameScan {
     /// The first head comes after so many bytes.
     pub(super) fn after(skip: usize) -> Self {
-        Self { head: ArrayVec::new(), skip }
+        Self { begun: ArrayVec::new(), skip, within: None }
     }
 
     /// Whether the next byte is the first of a frame.
     pub(super) fn at_boundary(&self) -> bool {
-        self.skip == 0 && self.head.is_empty()
+        self.skip == 0 && self.begun.is_empty() && self.within.is_none()
     }
 
-    /// Moves over the next bytes and tells the heads that end in them.
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+    /// Moves over the next bytes and tells what ends in them.
+    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece)) {
         loop {
             let passed = self.skip.min(bytes.len());
             self.skip -= passed;
@@ -91,24 +108,59 @@ impl FrameScan {
             if bytes.is_empty() {
                 return;
             }
-            let head = match bytes.first_chunk::<HEAD_BYTES>() {
-                Some(head) if self.head.is_empty() => {
-                    bytes = bytes.get(HEAD_BYTES..).unwrap_or_default();
-                    *head
-                }
-                _ => {
-                    let missing = self.head.remaining_capacity().min(bytes.len());
-                    self.head.extend(bytes.iter().take(missing).copied());
-                    bytes = bytes.get(missing..).unwrap_or_default();
-                    let Ok(head) = self.head.as_slice().try_into() else { return };
-                    self.head.clear();
-                    head
-                }
+            let size = match self.within {
+                None => HEAD_BYTES,
+                Some((frame, _)) if frame.kind == SETTINGS => SETTING_BYTES,
+                Some(_) => INCREMENT_BYTES,
             };
-            let frame = Frame::read(head);
-            self.skip = frame.length as usize;
-            each(frame);
+            if self.begun.is_empty()
+                && let Some((piece, rest)) = bytes.split_at_checked(size)
+            {
+                self.read(piece, &mut each);
+                bytes = rest;
+                continue;
+            }
+            let missing = size.saturating_sub(self.begun.len()).min(bytes.len());
+            self.begun.extend(bytes.iter().take(missing).copied());
+            bytes = bytes.get(missing..).unwrap_or_default();
+            if self.begun.len() == size {
+                let piece = std::mem::take(&mut self.begun);
+                self.read(&piece, &mut each);
+            }
         }
+    }
+
+    /// A piece is complete.
+    fn read(&mut self, piece: &[u8], each: &mut impl FnMut(Piece)) {
+        let read = match (self.within.take(), piece) {
+            (None, &[a, b, c, kind, flags, s0, s1, s2, s3]) => {
+                let frame = Frame::read([a, b, c, kind, flags, s0, s1, s2, s3]);
+                let length = frame.length as usize;
+                match frame.kind {
+                    SETTINGS if length >= SETTING_BYTES => self.within = Some((frame, length)),
+                    WINDOW_UPDATE if length >= INCREMENT_BYTES => {
+                        self.within = Some((frame, length));
+                    }
+                    _ => self.skip = length,
+                }
+                Piece::Head(frame)
+            }
+            (Some((frame, left)), &[i0, i1, v0, v1, v2, v3]) => {
+                match left.saturating_sub(SETTING_BYTES) {
+                    left @ SETTING_BYTES.. => self.within = Some((frame, left)),
+                    left => self.skip = left,
+                }
+                Piece::Setting(u16::from_be_bytes([i0, i1]), u32::from_be_bytes([v0, v1, v2, v3]))
+            }
+            (Some((frame, left)), &[v0, v1, v2, v3]) => {
+                self.skip = left.saturating_sub(INCREMENT_BYTES);
+                let by = u32::from_be_bytes([v0, v1, v2, v3]) & (u32::MAX >> 1);
+                Piece::Increment(frame.stream, by)
+            }
+            // No piece has another size.
+            _ => return,
+        };
+        each(read);
     }
 }
 
@@ -134,13 +186,40 @@ pub(super) mod tests {
         assert_eq!(frame[9..], [1, 2, 3, 4, 0, 0, 0, 11]);
     }
 
+    #[test]
+    fn windows_are_read_byte_by_byte_too() {
+        let settings = [0, 0, 12, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100, 0, 4, 0, 1, 0, 2];
+        let update = [0, 0, 4, 8, 0, 0x80, 0, 0, 7, 0x80, 0, 1, 0];
+        let all = [&settings[..], &update, &[0, 0, 0, 0, 1]].concat();
+        for at_once in [1, 5, 13, all.len()] {
+            let (mut scan, mut found) = (FrameScan::after(0), Vec::new());
+            for bytes in all.chunks(at_once) {
+                scan.push(bytes, |piece| {
+                    if !matches!(piece, Piece::Head(_)) {
+                        found.push(piece);
+                    }
+                });
+            }
+            let settings = [Piece::Setting(3, 100), Piece::Setting(4, 0x1_0002)];
+            assert_eq!(found, [&settings[..], &[Piece::Increment(7, 256)]].concat());
+            assert!(!scan.at_boundary());
+        }
+    }
+
     proptest! {
         #[test]
         fn frames_are_found_however_the_bytes_arrive(
             frames in prop::collection::vec((0u32..40, any::<u8>(), any::<u8>(), any::<u32>()), 1..8),
             cuts in prop::collection::vec(0usize..400, 0..12),
             preface in 0usize..30,
+            windows: bool,
         ) {
+            let mut frames = frames;
+            if windows {
+                for (place, frame) in frames.iter_mut().enumerate() {
+                    frame.1 = if place % 2 == 0 { SETTINGS } else { WINDOW_UPDATE };
+                }
+            }
             let mut all = vec![0xff; preface];
             for (length, kind, flags, stream) in &frames {
                 all.extend(bytes(*length, *kind, *flags, *stream));
@@ -150,12 +229,19 @@ pub(super) mod tests {
             cuts.push(all.len());
             let (mut scan, mut from, mut found) = (FrameScan::after(preface), 0, Vec::new());
             for cut in cuts {
-                scan.push(&all[from..cut], |frame| found.push(frame));
+                scan.push(&all[from..cut], |piece| found.push(piece));
                 from = cut;
             }
-            let expected: Vec<_> = frames.into_iter().map(|(length, kind, flags, stream)| {
-                Frame { length, kind, flags, stream: stream & 0x7fff_ffff }
-            }).collect();
+            let mut expected = Vec::new();
+            for (length, kind, flags, stream) in frames {
+                let stream = stream & 0x7fff_ffff;
+                expected.push(Piece::Head(Frame { length, kind, flags, stream }));
+                match kind {
+                    SETTINGS => expected.extend((0..length / 6).map(|_| Piece::Setting(0, 0))),
+                    WINDOW_UPDATE if length >= 4 => expected.push(Piece::Increment(stream, 0)),
+                    _ => {}
+                }
+            }
             prop_assert_eq!(found, expected);
             prop_assert!(scan.at_boundary());
             scan.push(&[0], |_| {});

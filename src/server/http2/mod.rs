@@ -4,8 +4,10 @@ mod answer;
 mod flood;
 mod frames;
 mod streams;
+mod windows;
 mod wire;
 
+use std::cell::RefCell;
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,9 +22,10 @@ use hyper_util::rt::TokioIo;
 use self::answer::Answering;
 use self::flood::Account;
 use self::streams::{Executor, Streams};
+use self::windows::Windows;
 use self::wire::Wire;
 use super::door::Terms;
-use super::goodbye::part;
+use super::goodbye::{abandon, part};
 use super::keeper::{Keeper, Timer};
 use super::protocol::PREFACE;
 use super::transport::{Socket, Transport};
@@ -39,7 +42,7 @@ enum End {
     Told(Flood),
     /// The same, and nobody has told it yet.
     Flood(Flood),
-    /// The client takes nothing.
+    /// The client takes nothing, or too little.
     Stalled,
     /// It sent nothing, or does not go.
     Silent,
@@ -55,11 +58,12 @@ pub(super) async fn converse<S: Socket>(
     keeper: &mut Keeper,
     terms: &Terms,
 ) {
+    let windows = Rc::new(RefCell::new(Windows::new()));
     let wire = {
-        let account = Account::new(PREFACE.len(), keeper.watch.look());
+        let account = Account::new(PREFACE.len(), keeper.watch.look(), Rc::clone(&windows));
         Wire::new(transport, Rc::clone(&keeper.watch), account)
     };
-    let end = Box::pin(serve(wire.clone(), connection, keeper, &terms.limits)).await;
+    let end = Box::pin(serve(wire.clone(), windows, connection, keeper, &terms.limits)).await;
     let series = &connection.worker.series;
     match end {
         End::Told(kind) | End::Flood(kind) => series.flooded(kind),
@@ -67,9 +71,11 @@ pub(super) async fn converse<S: Socket>(
         End::Said | End::Silent | End::Broken => {}
     }
     let gone = wire.ended();
-    let calm = matches!(end, End::Flood(_) | End::Stalled);
+    let calm = matches!(end, End::Flood(_));
     let Some((transport, rest)) = wire.into_parts(calm) else { return };
-    if !gone && end != End::Broken {
+    if end == End::Stalled {
+        abandon(transport);
+    } else if !gone && end != End::Broken {
         part(transport, &rest).await;
     }
 }
@@ -93,6 +99,7 @@ fn builder(streams: &Rc<Streams>, terms: &ClientLimits) -> http2::Builder<Execut
 
 async fn serve<S: Socket>(
     wire: Wire<S>,
+    windows: Rc<RefCell<Windows>>,
     connection: &Rc<Connection>,
     keeper: &mut Keeper,
     terms: &ClientLimits,
@@ -104,12 +111,12 @@ async fn serve<S: Socket>(
         let stream = streams.begin();
         let watch = Rc::clone(&stream.watch);
         // Boxed, because hyper and the executor hand it on a few times before it begins.
-        Answering::new(Box::pin(proxy::handle(stream, request)), watch)
+        Answering::new(Box::pin(proxy::handle(stream, request)), watch, Rc::clone(&windows))
     });
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
-    let mut driver =
-        Driver { watch, wire: &wire, streams: &streams, leaving: false, head_by: None };
+    let (wire, streams, windows) = (&wire, &streams, &*windows);
+    let mut driver = Driver { watch, wire, streams, windows, leaving: false, head_by: None };
     let end = poll_fn(|cx| {
         driver.watch.remember(cx.waker());
         loop {
@@ -117,7 +124,7 @@ async fn serve<S: Socket>(
                 conn.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(result) = conn.as_mut().poll(cx) {
-                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error, &wire)));
+                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error, wire)));
             }
             match driver.poll_rest(cx, &mut keeper.timer) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
@@ -136,6 +143,7 @@ struct Driver<'a, S> {
     watch: Rc<Watch>,
     wire: &'a Wire<S>,
     streams: &'a Rc<Streams>,
+    windows: &'a RefCell<Windows>,
     /// The client has been told to open no more streams.
     leaving: bool,
     /// Until when the head that the client has begun has to be complete.
@@ -162,6 +170,7 @@ impl<S: Socket> Driver<'_, S> {
         }
         self.note_idle();
         self.note_head();
+        self.watch.set_exempt(self.streams.any_exempt());
         let others = self.streams.soonest().into_iter().chain(self.head_by);
         let Some(deadline) = others.chain(self.watch.next_deadline()).min() else {
             return Poll::Pending;
@@ -176,6 +185,7 @@ impl<S: Socket> Driver<'_, S> {
     fn note_idle(&self) {
         if self.streams.is_empty() {
             self.wire.rest();
+            self.windows.borrow_mut().rest();
             if self.watch.phase() == Phase::Fresh && self.wire.begun() {
                 self.watch.idle_until(self.watch.look() + limits::KEEP_ALIVE_IDLE_TIMEOUT);
             }
@@ -204,6 +214,11 @@ impl<S: Socket> Driver<'_, S> {
         }
         match self.watch.phase() {
             Phase::Fresh => Some(End::Silent),
+            // The end of what was answered is on its way still.
+            Phase::Idle if self.watch.is_write_blocked() => {
+                self.watch.idle_until(now + limits::GOAWAY_TIMEOUT);
+                None
+            }
             // It was idle; it gets a while to finish what it may be about to send.
             Phase::Idle if !self.leaving => {
                 self.watch.idle_until(now + limits::GOAWAY_TIMEOUT);

@@ -29,6 +29,8 @@ pub(super) struct Streams {
     /// Streams that are being worked on.
     running: Cell<u32>,
     most: u32,
+    /// Streams whose client may be as slow as it likes.
+    exempt: Cell<u32>,
     /// Streams that wait until they may be worked on.
     line: RefCell<Vec<Waker>>,
     /// The first moment at which one of them has to look at the time.
@@ -43,6 +45,7 @@ impl Streams {
             seats: RefCell::default(),
             running: Cell::new(0),
             most,
+            exempt: Cell::new(0),
             line: RefCell::default(),
             soonest: Cell::default(),
         }
@@ -50,15 +53,25 @@ impl Streams {
 
     /// A new stream, for its service; its task begins at once.
     pub(super) fn begin(&self) -> Rc<Connection> {
-        let stream = self.connection.stream(self.connection.watch.clock());
+        let stream = self.connection.stream();
         self.connection.watch.count_request();
         *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
         Rc::new(stream)
     }
 
+    /// Lets people who look at the connection know how many streams are open.
+    fn tell(&self) {
+        self.connection.watch.set_streams(self.seats.borrow().len());
+    }
+
     /// Whether no stream is open.
     pub(super) fn is_empty(&self) -> bool {
         self.seats.borrow().len() == 0
+    }
+
+    /// Whether there is a stream whose client may be as slow as it likes.
+    pub(super) fn any_exempt(&self) -> bool {
+        self.exempt.get() > 0
     }
 
     /// The first moment at which [`look`](Self::look) has something to do.
@@ -112,13 +125,17 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
         // What is not a stream that has just begun is the sending half of one that has become a
         // tunnel: it counts as a stream, and nobody else watches it.
         let watch = streams.next.borrow_mut().take();
-        let watch =
-            watch.unwrap_or_else(|| Rc::new(Watch::stream(streams.connection.watch.clock())));
+        let watch = watch.unwrap_or_else(|| {
+            let watch = Watch::stream(&streams.connection.watch);
+            watch.set_exempt(true);
+            Rc::new(watch)
+        });
         if streams.is_empty() {
             streams.connection.watch.busy();
         }
         let place = streams.seats.borrow_mut().enter(Rc::clone(&watch));
-        let seat = Seat { place, watch, streams, running: false };
+        streams.tell();
+        let seat = Seat { place, watch, streams, running: false, exempt: false };
         spawn_local(Stream { future, seat });
     }
 }
@@ -130,6 +147,8 @@ struct Seat {
     watch: Rc<Watch>,
     streams: Rc<Streams>,
     running: bool,
+    /// Whether it counts as exempt.
+    exempt: bool,
 }
 
 impl Seat {
@@ -145,12 +164,24 @@ impl Seat {
         }
         self.running
     }
+
+    /// Counts it, if it has become one whose client may be as slow as it likes.
+    fn note_exempt(&mut self) {
+        if !self.exempt && self.watch.is_exempt() {
+            self.exempt = true;
+            self.streams.exempt.set(self.streams.exempt.get() + 1);
+        }
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { place, watch, streams, running } = self;
+        let Self { place, watch, streams, running, exempt } = self;
         streams.seats.borrow_mut().leave(*place);
+        streams.tell();
+        if *exempt {
+            streams.exempt.set(streams.exempt.get().saturating_sub(1));
+        }
         if *running {
             streams.running.set(streams.running.get().saturating_sub(1));
             // All of them, because some may be gone; who finds no room gets in line again.
@@ -192,6 +223,7 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
             return Poll::Pending;
         }
         let polled = this.future.poll(cx);
+        this.seat.note_exempt();
         if polled.is_pending()
             && let Some(deadline) = watch.next_deadline()
         {

@@ -46,6 +46,8 @@ struct Inner<S> {
     out: Vec<u8>,
     /// Bytes of `out` that have left.
     left: usize,
+    /// Bytes that the socket had taken when somebody looked last.
+    taken: u64,
     /// Hyper was told to wait for room.
     starved: bool,
     /// The client has said its last, or is gone.
@@ -55,6 +57,7 @@ struct Inner<S> {
 impl<S: Socket> Wire<S> {
     pub(super) fn new(transport: Transport<S>, watch: Rc<Watch>, account: Account) -> Self {
         Self(Rc::new(RefCell::new(Inner {
+            taken: transport.taken(),
             transport,
             watch,
             account,
@@ -132,10 +135,15 @@ impl<S: Socket> Wire<S> {
 }
 
 impl<S: Socket> Inner<S> {
-    fn note<T>(&self, polled: &Poll<io::Result<T>>) {
-        match polled {
-            Poll::Pending => self.watch.write_blocked(),
-            Poll::Ready(_) => self.watch.write_progressed(),
+    /// Tells the watch what the client has taken, and whether it takes more.
+    fn note<T>(&mut self, polled: &Poll<io::Result<T>>) {
+        let taken = self.transport.taken();
+        if taken > self.taken {
+            self.watch.took(taken - self.taken);
+            self.taken = taken;
+        }
+        if polled.is_pending() {
+            self.watch.write_blocked();
         }
     }
 

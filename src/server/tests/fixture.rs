@@ -11,22 +11,30 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
+use crate::access_log::Lines;
 use crate::app::{Bundle, continent_of};
 use crate::measure::Networks;
 use crate::metrics::{Page, Registry};
-use crate::proxy::{Watch, WorkerContext};
+use crate::proxy::{Watch, WorkerContext, WorkerParts};
 use crate::routing::{EndpointIds, Plan, Table};
 use crate::server::accept::Hall;
 use crate::server::client::{Arrival, serve};
 use crate::server::crowd::Crowd;
 use crate::server::door::Door;
 use crate::server::open::OpenConnections;
+use crate::server::refusals::Refusals;
+use crate::server::transport::Socket;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
+use crate::traces::Traces;
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
 pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n";
+
+impl Socket for DuplexStream {
+    fn forget(&self) {}
+}
 
 /// A worker with one listener.
 pub(super) struct World {
@@ -58,13 +66,25 @@ impl World {
         let registry = Arc::new(Registry::default());
         let (signals, _) = tokio::sync::mpsc::channel(1);
         let networks = Arc::new(Networks::default());
-        let worker =
-            WorkerContext::new(0, Arc::clone(&live), Arc::clone(&registry), networks, signals);
+        let (known, counts) = (Arc::clone(&live), Arc::clone(&registry));
+        let outlet = Arc::new(Traces::default()).outlet();
+        let worker = WorkerContext::new(WorkerParts {
+            number: 0,
+            live: known,
+            registry: counts,
+            networks,
+            signals,
+            gauge: Arc::default(),
+            traces: outlet,
+            lines: Lines::nowhere(),
+        });
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
             worker: Rc::new(worker),
             open: Rc::new(OpenConnections::default()),
             crowd: Arc::new(Crowd::default()),
+            most: usize::MAX,
+            refusals: Rc::new(Refusals::new(1)),
         });
         Self { dir, live, registry, hall, certificate: issued.cert.der().clone() }
     }
@@ -83,7 +103,7 @@ impl World {
     }
 
     /// The same, with something between the worker and the pipe.
-    pub(super) fn connect_through<S: crate::server::transport::Socket>(
+    pub(super) fn connect_through<S: Socket>(
         &self,
         source: &str,
         wrap: impl FnOnce(DuplexStream) -> S,
@@ -122,7 +142,8 @@ impl World {
     }
 
     pub(super) async fn drain(&self) {
-        self.hall.open.drain().await;
+        let long = Duration::from_secs(30);
+        self.hall.open.drain(&self.hall.worker, long, async {}).await;
     }
 
     /// The sum of the lines of `/metrics` that start so.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsConnector;
 
 use super::fixture::{World, run};
+use crate::server::transport::Socket;
 
 const TLS: &str = "tls: { certificates: [{ certificate: edge.pem, key: edge.key }] }";
 
@@ -56,6 +57,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.count();
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: Socket> Socket for Counting<S> {
+    fn forget(&self) {
+        self.stream.forget();
     }
 }
 

@@ -198,6 +198,97 @@ fn a_client_that_opens_no_window_loses_the_stream_and_not_the_connection() {
     });
 }
 
+/// A stream whose window is opened by so much every so many seconds, from nothing on.
+async fn drip(client: &mut Client, stream: u32, by: u8, every: u64) -> (Option<u8>, u64) {
+    let began = client.seconds();
+    let mut body = Vec::new();
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(every), client.frame()).await;
+        let Ok(got) = next else {
+            client.send(frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, by])).await;
+            continue;
+        };
+        let kind = got.as_ref().map(|got| got.kind);
+        match got {
+            Some(got) if got.kind == 0 && got.stream == stream => body.extend(got.payload),
+            Some(got) if got.kind == RST_STREAM && got.stream == stream => {}
+            Some(_) => continue,
+            None => {}
+        }
+        if kind != Some(0) || body.ends_with(b"}") {
+            return (kind, client.seconds() - began);
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_taken_drop_by_drop_is_reset_and_one_that_is_slow_is_not() {
+    for (first, by, every, enough) in [
+        (0, 10, 5, false),
+        (1, 10, 5, false),
+        (100, 10, 5, false),
+        (0, 20, 1, true),
+        (1, 99, 9, true),
+    ] {
+        run(async {
+            let world = World::new("", "");
+            let mut client = world.connect();
+            client.send(PREFACE).await;
+            // SETTINGS_INITIAL_WINDOW_SIZE
+            client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, first])).await;
+            client.send(request(1)).await;
+            let (last, seconds) = drip(&mut client, 1, by, every).await;
+            let case = format!("{first}, {by} bytes every {every} s: {seconds} s");
+            if enough {
+                assert_eq!(last, Some(0), "{case}");
+            } else {
+                assert_eq!(last, Some(RST_STREAM), "{case}");
+                assert!((30..=35).contains(&seconds), "{case}");
+            }
+            let stalled = world.metric("rhumb_floods_total{kind=\"stalled\"}");
+            assert_eq!(stalled, if enough { 0.0 } else { 1.0 }, "{case}");
+            // The connection is as good as before.
+            client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255])).await;
+            client.send(request(3)).await;
+            while client.until(0).await.unwrap().stream != 3 {}
+        });
+    }
+}
+
+#[test]
+fn the_window_of_the_connection_counts_as_well() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        // So many answers that the last ones find it shut.
+        for stream in (1..).step_by(2) {
+            client.send(request(stream)).await;
+            let answer = tokio::time::timeout(Duration::from_secs(1), client.until(0)).await;
+            if answer.is_err() {
+                break;
+            }
+        }
+        let reset = client.until(RST_STREAM).await.unwrap();
+        assert!(reset.stream > 100);
+        assert!((30..=40).contains(&client.seconds()), "{}", client.seconds());
+    });
+}
+
+#[test]
+fn an_answer_that_fits_the_window_is_one_piece() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        for stream in [1, 3, 5] {
+            client.send(request(stream)).await;
+            let piece = client.until(0).await.unwrap();
+            assert!(piece.payload.ends_with(b"}"), "{piece:?}");
+        }
+    });
+}
+
 #[test]
 fn a_client_that_takes_nothing_at_all_is_let_go() {
     run(async {

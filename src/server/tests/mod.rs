@@ -5,3 +5,4 @@ mod goodbye;
 mod http2;
 mod limits;
 mod phases;
+mod slow_readers;

@@ -73,7 +73,10 @@ fn without_a_name_the_default_may_be_of_two_kinds() {
 
 #[test]
 fn a_request_for_a_host_of_another_certificate_is_misdirected() {
-    let several = certificates();
+    let mut last = entry(&[]);
+    last.info.addresses = vec!["192.0.2.9".parse().unwrap(), "2001:db8::9".parse().unwrap()];
+    let entries = certificates().entries.into_iter().chain([last]).collect();
+    let several = Certificates::new(entries);
     let one = Certificates::new(vec![entry(&["a.test"])]);
     for (sni, host, expected) in [
         (None, "c.test", false),
@@ -94,11 +97,15 @@ fn a_request_for_a_host_of_another_certificate_is_misdirected() {
         (Some("elsewhere"), "a.test", false),
         (Some("elsewhere"), "x.test", true),
         (Some("a.test"), "192.0.2.1", false),
-        (Some("a.test"), "192.0.2.2", true),
+        (Some("a.test"), "192.0.2.9", true),
         (Some("a.test"), "[2001:db8::1]", false),
         (Some("a.test"), "[2001:DB8:0::1]", false),
-        (Some("a.test"), "[2001:db8::2]", true),
-        (Some("a.test"), "", true),
+        (Some("a.test"), "[2001:db8::9]", true),
+        // No certificate is for these, so no other connection would be better.
+        (Some("a.test"), "192.0.2.2", false),
+        (Some("a.test"), "[2001:db8::2]", false),
+        (Some("a.test"), "x.y.test", false),
+        (Some("a.test"), "", false),
     ] {
         assert_eq!(several.misdirected(sni, host), expected, "{sni:?} {host}");
         assert!(!one.misdirected(sni, host));

@@ -197,6 +197,7 @@ pub(super) fn endpoints(endpoints: Vec<(EndpointUrl, UpstreamTls)>) -> Config {
         url,
         weight: 1,
         transport: Arc::new(Transport { proxy_protocol: None, tls }),
+        srv: None,
     };
     let region = Arc::make_mut(&mut config.regions[0]);
     region.endpoints = endpoints.into_iter().map(endpoint).collect();

@@ -5,14 +5,16 @@ use std::time::Instant;
 
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::ProxyProtocolVersion;
 use crate::model::{SignalKind, limits};
-use crate::upstream::{DialError, dial};
+use crate::upstream::permitted::permitted;
+use crate::upstream::{DialError, race};
 
 /// An HTTP/1.1 origin that shows what comes on each connection, byte by byte, and answers all.
 async fn plain() -> (SocketAddr, mpsc::Receiver<(usize, Vec<u8>)>) {
@@ -180,11 +182,15 @@ fn connections_are_kept_over_a_reload_only_if_nothing_about_them_has_changed() {
     assert!(base.is_same(&base.clone()));
     let alike = Route { transport: Arc::new(Transport::default()), ..base.clone() };
     assert!(base.is_same(&alike));
+    let twin = Some("[::1]:1".parse().unwrap());
+    assert!(base.is_same(&Route { twin, ..base.clone() }), "a twin comes and goes");
     let proxied =
         Transport { proxy_protocol: Some(ProxyProtocolVersion::V1), ..Transport::default() };
     for other in [
         Route { url: url(Scheme::H2c, "127.0.0.1:1".parse().unwrap()), ..base.clone() },
         Route { url: url(Scheme::Https, "127.0.0.1:2".parse().unwrap()), ..base.clone() },
+        Route { address: Some("127.0.0.1:2".parse().unwrap()), ..base.clone() },
+        Route { address: None, ..base.clone() },
         Route { transport: Arc::new(proxied), ..base.clone() },
         Route { tls: tls(), ..base.clone() },
         Route { tls: None, ..base.clone() },
@@ -195,16 +201,41 @@ fn connections_are_kept_over_a_reload_only_if_nothing_about_them_has_changed() {
 }
 
 #[test]
-fn the_other_addresses_of_a_name_are_tried_when_one_fails() {
+fn the_twin_of_an_address_is_tried_when_it_fails_or_takes_long() {
     worker(async {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let open = listener.local_addr().unwrap();
-        let stream = dial::connect(&[closed, closed, open], PATIENCE).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), open);
-        assert!(stream.nodelay().unwrap());
-        let error = dial::connect(&[closed, closed], PATIENCE).await.unwrap_err();
-        assert!(matches!(error, DialError::Connect(_)), "{error:?}");
+        let unreachable: SocketAddr = "255.255.255.255:9".parse().unwrap();
+        // A queue that is full: the kernel answers nobody any more.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.3:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(0).unwrap();
+        let full = silent.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let moment = Duration::from_millis(300);
+        while let Ok(stream) = timeout(moment, TcpStream::connect(full)).await {
+            waiting.push(stream.unwrap());
+        }
+        for (first, twin, reached) in [
+            (open, None, Some(open)),
+            (open, Some(closed), Some(open)),
+            (closed, Some(open), Some(open)),
+            (unreachable, Some(open), Some(open)),
+            (full, Some(open), Some(open)),
+            (closed, Some(closed), None),
+            (closed, None, None),
+            (unreachable, None, None),
+        ] {
+            let connected = timeout(PATIENCE, race::connect(first, twin)).await.unwrap();
+            assert_eq!(connected.as_ref().ok().map(|it| it.peer_addr().unwrap()), reached);
+            assert!(connected.is_ok_and(|it| it.nodelay().unwrap()) || reached.is_none());
+        }
+        let refused = Route {
+            twin: Some("169.254.169.254:80".parse().unwrap()),
+            ..route(Scheme::Http, closed)
+        };
+        assert_eq!(permitted(&refused).unwrap(), (closed, None));
     });
 }
 
@@ -224,9 +255,11 @@ fn what_keeps_a_connection_from_being_made_is_told_apart() {
 
         let nowhere =
             EndpointUrl { scheme: Scheme::Http, host: Host::Name("name.invalid".into()), port: 80 };
-        let nowhere = endpoint::<Body>(Route { url: nowhere, ..route(Scheme::Http, closed) });
-        let error = nowhere.connect(PATIENCE, &caller()).await.map(|_| ()).unwrap_err();
-        assert!(matches!(error.source, DialError::Resolve(_)), "{error:?}");
+        let nowhere = Route { url: nowhere, address: None, ..route(Scheme::Http, closed) };
+        let error = endpoint::<Body>(nowhere).connect(PATIENCE, &caller()).await;
+        let error = error.map(|_| ()).unwrap_err();
+        assert!(matches!(error.source, DialError::Unresolved), "{error:?}");
+        assert_eq!(error.signal(), Some(SignalKind::ConnectFailed));
     });
 }
 

@@ -30,6 +30,8 @@ fn url(scheme: Scheme, address: std::net::SocketAddr) -> EndpointUrl {
 fn route(scheme: Scheme, address: std::net::SocketAddr) -> Route {
     Route {
         url: url(scheme, address),
+        address: Some(address),
+        twin: None,
         transport: Arc::new(Transport::default()),
         tls: None,
         allowed: Arc::default(),

@@ -82,7 +82,11 @@ impl World {
         let tenants =
             TenantTable::parse(self.tenants_csv().as_bytes(), self.homes_modified, 7, &|_| true);
         let tenants = Arc::new(tenants.unwrap());
-        let sources = Sources { latency: Some(&latency), tenants: Some(&tenants), continent_of };
+        let sources = Sources {
+            latency: Some(&latency),
+            tenants: Some(&tenants),
+            ..Sources::none(continent_of)
+        };
         let plan = Plan::compile(&self.config, sources, &mut EndpointIds::default());
         let mut table = Table::healthy(1, Arc::new(plan));
         for (index, standing) in (0..).map(DeploymentIndex).zip(&self.standings) {

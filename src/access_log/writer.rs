@@ -1,0 +1,160 @@
+//! Writing, for as long as it takes: on a thread that waits for disks, pipes and sockets, so that
+//! nobody else has to.
+//!
+//! What cannot be written now is tried again until it can; meanwhile the queue fills, and workers
+//! drop and count. A line is written as a whole or begun anew in the file that comes next.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use super::queue::{Batch, Message};
+use super::sink::{OpenError, Sink, Wrote};
+use super::thread::Wanted;
+use crate::config::LogTarget;
+use crate::metrics::{LogSeries, Registry};
+use crate::model::limits::ACCESS_LOG_RETRY;
+
+/// A target that takes a little time is asked again soon.
+const SOON: Duration = Duration::from_millis(5);
+/// Targets that are open at once: the one in use, and the one from before a reload.
+const OPEN_TARGETS: usize = 2;
+
+/// What writes.
+pub(super) struct Writer {
+    wanted: Arc<Wanted>,
+    registry: Arc<Registry>,
+    /// The one used last is the last.
+    open: Vec<(LogTarget, Sink)>,
+    /// Whether the last attempt to write has failed, and somebody has been told.
+    failing: bool,
+}
+
+impl Writer {
+    pub(super) fn new(wanted: Arc<Wanted>, registry: Arc<Registry>) -> Self {
+        Self { wanted, registry, open: Vec::new(), failing: false }
+    }
+
+    /// Writes what comes until nothing more can.
+    pub(super) fn run(&mut self, received: &Receiver<Message>) {
+        while let Ok(message) = received.recv() {
+            self.look();
+            if let Message::Batch(batch) = message {
+                self.put(&batch);
+            }
+        }
+    }
+
+    /// Writes a batch, however long that takes. What cannot be written is counted.
+    fn put(&mut self, batch: &Batch) {
+        let (target, bytes) = (&batch.settings.to, batch.bytes.as_slice());
+        // Bytes that are done with, in whole lines and in all.
+        let (mut lines_end, mut at, mut lost) = (0, 0, 0);
+        while let Some(left) = bytes.get(at..).filter(|left| !left.is_empty()) {
+            if self.look() && Sink::is_file(target) {
+                // It is another one, and a line that was begun has to begin again.
+                at = lines_end;
+                continue;
+            }
+            match self.write(target, left) {
+                Wrote::Some(count) => {
+                    at += count;
+                    self.recovered();
+                }
+                Wrote::Unfit(count) => {
+                    at += count;
+                    lost += 1;
+                }
+                Wrote::Soon => rest(SOON),
+                Wrote::Later(error) => {
+                    self.fails(&error);
+                    if self.wanted.pause(ACCESS_LOG_RETRY) {
+                        break;
+                    }
+                }
+                Wrote::Never(error) => {
+                    self.fails(&error);
+                    break;
+                }
+            }
+            let whole = bytes.get(..at).and_then(|done| done.iter().rposition(|b| *b == b'\n'));
+            lines_end = whole.map_or(0, |end| end + 1);
+        }
+        let done = bytes.get(..lines_end).unwrap_or_default();
+        let done = done.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let series: &LogSeries = &self.registry.log;
+        series.written.add(done.saturating_sub(lost));
+        series.failed.add(batch.lines.saturating_sub(done) + lost);
+    }
+
+    fn write(&mut self, target: &LogTarget, lines: &[u8]) -> Wrote {
+        let wrote = match self.sink(target) {
+            Ok(sink) => sink.write(lines),
+            Err(error) => return Wrote::Later(error.source),
+        };
+        if matches!((&wrote, target), (Wrote::Later(_), LogTarget::Syslog { .. })) {
+            // Whoever listens there next does so on another socket.
+            self.open.retain(|(known, _)| known != target);
+        }
+        wrote
+    }
+
+    /// The open target.
+    fn sink(&mut self, target: &LogTarget) -> Result<&mut Sink, OpenError> {
+        match self.open.iter().position(|(known, _)| known == target) {
+            Some(at) => self.open[at..].rotate_left(1),
+            None => {
+                let sink = Sink::open(target)?;
+                if self.open.len() >= OPEN_TARGETS {
+                    self.open.remove(0);
+                }
+                self.open.push((target.clone(), sink));
+            }
+        }
+        let last = self.open.len() - 1;
+        Ok(&mut self.open[last].1)
+    }
+
+    /// Opens files anew if that is asked for. Whether one is another one now.
+    fn look(&mut self) -> bool {
+        if !self.wanted.take_reopen() {
+            return false;
+        }
+        let mut changed = false;
+        for (target, sink) in self.open.iter_mut().filter(|(target, _)| Sink::is_file(target)) {
+            match Sink::open(target) {
+                Ok(fresh) => {
+                    *sink = fresh;
+                    changed = true;
+                }
+                Err(error) => {
+                    let why = error.source.to_string();
+                    tracing::error!(%error, why, "the access log goes on in the file from before");
+                }
+            }
+        }
+        tracing::info!(changed, "access log: files are opened anew");
+        changed
+    }
+
+    fn fails(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(%error, "the access log cannot be written; requests go on without it");
+        }
+    }
+
+    fn recovered(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            let dropped: u64 =
+                self.registry.workers().iter().map(|worker| worker.log_lines_dropped.get()).sum();
+            tracing::info!(dropped, "the access log is written again");
+        }
+    }
+}
+
+/// For threads that have nothing else to do.
+#[expect(clippy::disallowed_methods, reason = "no worker runs here, or none does any more")]
+pub(super) fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
