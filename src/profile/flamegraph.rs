@@ -69,6 +69,8 @@ impl Drawing<'_> {
     /// As deep as stacks are, which the kernel limits.
     fn draw(&mut self, name: &str, frame: &Frame, x: f64, level: usize) {
         let width = frame.count as f64 / self.total as f64 * WIDTH;
+        // Of a process that did nothing there is still that much to say.
+        let width = if level == 0 { WIDTH } else { width };
         if width < LEAST {
             return;
         }
@@ -139,5 +141,11 @@ mod tests {
         assert!(svg.contains("width=\"900.00\"") && svg.contains("width=\"300.00\""), "{svg}");
         assert!(svg.contains("all, 100 samples, 0 lost"));
         assert_eq!(svg.matches("<g>").count(), svg.matches("</g>").count());
+    }
+
+    #[test]
+    fn a_process_that_did_nothing_has_a_picture() {
+        let svg = svg(&Profile::default(), &Symbols::default());
+        assert!(svg.contains("all, 0 samples, 0 lost"), "{svg}");
     }
 }
