@@ -36,6 +36,9 @@
 //! | [`server`] | worker threads and their sockets |
 //! | [`handover`] | a new process takes the place of an old one |
 //! | [`inquiry`] | a request described instead of sent, explained |
+//! | [`dump`] | what a worker has at this moment |
+//! | [`log_level`] | what the log tells, while it runs |
+//! | [`profile`] | where the process spends its time |
 //! | [`admin`] | what operators and Prometheus see |
 //! | [`metrics`] | counting without sharing |
 //! | [`app`] | puts it all together |
@@ -47,16 +50,19 @@ pub mod app;
 pub mod cli;
 pub mod compression;
 pub mod config;
+pub mod dump;
 pub mod failover;
 pub mod geo;
 pub mod handover;
 pub mod health;
 pub mod inquiry;
+pub mod log_level;
 pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod names;
 pub mod overload;
+pub mod profile;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod routing;

@@ -297,6 +297,19 @@ fn the_limits_are_those_of_the_program() {
         ("drain", seconds(limits::DRAIN_TIMEOUT)),
         ("connections to the admin address", count(limits::ADMIN_CONNECTIONS as u64)),
         ("body of a request to the admin address", bytes(limits::ADMIN_BODY_BYTES as u64)),
+        (
+            "connections that workers tell of, all together",
+            count(limits::DUMPED_CONNECTIONS_MAX as u64),
+        ),
+        ("endpoints that workers tell of, all together", count(limits::DUMPED_ENDPOINTS as u64)),
+        (
+            "connections that a worker looks at for that, before requests have their turn",
+            count(limits::DUMP_STEP as u64),
+        ),
+        ("a worker's answer to what it has", seconds(limits::DUMP_TIMEOUT)),
+        ("CPU profile", seconds(limits::PROFILE_LENGTH_MAX)),
+        ("stacks that it tells apart", count(limits::PROFILE_STACKS as u64)),
+        ("change of what the log tells", days(limits::LOG_CHANGE_MAX)),
         ("memory of a worker's encoders", bytes(limits::COMPRESSION_MEMORY as u64)),
         (
             "bytes that are compressed before other requests have their turn",
@@ -590,4 +603,42 @@ fn every_reason_refusal_and_step_has_an_example_that_is_so() {
         let line = format!(". {:<12} ", example.heading);
         assert!(example.printed.contains(line.trim_end()), "{}", example.printed);
     }
+}
+
+const GENERATED: &str = "<!-- generated: RHUMB_BLESS=1 cargo test --test documentation -->\n";
+
+/// With `RHUMB_BLESS` set, the page is written anew instead.
+#[test]
+fn every_variable_of_the_environment_has_its_row() {
+    let text = read("docs/environment.md");
+    let (head, rest) = text.split_once(GENERATED).expect("the generated part");
+    let (_, tail) = rest.split_once("<!-- end -->").expect("its end");
+    let mut table = "| variable | field | meaning |\n|---|---|---|\n".to_owned();
+    for setting in config::settings() {
+        let meaning = setting.description.trim_end_matches('.').replace('|', "\\|");
+        let (variable, path) = (code(&setting.variable), code(&setting.path));
+        table.push_str(&format!("| {variable} | {path} | {meaning} |\n"));
+    }
+    let written = format!("{head}{GENERATED}\n{table}\n<!-- end -->{tail}");
+    if std::env::var_os("RHUMB_BLESS").is_some() {
+        fs::write(root().join("docs/environment.md"), &written).unwrap();
+    } else {
+        assert!(written == text, "docs/environment.md: RHUMB_BLESS=1 writes it anew");
+    }
+}
+
+#[test]
+fn every_line_of_the_example_of_an_environment_can_be_used() {
+    let text = read("config/.env.example");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#RHUMB_"));
+    let variables: Vec<_> = lines
+        .map(|line| line.split_once('=').expect("a value"))
+        .map(|(name, value)| (format!("RHUMB_{name}").into(), value.into()))
+        .collect();
+    assert!(variables.len() >= 8, "{variables:?}");
+    let overrides = config::Overrides::of(variables.clone());
+    let loaded = config::load(&root().join("config/compose.yaml"), &|_| None, &overrides);
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.overridden.len(), variables.len());
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }

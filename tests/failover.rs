@@ -59,7 +59,7 @@ fn a_killed_region_fails_no_request_and_is_down() {
     assert!(proxy.metric("rhumb_retries_total", &["region=\"eu\""]) > 0.0);
     let failures = ["region=\"us\"", "kind=\""];
     assert!(proxy.metric("rhumb_upstream_failures_total", &failures) > 0.0);
-    assert!(proxy.log().contains("region us"), "the log says so: {}", proxy.log());
+    proxy.until_logged("region us");
 }
 
 #[test]

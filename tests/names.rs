@@ -123,7 +123,7 @@ fn what_goes_wrong_leaves_the_last_good_answer() {
         until("it to be well", || proxy.metric("rhumb_names_failures", &[]) == 0.0);
     }
     assert_eq!(load.stop().failed, Vec::<String>::new());
-    assert!(proxy.log().contains("the last one stays"), "people are told");
+    proxy.until_logged("the last one stays");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_name_that_flips_to_a_refused_address_is_not_followed() {
     assert!(!knocks_at_metadata());
     assert_eq!(caught.load(SeqCst), 0, "nothing is sent there");
     assert!(proxy.metric("rhumb_names_refused_addresses_total", &[]) >= 3.0);
-    assert!(proxy.log().contains("lies in a network that origins.allow does not name"));
+    proxy.until_logged("lies in a network that origins.allow does not name");
     // The trap works: an operator who wants it gets it.
     let allowed = "origins: { allow: [0.0.0.0/8] }";
     let yaml = named(&dns, "api.test", two.address.port()).top(allowed).yaml();

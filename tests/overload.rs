@@ -43,7 +43,7 @@ fn refusal(mut client: Client) -> String {
 fn as_many_connections_as_there_are_descriptors_for_and_the_others_are_told() {
     let (origin, open) = gated();
     let mut proxy = short(&origin).top("shed: { retry_after_seconds: 7 }").start();
-    until("a word about it", || proxy.log().contains("raise the limit of open files"));
+    proxy.until_logged("raise the limit of open files");
     let mut busy: Vec<_> = (0..SEATS).map(|_| proxy.client()).collect();
     for client in &mut busy {
         client.send(Request::get("/").bytes());

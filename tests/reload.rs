@@ -121,7 +121,7 @@ fn a_file_that_has_not_really_changed_changes_nothing() {
     proxy.signal(Signal::HUP);
     until("the signal to be served", || proxy.reloads("config", "success") > before);
     assert_eq!(proxy.generation(), generation);
-    assert!(proxy.log().contains("nothing changed"), "{}", proxy.log());
+    proxy.until_logged("nothing changed");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_database_that_is_damaged_under_load_changes_nothing() {
     let tally = load.stop();
     tally.assert_nothing_failed();
     assert_eq!(tally.answered.get("us"), None, "the old answers stayed: {tally:?}");
-    assert!(proxy.log().contains("country.mmdb"), "{}", proxy.log());
+    proxy.until_logged("country.mmdb");
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn a_changed_latency_table_takes_effect_and_a_bad_one_does_not() {
     replace(&table, b"client,region,rtt_ms\n*,us,1\n*,eu,minus one\n");
     until("the bad table to be refused", || proxy.reloads("latency", "failure") > 0.0);
     assert_eq!(region(&proxy), "eu");
-    assert!(proxy.log().contains("latency.csv:3"), "with its line: {}", proxy.log());
+    proxy.until_logged("latency.csv:3");
 
     // A change that comes while the configuration is broken is not forgotten.
     proxy.replace_config("nonsense");

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use super::answer::{Answer, plain, problem};
 use super::doors::{Door, Doors};
 use super::source::Admin;
-use super::{api, certificates, metrics_page};
+use super::{api, certificates, log, memory, metrics_page, profile, workers};
 use crate::model::limits;
 
 /// The admin address, ready to serve.
@@ -46,7 +46,12 @@ impl Admin {
             | "/api/v1/deployments"
             | "/api/v1/events"
             | "/api/v1/certificates"
-            | "/api/v1/shadow" => &[Method::GET, Method::HEAD],
+            | "/api/v1/shadow"
+            | "/api/v1/connections"
+            | "/api/v1/tasks"
+            | "/debug/memory" => &[Method::GET, Method::HEAD],
+            "/api/v1/log-level" => &[Method::GET, Method::HEAD, Method::PUT],
+            "/debug/pprof/profile" => &[Method::GET],
             "/api/v1/route" => &[Method::POST],
             _ => return problem(StatusCode::NOT_FOUND, "no_such_path", "nothing is at this path"),
         };
@@ -63,6 +68,15 @@ impl Admin {
             "/api/v1/events" => api::events(self).await,
             "/api/v1/shadow" => api::shadow(self),
             "/api/v1/certificates" => certificates::answer(self),
+            "/api/v1/connections" => workers::connections(self, parts.uri.query()).await,
+            "/api/v1/tasks" => workers::tasks(self).await,
+            "/api/v1/log-level" if parts.method != Method::PUT => log::answer(),
+            "/api/v1/log-level" => match read(body).await {
+                Ok(bytes) => log::change(&bytes),
+                Err(answer) => answer,
+            },
+            "/debug/memory" => memory::answer(self).await,
+            "/debug/pprof/profile" => profile::answer(self, parts.uri.query()).await,
             _ => match read(body).await {
                 Ok(bytes) => api::route(self, &bytes),
                 Err(answer) => answer,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::readiness::Readiness;
+use crate::dump::Census;
 use crate::failover::Handle;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::overload::Gauge;
+use crate::profile::Profiler;
 use crate::snapshot::Live;
 
 /// What the admin address shows.
@@ -22,6 +24,10 @@ pub struct Admin {
     pub networks: Arc<Networks>,
     /// What the process is short of.
     pub gauge: Arc<Gauge>,
+    /// The workers, to be asked what they have.
+    pub census: Census,
+    /// Where profiles are made.
+    pub profiler: Profiler,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
     /// When the process started, in Unix time.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::load_error::LoadError;
 use super::tenants;
-use crate::config::{self, Config, ConfigError, FileWatch, Loaded};
+use crate::config::{self, Config, ConfigError, FileWatch, Loaded, Overridden, Overrides};
 use crate::geo::{self, Age, Databases};
 use crate::model::{Continent, Country, limits};
 use crate::routing::{LatencyTable, Tables};
@@ -30,16 +30,22 @@ pub struct Bundle {
     pub tls: Arc<Tls>,
     /// What is probably not meant.
     pub warnings: Vec<ConfigError>,
+    /// What the environment has set of the configuration.
+    pub overridden: Vec<Overridden>,
+    /// The environment, for when the file is read again.
+    pub(super) overrides: Overrides,
 }
 
 impl Bundle {
-    /// Reads the configuration at `path` and the files that it names, but for those of TLS.
+    /// Reads the configuration at `path` and the files that it names, but for those of TLS. What the
+    /// environment sets counts as for the proxy itself.
     ///
     /// # Errors
     ///
     /// The first file that cannot be used, with everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        Self::load_watched(path, &mut FileWatch::new([]))
+        let overrides = Overrides::of_process().lenient();
+        Self::load_watched(path, &mut FileWatch::new([]), overrides)
     }
 
     /// The same with what handshakes need: who only asks where requests would go need not be able to
@@ -50,16 +56,21 @@ impl Bundle {
     }
 
     /// The same, with every file under watch before it is read, so that no change is missed.
-    pub(super) fn load_watched(path: &Path, watch: &mut FileWatch) -> Result<Self, LoadError> {
+    pub(super) fn load_watched(
+        path: &Path,
+        watch: &mut FileWatch,
+        overrides: Overrides,
+    ) -> Result<Self, LoadError> {
         watch.set_paths([path.to_owned()]);
-        let Loaded { config, warnings, files, .. } = load_config(path)?;
+        let Loaded { config, warnings, files, overridden, .. } = load_config(path, &overrides)?;
         watch.set_paths(paths(&config, path).into_iter().chain(files));
         let geo = open_geoip(&config)?;
         let (latency, tenants) = (load_latency(&config)?, tenants::load(&config)?);
         let tables = Tables { latency, tenants, ..Tables::default() };
         let keys = Arc::new(load_keys(&config)?);
         let tls = Arc::default();
-        Ok(Self { config: Arc::new(config), tables, geo, keys, tls, warnings })
+        let config = Arc::new(config);
+        Ok(Self { config, tables, geo, keys, tls, warnings, overridden, overrides })
     }
 }
 
@@ -81,8 +92,8 @@ pub fn continent_of(country: Country) -> Option<Continent> {
     geo::countries::get(country).map(|facts| facts.continent)
 }
 
-pub(super) fn load_config(path: &Path) -> Result<Loaded, LoadError> {
-    config::load(path, &config::environment).map_err(LoadError::Config)
+pub(super) fn load_config(path: &Path, overrides: &Overrides) -> Result<Loaded, LoadError> {
+    config::load(path, &config::environment, overrides).map_err(LoadError::Config)
 }
 
 /// The databases, less those that are too old by now.

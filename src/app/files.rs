@@ -77,7 +77,7 @@ impl FileThread {
         let FileParts { path, mut watch, bundle, commands, live, ports, reloaded, epoch } = parts;
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
-        let mut shadow = ShadowReader::new(commands.clone());
+        let mut shadow = ShadowReader::new(commands.clone(), bundle.overrides.clone());
         let pending = BTreeSet::new();
         let mut reader = Reader { path, bundle, commands, ports, epoch, pending };
         let thread =
@@ -177,7 +177,9 @@ impl Reader {
         watch: &mut FileWatch,
         prepare: impl FnOnce(&Config) -> Result<Change, BindError>,
     ) -> Result<(Command, Change), LoadError> {
-        let Loaded { config, warnings, files, .. } = load_config(&self.path)?;
+        let overrides = self.bundle.overrides.clone();
+        let Loaded { config, warnings, files, overridden, .. } =
+            load_config(&self.path, &overrides)?;
         watch.set_paths(paths(&config, &self.path).into_iter().chain(files));
         for warning in &warnings {
             if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
@@ -242,6 +244,8 @@ impl Reader {
             keys: Arc::clone(&keys),
             tls: Arc::clone(&tls),
             warnings,
+            overridden,
+            overrides,
         };
         Ok((Command::Adopt { config, tables, geo, keys, tls, names }, change))
     }

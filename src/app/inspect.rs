@@ -165,7 +165,8 @@ mod tests {
 
     fn listening(dir: &Path, ports: &[u16]) -> Config {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rhumb.yaml");
-        let mut config = config::load(&example, &|_| None).unwrap().config;
+        let mut config =
+            config::load(&example, &|_| None, &config::Overrides::none()).unwrap().config;
         let files =
             CertificateFiles { certificate: dir.join("a.pem"), key: dir.join("a.key"), ocsp: None };
         let tls = ListenerTls {

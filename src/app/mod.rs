@@ -35,7 +35,8 @@ use self::files::{FileParts, FileThread};
 use self::ports::Ports;
 use crate::access_log::AccessLogThread;
 use crate::admin::{Doors, Readiness};
-use crate::config::{Config, ConfigError, FileWatch};
+use crate::config::{Config, ConfigError, FileWatch, Overridden, Overrides};
+use crate::dump::Census;
 use crate::failover::{Controller, ControllerParts, Handle, Policy};
 use crate::handover::{Given, Inherited};
 use crate::measure::Networks;
@@ -43,6 +44,7 @@ use crate::metrics::Registry;
 use crate::model::limits;
 use crate::names::first_answers;
 use crate::overload::Gauge;
+use crate::profile::Profiler;
 use crate::routing::Tables;
 use crate::server::{BindError, Drain, Left, Orders, StartError, Workers, WorkersParts};
 use crate::snapshot::{Live, Snapshot};
@@ -97,14 +99,14 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// Reads the configuration at `path` and what it names.
+    /// Reads the configuration at `path`, with what `overrides` set of it, and what it names.
     ///
     /// # Errors
     ///
     /// The first file that cannot be used.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
+    pub fn read(path: &Path, overrides: Overrides) -> Result<Self, LoadError> {
         let mut watch = FileWatch::new([]);
-        let bundle = Bundle::load_watched(path, &mut watch)?.with_tls()?;
+        let bundle = Bundle::load_watched(path, &mut watch, overrides)?.with_tls()?;
         Ok(Self { path: path.to_owned(), watch, bundle })
     }
 
@@ -133,6 +135,8 @@ pub struct App {
     pub admin: SocketAddr,
     /// What is probably not meant in the configuration.
     pub warnings: Vec<ConfigError>,
+    /// What the environment has set of it.
+    pub overridden: Vec<Overridden>,
     /// Number of workers.
     pub worker_count: usize,
     handle: Handle,
@@ -141,14 +145,14 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the configuration at `path` and starts everything. Returns once every worker accepts
-    /// connections.
+    /// Reads the configuration at `path`, with what `overrides` set of it, and starts everything.
+    /// Returns once every worker accepts connections.
     ///
     /// # Errors
     ///
     /// Whatever keeps it from starting; nothing keeps running then.
-    pub async fn start(path: &Path) -> Result<Self, AppError> {
-        let mut app = Self::prepare(Plans::read(path)?, &mut Inherited::new()).await?;
+    pub async fn start(path: &Path, overrides: Overrides) -> Result<Self, AppError> {
+        let mut app = Self::prepare(Plans::read(path, overrides)?, &mut Inherited::new()).await?;
         app.serve().await?;
         Ok(app)
     }
@@ -191,12 +195,15 @@ impl App {
         let gauge = Arc::new(Gauge::default());
         let watch_pressure = pressure::Watch::new(&live, &gauge, worker_count);
         let shares = watch_pressure.shares();
+        let (census, questions) = Census::new(worker_count);
         let (admin, doors) = crate::admin::Admin {
             handle: handle.clone(),
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks: Arc::clone(&networks),
             gauge: Arc::clone(&gauge),
+            census,
+            profiler: Profiler::default(),
             readiness: readiness.clone(),
             started_unix_seconds: unix_seconds(),
         }
@@ -210,8 +217,7 @@ impl App {
             registry: Arc::clone(&registry),
         })
         .map_err(AppError::Traces)?;
-        let mut workers = Workers::start(&WorkersParts {
-            count: worker_count,
+        let mut workers = Workers::start(WorkersParts {
             live: Arc::clone(&live),
             registry: Arc::clone(&registry),
             networks,
@@ -220,11 +226,12 @@ impl App {
             shares,
             traces,
             lines: access_log.lines(),
+            questions,
         })?;
         if !workers.ready().await {
             return Err(AppError::WorkerEnded);
         }
-        let warnings = bundle.warnings.clone();
+        let (warnings, overridden) = (bundle.warnings.clone(), bundle.overridden.clone());
         let (reloaded_in, reloaded) = mpsc::channel(1);
         let files = FileParts {
             path,
@@ -249,6 +256,7 @@ impl App {
             addresses,
             admin: admin_address,
             warnings,
+            overridden,
             worker_count,
             handle,
             live,

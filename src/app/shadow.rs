@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::bundle::{Bundle, continent_of};
-use crate::config::{self, FileWatch};
+use crate::config::{self, FileWatch, Overrides};
 use crate::failover::Command;
 use crate::routing::{EndpointIds, Plan};
 use crate::shadow::Candidate;
@@ -18,11 +18,14 @@ pub(super) struct ShadowReader {
     current: Option<config::Shadow>,
     watch: FileWatch,
     commands: mpsc::Sender<Command>,
+    /// What the environment sets of the candidate as well, as it will when that is live.
+    overrides: Overrides,
 }
 
 impl ShadowReader {
-    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
-        Self { current: None, watch: FileWatch::new([]), commands }
+    pub(super) fn new(commands: mpsc::Sender<Command>, overrides: Overrides) -> Self {
+        let overrides = overrides.lenient();
+        Self { current: None, watch: FileWatch::new([]), commands, overrides }
     }
 
     /// Sends the controller what it does not know yet of the candidate that is `wanted`.
@@ -41,7 +44,8 @@ impl ShadowReader {
     }
 
     fn read(&mut self, wanted: &config::Shadow) -> Result<Arc<Candidate>, String> {
-        let bundle = Bundle::load_watched(&wanted.config, &mut self.watch);
+        let overrides = self.overrides.clone();
+        let bundle = Bundle::load_watched(&wanted.config, &mut self.watch, overrides);
         let bundle = bundle.map_err(|error| error.report())?;
         let sources = bundle.tables.sources(continent_of);
         let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());

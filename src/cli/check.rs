@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use crate::app::Inspection;
-use crate::config::{self, Config, ConfigError, Loaded, Severity};
+use crate::config::{self, Config, ConfigError, Loaded, Overridden, Overrides, Severity};
 use crate::names::NameReport;
 use crate::tls::CertificateInfo;
 
@@ -47,7 +47,9 @@ pub fn run_with(
     now: SystemTime,
     inspect: &dyn Fn(&Config) -> Inspection,
 ) -> ExitCode {
-    let outcome = Outcome::of(config::load(&args.config, &config::environment), inspect);
+    let overrides = Overrides::of_process();
+    let loaded = config::load(&args.config, &config::environment, &overrides);
+    let outcome = Outcome::of(loaded, inspect);
     let printed = match args.json {
         true => outcome.print_json(args, now),
         false => outcome.print(args, now),
@@ -65,6 +67,7 @@ struct Outcome {
     /// What the file describes, when it could be read.
     summary: Option<String>,
     certificates: Vec<CertificateInfo>,
+    overridden: Vec<Overridden>,
     names: Vec<NameReport>,
 }
 
@@ -73,23 +76,26 @@ impl Outcome {
         result: Result<Loaded, config::ConfigErrors>,
         inspect: &dyn Fn(&Config) -> Inspection,
     ) -> Self {
-        let (problems, summary, certificates, names) = match result {
-            Err(errors) => (errors.into_iter().collect(), None, Vec::new(), Vec::new()),
-            Ok(Loaded { config, mut warnings, .. }) => {
+        let (problems, summary, certificates, overridden, names) = match result {
+            Err(errors) => (errors.into_iter().collect(), None, vec![], vec![], vec![]),
+            Ok(Loaded { config, mut warnings, overridden, .. }) => {
                 let Inspection { problems, certificates, names } = inspect(&config);
                 warnings.extend(problems);
-                (warnings, Some(summary(&config)), certificates, names)
+                (warnings, Some(summary(&config)), certificates, overridden, names)
             }
         };
         let is_error = |problem: &&ConfigError| problem.severity == Severity::Error;
         let errors = problems.iter().filter(is_error).count();
-        Self { problems, errors, summary, certificates, names }
+        Self { problems, errors, summary, certificates, overridden, names }
     }
 
     fn print(&self, args: &CheckArgs, now: SystemTime) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         for problem in &self.problems {
             writeln!(stderr, "{problem}\n")?;
+        }
+        for Overridden { variable, path } in &self.overridden {
+            writeln!(io::stdout(), "{variable} sets {path}")?;
         }
         for info in &self.certificates {
             writeln!(io::stdout(), "{}", certificate(info, now))?;
@@ -121,6 +127,7 @@ impl Outcome {
             "errors": of(Severity::Error),
             "warnings": of(Severity::Warning),
             "certificates": certificates,
+            "overridden": self.overridden,
         });
         if args.resolve
             && let Some(object) = result.as_object_mut()

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use self::service::Service;
 use self::signals::Signals;
 use crate::app::{App, AppError, Plans, systemd};
+use crate::config::{Overridden, Overrides};
 use crate::handover::{Desk, DeskError, Heir, HeirError, Inherited, Passed, Program, Role};
 use crate::model::limits;
 
@@ -76,7 +77,8 @@ async fn start(
     passed: Vec<std::net::TcpListener>,
 ) -> Result<Service, RunError> {
     let parent = Heir::of_parent().await?;
-    let plans = match Plans::read(&args.config).map_err(AppError::from) {
+    let plans = Plans::read(&args.config, Overrides::of_process()).map_err(AppError::from);
+    let plans = match plans {
         Ok(plans) => plans,
         Err(error) => return Err(give_up(parent, error.into()).await),
     };
@@ -146,6 +148,9 @@ async fn begin(
             })
         }
     };
+    for Overridden { variable, path } in &app.overridden {
+        tracing::info!(variable, "the environment sets {path}");
+    }
     for warning in &app.warnings {
         tracing::warn!("{warning}");
     }

@@ -82,7 +82,8 @@ pub fn run(args: &TokenArgs) -> ExitCode {
     let TokenCommand::Sign(args) = &args.command;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let expires = now.saturating_add(args.ttl);
-    let signed = config::load(&args.config, &config::environment)
+    let overrides = config::Overrides::of_process().lenient();
+    let signed = config::load(&args.config, &config::environment, &overrides)
         .map_err(SignError::Config)
         .and_then(|loaded| sign(&loaded.config, args, now, expires));
     let printed = match signed {

@@ -57,7 +57,9 @@ pub fn run(args: &UpgradeArgs) -> ExitCode {
 }
 
 fn upgrade(args: &UpgradeArgs) -> Result<u32, UpgradeError> {
-    let loaded = config::load(&args.config, &config::environment).map_err(LoadError::Config)?;
+    let overrides = config::Overrides::of_process().lenient();
+    let loaded = config::load(&args.config, &config::environment, &overrides);
+    let loaded = loaded.map_err(LoadError::Config)?;
     let socket = loaded.config.upgrade.socket.ok_or(UpgradeError::NoSocket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(UpgradeError::Runtime)?;

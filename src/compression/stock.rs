@@ -12,8 +12,12 @@ use crate::model::{Coding, limits};
 
 /// What one worker has for compression.
 pub struct Stock {
-    /// Bytes that encoders may still take.
+    /// Bytes that encoders may take.
+    budget: usize,
+    /// Those that they may still take.
     left: Cell<usize>,
+    /// Encoders that are in use.
+    lent: Cell<usize>,
     /// Encoders that nobody uses; they count as well.
     idle: RefCell<Vec<(Kind, Codec)>>,
 }
@@ -43,7 +47,22 @@ impl std::fmt::Debug for Loan {
 impl Stock {
     /// A stock with so many bytes for encoders.
     pub fn new(bytes: usize) -> Rc<Self> {
-        Rc::new(Self { left: Cell::new(bytes), idle: RefCell::default() })
+        Rc::new(Self {
+            budget: bytes,
+            left: Cell::new(bytes),
+            lent: Cell::default(),
+            idle: RefCell::default(),
+        })
+    }
+
+    /// Encoders that are in use.
+    pub fn lent(&self) -> usize {
+        self.lent.get()
+    }
+
+    /// Bytes that all encoders take.
+    pub fn bytes(&self) -> usize {
+        self.budget - self.left.get()
     }
 
     /// An encoder for one body; `None`: there is no memory left for it.
@@ -57,7 +76,10 @@ impl Stock {
         level: CompressionLevel,
     ) -> Result<Option<Loan>, CodecError> {
         let kind = (coding, level);
-        let loan = |codec| Some(Loan { stock: Rc::clone(self), kind, codec: Some(codec) });
+        let loan = |codec| {
+            self.lent.set(self.lent.get() + 1);
+            Some(Loan { stock: Rc::clone(self), kind, codec: Some(codec) })
+        };
         let mut idle = self.idle.borrow_mut();
         if let Some(at) = idle.iter().position(|(known, _)| *known == kind) {
             return Ok(loan(idle.swap_remove(at).1));
@@ -99,6 +121,7 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
+        self.stock.lent.set(self.stock.lent.get().saturating_sub(1));
         if let Some(codec) = self.codec.take() {
             self.stock.put(self.kind, codec);
         }
@@ -121,10 +144,11 @@ mod tests {
         let each = memory(GZIP.0, GZIP.1);
         let stock = Stock::new(3 * each - 1);
         let (first, second) = (lend(&stock, GZIP), lend(&stock, GZIP));
+        assert_eq!((stock.lent(), stock.bytes()), (2, 2 * each));
         assert!(first.is_some() && second.is_some() && lend(&stock, GZIP).is_none());
         drop(first);
         assert_eq!(stock.idle.borrow().len(), 1, "kept, and still counted");
-        assert_eq!(stock.left.get(), each - 1);
+        assert_eq!((stock.lent(), stock.left.get()), (1, each - 1));
         assert!(lend(&stock, GZIP).is_some(), "what was kept is used again");
         drop(second);
         assert_eq!(stock.idle.borrow().len(), 2);
@@ -144,6 +168,6 @@ mod tests {
         assert_eq!(stock.idle.borrow().len(), limits::COMPRESSORS_KEPT);
         stock.idle.borrow_mut().clear();
         let kept = limits::COMPRESSORS_KEPT * memory(GZIP.0, GZIP.1);
-        assert_eq!(usize::MAX - stock.left.get(), kept);
+        assert_eq!((stock.lent(), stock.bytes()), (0, kept));
     }
 }

@@ -36,7 +36,10 @@ pub struct ConfigError {
     pub severity: Severity,
     /// The file, as it was named by the caller.
     pub file: String,
-    /// Line, from 1; 0 when the file itself is the problem (it could not be read).
+    /// The environment variable, where the problem is in its value and not in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
+    /// Line, from 1; 0 when the file itself is the problem (it could not be read), or a variable.
     pub line: u32,
     /// Column in characters, from 1; 0 when `line` is.
     pub column: u32,
@@ -61,6 +64,7 @@ impl ConfigError {
         Self {
             severity: Severity::Error,
             file: file.display().to_string(),
+            variable: None,
             line: 0,
             column: 0,
             path: String::new(),
@@ -88,12 +92,11 @@ impl ConfigError {
 
     /// By position.
     pub(super) fn order(&self, other: &Self) -> Ordering {
-        (self.line, self.column, &self.path, &self.message).cmp(&(
-            other.line,
-            other.column,
-            &other.path,
-            &other.message,
-        ))
+        let key = |error: &'_ Self| (error.line, error.column);
+        key(self).cmp(&key(other)).then_with(|| {
+            let rest = (&self.variable, &self.path, &self.message);
+            rest.cmp(&(&other.variable, &other.path, &other.message))
+        })
     }
 }
 
@@ -113,7 +116,9 @@ impl fmt::Display for ConfigError {
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let file = Printable(&self.file);
-        if self.line == 0 {
+        if let Some(variable) = &self.variable {
+            write!(f, "{margin}--> environment: {}", Printable(variable))?;
+        } else if self.line == 0 {
             write!(f, "{margin}--> {file}")?;
         } else {
             write!(f, "{margin}--> {file}:{}:{}", self.line, self.column)?;

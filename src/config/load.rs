@@ -1,6 +1,8 @@
 //! The way from a file to a [`Config`]: read, build the tree, read the shapes, validate, and give
 //! every problem its line and its field.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
@@ -9,9 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::deserialize::NodeDeserializer;
-use super::document::{self, Document, Environment, Position, SyntaxProblem};
+use super::document::{self, Document, Environment, Node, Position, SyntaxProblem};
 use super::error::{ConfigError, ConfigErrors, Severity, SourceLine};
 use super::field::Field;
+use super::overrides::{self, Objection, Overridden, Overrides};
 use super::raw;
 use super::report::{Problem, Report};
 use super::secrets::{self, Hiding};
@@ -30,6 +33,8 @@ pub struct Loaded {
     pub digest: u64,
     /// Other files that it was made from, such as those of secrets.
     pub files: Vec<PathBuf>,
+    /// What the environment has set.
+    pub overridden: Vec<Overridden>,
 }
 
 /// Reads the environment of the process, for [`load`].
@@ -38,17 +43,22 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads a configuration file. Relative paths in it start at its directory.
+/// Reads a configuration file. Relative paths in it start at its directory; what `overrides` sets
+/// counts in place of what it says.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the file, or that it could not be read.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigErrors> {
+/// Everything that is wrong with the file or with what is set, or that it could not be read.
+pub fn load(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    overrides: &Overrides,
+) -> Result<Loaded, ConfigErrors> {
     let name = path.display().to_string();
     let bytes = read(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
     let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
     let text = std::str::from_utf8(&bytes).map_err(|error| not_text(&bytes, &name, error))?;
-    parse(text, &name, base_dir, env)
+    parse_with(text, &name, base_dir, env, overrides)
 }
 
 /// Reads a configuration from text; `file_name` is only shown, relative paths start at `base_dir`.
@@ -62,19 +72,31 @@ pub fn parse(
     base_dir: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, ConfigErrors> {
+    parse_with(text, file_name, base_dir, env, &Overrides::none())
+}
+
+/// The same with what the environment sets.
+pub(super) fn parse_with(
+    text: &str,
+    file_name: &str,
+    base_dir: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    overrides: &Overrides,
+) -> Result<Loaded, ConfigErrors> {
     let mut found = Found::default();
     let valid = if text.len() as u64 > CONFIG_BYTES {
         let message = format!("the file has more than {CONFIG_BYTES} bytes");
         found.add(Severity::Error, Position::START, String::new(), message, None);
         None
     } else {
-        read_text(text, base_dir, env, &mut found)
+        read_text(text, base_dir, env, overrides, &mut found)
     };
     let refused = found.has_errors();
     match valid {
         Some(Valid { config, files }) if !refused => {
+            let overridden = std::mem::take(&mut found.overridden);
             let warnings = found.into_errors(text, file_name);
-            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()), files })
+            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()), files, overridden })
         }
         _ => {
             if !refused {
@@ -90,14 +112,26 @@ fn read_text(
     text: &str,
     base_dir: &Path,
     env: &Environment<'_>,
+    overrides: &Overrides,
     found: &mut Found,
 ) -> Option<Valid> {
-    let Document { root, problems } = document::build(text, env);
+    let used = RefCell::new(HashSet::new());
+    let env = |name: &str| {
+        if !overrides.is_empty() {
+            used.borrow_mut().insert(name.to_owned());
+        }
+        env(name)
+    };
+    let Document { root, problems } = document::build(text, &env);
     for SyntaxProblem { at, message, help } in problems {
         found.add(Severity::Error, at, String::new(), message, help);
     }
-    let root = root?;
+    let mut root = root?;
     found.secrets = secrets::places(&root);
+    if !overrides.is_empty() {
+        found.set(&mut root, overrides, &used.borrow());
+    }
+    let root = root;
 
     let positions = |id| document::locate(&root, id).1;
     let report = Report::new(&positions);
@@ -132,9 +166,25 @@ struct Found {
     errors: Vec<(ConfigError, u32)>,
     /// Where secrets are written.
     secrets: Vec<(u32, u32)>,
+    /// The variables that were looked at.
+    variables: Vec<String>,
+    overridden: Vec<Overridden>,
 }
 
 impl Found {
+    /// Puts what the environment sets into the document. `used` are the variables that the file
+    /// itself refers to.
+    fn set(&mut self, root: &mut Node, overrides: &Overrides, used: &HashSet<String>) {
+        let applied = overrides::apply(root, overrides, &|name| used.contains(name));
+        document::number(root, &mut 0);
+        self.variables = applied.names;
+        self.overridden = applied.overridden;
+        for Objection { variable, path, message, help } in applied.objections {
+            let at = Position { variable: Some(variable), ..Position::START };
+            self.add(Severity::Error, at, path, message, Some(help));
+        }
+    }
+
     fn add(
         &mut self,
         severity: Severity,
@@ -144,9 +194,12 @@ impl Found {
         help: Option<String>,
     ) {
         let whole_file = ConfigError::of_file(Path::new(""), message);
-        let Position { line, column, length } = at;
-        self.errors
-            .push((ConfigError { severity, line, column, path, help, ..whole_file }, length));
+        let Position { line, column, length, variable } = at;
+        let variable = variable.map(|number| self.variables.get(usize::from(number)).cloned());
+        let (line, column) = if variable.is_some() { (0, 0) } else { (line, column) };
+        let variable = variable.map(Option::unwrap_or_default);
+        let error = ConfigError { severity, variable, line, column, path, help, ..whole_file };
+        self.errors.push((error, length));
     }
 
     fn has_errors(&self) -> bool {
@@ -172,6 +225,7 @@ impl Found {
                 current = lines.next();
             }
             let line = match current.filter(|(_, number)| *number == error.line) {
+                _ if error.variable.is_some() => None,
                 Some((visible, _)) => visible,
                 None => Some(""),
             };
@@ -205,7 +259,7 @@ fn not_text(bytes: &[u8], file_name: &str, error: std::str::Utf8Error) -> Config
     let line = line_count(&format!("{good}x"));
     let column = good.rsplit('\n').next().map_or(0, |line| line.chars().count());
     let column = u32::try_from(column + 1).unwrap_or(u32::MAX);
-    let at = Position { line, column, length: 1 };
+    let at = Position { line, column, length: 1, variable: None };
     let help = Some("save the file as UTF-8".to_owned());
     let mut found = Found::default();
     found.add(Severity::Error, at, String::new(), "this byte is not UTF-8".to_owned(), help);

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! text ── document ──> nodes with positions ── raw ──> shapes ── validate ──> Config
+//!                         ▲
+//!        environment ── overrides
 //! ```
 //!
 //! Every step collects all errors it can find, each with file, line, column and field path; a
@@ -15,6 +17,7 @@ mod document;
 mod error;
 mod field;
 mod load;
+mod overrides;
 mod pins;
 mod raw;
 mod report;
@@ -30,6 +33,7 @@ mod watch;
 pub use diff::{Change, diff};
 pub use error::{ConfigError, ConfigErrors, Severity};
 pub use load::{Loaded, environment, load, parse};
+pub use overrides::{Overridden, Overrides, Setting, ValueKind, settings, settings_of};
 pub use pins::pins_outside_policy;
 pub use schema::schema;
 pub use settings::{

@@ -94,9 +94,12 @@ impl<'a> Report<'a> {
         field.value()
     }
 
-    /// The line of a node, for messages that point to another place.
-    pub(super) fn line(&self, at: NodeId) -> u32 {
-        (self.positions)(at).line
+    /// Where a node was written, for messages that point to another place.
+    pub(super) fn whereabouts(&self, at: NodeId) -> String {
+        match (self.positions)(at) {
+            Position { variable: Some(_), .. } => "in the environment".to_owned(),
+            Position { line, .. } => format!("on line {line}"),
+        }
     }
 
     /// Whether any error has been reported.

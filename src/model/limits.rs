@@ -306,6 +306,33 @@ pub const HANDOVER_ASKING: usize = 8;
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// How often a thread is looked at while a profile is made. Not a round number, so that it does not fall
+/// in step with timers.
+pub const PROFILE_HERTZ: u64 = 99;
+/// Length of a profile, unless it is said.
+pub const PROFILE_LENGTH: Duration = Duration::from_secs(10);
+/// How long it may be.
+pub const PROFILE_LENGTH_MAX: Duration = Duration::from_secs(60);
+/// Stacks that a profile tells apart.
+pub const PROFILE_STACKS: usize = 20_000;
+/// Bytes of a log filter.
+pub const LOG_FILTER_BYTES: usize = 1_024;
+/// How long the log tells something else than usual, unless it is said.
+pub const LOG_CHANGE: Duration = Duration::from_secs(600);
+/// How long it may.
+pub const LOG_CHANGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Client connections that a worker tells of, unless it is said.
+pub const DUMPED_CONNECTIONS: usize = 100;
+/// Client connections that workers may be asked to tell of, all of them together.
+pub const DUMPED_CONNECTIONS_MAX: usize = 10_000;
+/// Endpoints that workers tell of, all of them together.
+pub const DUMPED_ENDPOINTS: usize = 10_000;
+/// Connections that a worker looks at, for somebody who asks, before it does something else.
+pub const DUMP_STEP: usize = 1_000;
+/// Questions of that kind that wait for a worker.
+pub const DUMPS_WAITING: usize = 2;
+/// A worker that has not answered such a question by then is told as silent.
+pub const DUMP_TIMEOUT: Duration = Duration::from_secs(1);
 /// Observations that wait for the controller; more are dropped and counted.
 pub const OBSERVATION_QUEUE: usize = 4_096;
 /// Commands and files that wait for the controller; whoever has more waits.

@@ -24,10 +24,11 @@ use super::places::Places;
 use super::terms::Terms;
 use super::trace::Traced;
 use super::tunnel::Tunnel;
-use super::under_way::{UnderWay, Work};
+use super::under_way::{UnderWay, Work, WorkCounts};
 use super::watch::Watch;
 use crate::access_log::{Ending, Entry, Lines, Logger, Sheet};
 use crate::compression::Stock;
+use crate::dump::{EncoderDump, EndpointDump, UnderWayDump};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs, Networks, Observer, Tally};
 use crate::metrics::{PairKey, PairSeries, Registry, WorkerSeries};
@@ -258,6 +259,33 @@ impl WorkerContext {
             self.traces.look();
         }
         Rc::clone(&view)
+    }
+
+    /// What this worker has with up to `most` endpoints. Those that it has nothing with are left out.
+    pub fn dump_endpoints(&self, most: usize) -> Vec<EndpointDump> {
+        let view = self.view.borrow();
+        let busy = view.endpoints.iter().flatten().filter(|endpoint| {
+            endpoint.outstanding() > 0 || endpoint.idle() > 0 || endpoint.http2_connections() > 0
+        });
+        let told = |endpoint: &Rc<Upstream>| EndpointDump {
+            url: endpoint.url().to_string(),
+            outstanding: endpoint.outstanding(),
+            idle_connections: endpoint.idle(),
+            http2_connections: endpoint.http2_connections(),
+            failures_in_a_row: endpoint.failures(),
+        };
+        busy.take(most).map(told).collect()
+    }
+
+    /// What this worker has under way.
+    pub fn dump_under_way(&self) -> UnderWayDump {
+        let WorkCounts { requests, streams, tunnels } = self.under_way.now();
+        UnderWayDump { requests, streams, tunnels }
+    }
+
+    /// What it compresses with.
+    pub fn dump_encoders(&self) -> EncoderDump {
+        EncoderDump { responses: self.encoders.lent(), bytes: self.encoders.bytes() }
     }
 
     /// A fresh random number.

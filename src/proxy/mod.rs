@@ -71,4 +71,4 @@ pub use present::Present;
 pub use refusal::{overloaded_bytes, refusal_bytes, refusal_bytes_to};
 pub use tunnel::Tunnel;
 pub use under_way::{UnderWay, WorkCounts};
-pub use watch::{Phase, Watch};
+pub use watch::{Phase, Stage, Watch};

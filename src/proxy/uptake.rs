@@ -107,6 +107,11 @@ impl Uptake {
         Some(since + self.most())
     }
 
+    /// The same, of a wait that somebody has looked at; begins none.
+    pub(super) fn present_deadline(&self) -> Option<Instant> {
+        self.since.get().map(|since| since + self.most())
+    }
+
     /// Whether a wait has been too long at `now`. Time in which the whole was waited for does not
     /// count: it moves the beginning of the wait.
     pub(super) fn is_over(&self, whole: Option<&Self>, now: Instant) -> bool {

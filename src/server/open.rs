@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::Instant as Clock;
 
 use super::seats::Seats;
+use crate::dump::{ConnectionDump, Wanted};
 use crate::model::limits;
 use crate::proxy::{Watch, WorkCounts, WorkerContext};
 
@@ -38,6 +39,39 @@ impl Left {
 impl OpenConnections {
     pub(super) fn count(&self) -> usize {
         self.seats.borrow().len()
+    }
+
+    /// What can be told of the connections. Others have their turn in between, however many there are.
+    pub(super) async fn dump(&self, wanted: &Wanted, now: Instant) -> Vec<ConnectionDump> {
+        let mut found = Vec::new();
+        let mut from = 0;
+        while found.len() < wanted.connections && from < self.seats.borrow().places() {
+            if from > 0 {
+                tokio::task::yield_now().await;
+            }
+            self.dump_some(from, wanted, now, &mut found);
+            from += limits::DUMP_STEP;
+        }
+        found
+    }
+
+    fn dump_some(
+        &self,
+        from: usize,
+        wanted: &Wanted,
+        now: Instant,
+        found: &mut Vec<ConnectionDump>,
+    ) {
+        let seats = self.seats.borrow();
+        let of_client = |watch: &Rc<Watch>| match wanted.client {
+            None => true,
+            Some(client) => watch
+                .client()
+                .is_some_and(|address| address.ip().to_canonical() == client.to_canonical()),
+        };
+        let watches = seats.part(from, limits::DUMP_STEP).filter_map(Weak::upgrade);
+        let room = wanted.connections.saturating_sub(found.len());
+        found.extend(watches.filter(of_client).take(room).map(|watch| told(&watch, now)));
     }
 
     /// Takes a connection in for as long as what is returned lives.
@@ -85,6 +119,21 @@ impl OpenConnections {
     }
 }
 
+fn told(watch: &Watch, now: Instant) -> ConnectionDump {
+    let deadline = watch.nearest_deadline();
+    ConnectionDump {
+        client: watch.client(),
+        age_seconds: now.saturating_duration_since(watch.since()).as_secs_f64(),
+        stage: watch.stage().as_str(),
+        phase: watch.phase().as_str(),
+        requests: watch.requests(),
+        streams: watch.streams(),
+        ends_in_seconds: deadline.map(|at| at.saturating_duration_since(now).as_secs_f64()),
+        write_blocked: watch.is_write_blocked(),
+        draining: watch.draining(),
+    }
+}
+
 fn tell(watch: &Watch, now: Instant) {
     watch.drain_after(now, limits::DRAIN_PATIENCE);
 }
@@ -107,5 +156,43 @@ impl Drop for Entered {
         self.worker.series.closed.increment();
         self.open.seats.borrow_mut().leave(self.seat);
         self.open.left.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_found_however_many_there_are() {
+        let (open, now) = (OpenConnections::default(), Instant::now());
+        let count = limits::DUMP_STEP * 2 + 3;
+        let watches: Vec<_> = (0..count)
+            .map(|number| {
+                let watch = Rc::new(Watch::new(now));
+                let last = u8::from(number + 1 == count);
+                watch.come_from(([192, 0, 2, last], 1).into());
+                open.seats.borrow_mut().enter(Rc::downgrade(&watch));
+                watch
+            })
+            .collect();
+        let wanted = |connections, client: Option<&str>| {
+            let client = client.map(|address| address.parse().unwrap());
+            Wanted { connections, client, ..Wanted::COUNTS }
+        };
+        for (connections, client, expected) in [
+            (0, None, 0),
+            (1, None, 1),
+            (limits::DUMP_STEP + 1, None, limits::DUMP_STEP + 1),
+            (usize::MAX, None, count),
+            (5, Some("192.0.2.1"), 1),
+            (5, Some("::ffff:192.0.2.1"), 1),
+            (5, Some("192.0.2.2"), 0),
+        ] {
+            let found = open.dump(&wanted(connections, client), now).await;
+            assert_eq!(found.len(), expected, "{connections} {client:?}");
+        }
+        drop(watches);
+        assert_eq!(open.dump(&wanted(5, None), now).await, [], "they have gone");
     }
 }

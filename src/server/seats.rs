@@ -36,6 +36,16 @@ impl<T> Seats<T> {
         }
     }
 
+    /// Places, whether or not a value is there.
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The values in so many places.
+    pub(super) fn part(&self, from: usize, most: usize) -> impl Iterator<Item = &T> {
+        self.places.iter().skip(from).take(most).flatten()
+    }
+
     /// The values that are there.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.places.iter().flatten()
@@ -54,5 +64,11 @@ mod tests {
         seats.leave(a);
         assert_eq!((seats.len(), seats.enter('c'), seats.enter('d')), (1, a, b + 1));
         assert_eq!(seats.iter().collect::<String>(), "cbd");
+        seats.leave(b);
+        let part = |from, most| seats.part(from, most).collect::<String>();
+        assert_eq!(
+            (seats.places(), part(0, 2), part(1, 9), part(3, 9)),
+            (3, "c".into(), "d".into(), String::new())
+        );
     }
 }

@@ -20,6 +20,7 @@ use super::open::{Left, OpenConnections};
 use super::orders::{Drain, Order, Share};
 use super::refusals::Refusals;
 use crate::access_log::Lines;
+use crate::dump::{Question, TaskDump, WorkerDump};
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
@@ -44,6 +45,8 @@ pub(super) struct Worker {
     pub(super) shares: Shares,
     pub(super) traces: Arc<Traces>,
     pub(super) lines: Lines,
+    /// Where it is asked what it has.
+    pub(super) questions: mpsc::Receiver<Question>,
     pub(super) crowd: Arc<Crowd>,
     pub(super) orders: mpsc::Receiver<Order>,
     /// Dropped without a word when it does not get that far.
@@ -88,7 +91,7 @@ impl Worker {
 
     async fn serve(self) {
         let Self { number, live, registry, networks, signals, gauge, traces, lines, .. } = self;
-        let Self { shares, crowd, mut orders, ready, ended, .. } = self;
+        let Self { questions, shares, crowd, mut orders, ready, ended, .. } = self;
         let context = Rc::new(WorkerContext::new(WorkerParts {
             number,
             live: Arc::clone(&live),
@@ -100,6 +103,8 @@ impl Worker {
             lines,
         }));
         let refusals = Rc::new(Refusals::new(shares.refusals));
+        let open = Rc::<OpenConnections>::default();
+        spawn_local(tell(questions, Rc::clone(&context), Rc::clone(&open)));
         spawn_local(reap(Rc::clone(&context)));
         spawn_local(tend(Rc::clone(&context)));
         spawn_local(tend_log(Rc::clone(&context)));
@@ -109,7 +114,7 @@ impl Worker {
             live,
             registry,
             crowd,
-            open: Rc::default(),
+            open,
             most: shares.connections,
             refusals,
             desks: Vec::new(),
@@ -190,6 +195,37 @@ impl Post {
         let Self { closing, open, context, .. } = self;
         let closed = async move { drop(closing.join_all().await) };
         open.drain(&context, drain.timeout, closed).await
+    }
+}
+
+/// Answers what is asked of this worker.
+async fn tell(
+    mut questions: mpsc::Receiver<Question>,
+    context: Rc<WorkerContext>,
+    open: Rc<OpenConnections>,
+) {
+    while let Some(Question { wanted, answer }) = questions.recv().await {
+        let now = tokio::time::Instant::now().into_std();
+        let dump = WorkerDump {
+            connections: open.dump(&wanted, now).await,
+            connections_open: open.count(),
+            endpoints: context.dump_endpoints(wanted.endpoints),
+            under_way: context.dump_under_way(),
+            encoders: context.dump_encoders(),
+            tasks: tasks(),
+        };
+        // Whoever asked may have given up.
+        let _ = answer.send(dump);
+    }
+}
+
+fn tasks() -> TaskDump {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    TaskDump {
+        alive: metrics.num_alive_tasks(),
+        queued: metrics.global_queue_depth(),
+        busy_seconds: metrics.worker_total_busy_duration(0).as_secs_f64(),
+        parks: metrics.worker_park_count(0),
     }
 }
 

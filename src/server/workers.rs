@@ -14,6 +14,7 @@ use super::open::Left;
 use super::orders::{Drain, Order, Share};
 use super::worker::Worker;
 use crate::access_log::Lines;
+use crate::dump::Question;
 use crate::measure::Networks;
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, limits};
@@ -37,8 +38,6 @@ pub struct StartError {
 /// What workers are made of.
 #[derive(Debug)]
 pub struct WorkersParts {
-    /// How many there are.
-    pub count: usize,
     /// Where the current snapshot is.
     pub live: Arc<Live>,
     /// Where things are counted.
@@ -55,6 +54,8 @@ pub struct WorkersParts {
     pub traces: Arc<Traces>,
     /// Where lines of the access log go.
     pub lines: Lines,
+    /// Where each worker is asked what it has. There are as many workers as of these.
+    pub questions: Vec<mpsc::Receiver<Question>>,
 }
 
 /// All worker threads.
@@ -76,13 +77,13 @@ impl Workers {
     /// # Errors
     ///
     /// The first thread that does not start; those started before it end again.
-    pub fn start(parts: &WorkersParts) -> Result<Self, StartError> {
-        let count = parts.count;
+    pub fn start(parts: WorkersParts) -> Result<Self, StartError> {
+        let count = parts.questions.len();
         let (ready_in, ready) = mpsc::channel(count.max(1));
         let (ended_in, ended) = mpsc::channel(count.max(1));
         let crowd = Arc::new(Crowd::default());
         let (mut threads, mut senders) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for number in 0..count {
+        for (number, questions) in parts.questions.into_iter().enumerate() {
             let (sender, orders) = mpsc::channel(ORDERS_WAITING);
             let worker = Worker {
                 number,
@@ -94,6 +95,7 @@ impl Workers {
                 shares: parts.shares,
                 traces: Arc::clone(&parts.traces),
                 lines: parts.lines.clone(),
+                questions,
                 crowd: Arc::clone(&crowd),
                 orders,
                 ready: ready_in.clone(),

@@ -208,6 +208,16 @@ impl<B> Endpoint<B> {
         self.sessions.reap(now);
     }
 
+    /// Requests that failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures.get()
+    }
+
+    /// Connections of HTTP/2.
+    pub fn http2_connections(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Closes every connection that has been waiting for a request so long.
     pub fn let_go(&self, now: Instant, waited: Duration) {
         let is_fresh = |idle: &Idle<B>| now.saturating_duration_since(idle.since) < waited;

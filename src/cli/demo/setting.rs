@@ -91,7 +91,7 @@ mod tests {
             biases: [0, -5, 40],
         };
         setting.save(&path).unwrap();
-        let loaded = config::load(&path, &|_| None).unwrap();
+        let loaded = config::load(&path, &|_| None, &config::Overrides::none()).unwrap();
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
         let biases: Vec<_> = loaded.config.regions.iter().map(|region| region.bias).collect();
         assert_eq!(biases, [0, -5, 40]);

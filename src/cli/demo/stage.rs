@@ -15,6 +15,7 @@ use super::setting::Setting;
 use super::traffic::{Shared, Traffic};
 use super::watcher::{Notes, Watcher};
 use crate::app::App;
+use crate::config::Overrides;
 use crate::failover::Status;
 
 /// With `--port N`: Rhumb at N, its admin address at N + 1, the origins behind.
@@ -79,7 +80,7 @@ impl Stage {
         };
         let path = file(directory.path());
         setting.save(&path).map_err(DemoError::Files)?;
-        let app = App::start(&path).await.map_err(DemoError::App)?;
+        let app = App::start(&path, Overrides::none()).await.map_err(DemoError::App)?;
         let proxy = app.addresses.first().copied().unwrap_or(app.admin);
         let shared = Arc::new(Shared::new(
             sample::clients(),

@@ -341,6 +341,7 @@ fn marker(marker: &Marker) -> Position {
         line: u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1),
         column: u32::try_from(marker.col()).unwrap_or(u32::MAX - 1).saturating_add(1),
         length: 1,
+        variable: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod scalar;
 mod variables;
 
 pub(super) use builder::build;
+pub(super) use scalar::resolve;
 pub(super) use variables::Environment;
 
 use std::rc::Rc;
@@ -19,11 +20,14 @@ pub(super) struct Position {
     pub(super) column: u32,
     /// Characters, for the caret; 1 for collections and text of several lines.
     pub(super) length: u32,
+    /// The number of the environment variable that set it, if one did. The rest is then about what it
+    /// stands in place of.
+    pub(super) variable: Option<u16>,
 }
 
 impl Position {
     /// The start of the file.
-    pub(super) const START: Self = Self { line: 1, column: 1, length: 1 };
+    pub(super) const START: Self = Self { line: 1, column: 1, length: 1, variable: None };
 }
 
 /// The number of a node in the order of writing (aliases expanded); 0 is the root.
@@ -93,7 +97,7 @@ pub(super) struct Document {
 }
 
 /// Gives every node of the tree its number.
-fn number(node: &mut Node, next: &mut u32) {
+pub(super) fn number(node: &mut Node, next: &mut u32) {
     node.id = NodeId(*next);
     *next = next.saturating_add(1);
     match &mut node.value {

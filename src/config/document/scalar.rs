@@ -4,7 +4,7 @@
 use super::Value;
 
 /// Resolves a scalar that was written without quotes.
-pub(super) fn resolve(text: &str) -> Value {
+pub(in crate::config) fn resolve(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 
 use super::super::document::{Node, Value, build};
-use super::super::{load, parse, schema};
+use super::super::{Overrides, load, parse, schema};
 
 fn shipped() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
@@ -38,7 +38,7 @@ fn as_json(text: &str) -> Json {
 #[test]
 fn every_shipped_file_loads_without_a_warning() {
     for path in shipped() {
-        match load(&path, &|_| None) {
+        match load(&path, &|_| None, &Overrides::none()) {
             Ok(loaded) => assert!(loaded.warnings.is_empty(), "{:#?}", loaded.warnings),
             Err(errors) => panic!("{errors}"),
         }
@@ -48,7 +48,7 @@ fn every_shipped_file_loads_without_a_warning() {
 #[test]
 fn files_that_the_shipped_ones_name_exist() {
     for path in shipped() {
-        let config = load(&path, &|_| None).unwrap().config;
+        let config = load(&path, &|_| None, &Overrides::none()).unwrap().config;
         let files = config
             .geoip
             .databases

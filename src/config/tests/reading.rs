@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{
-    Affinity, AffinityMode, Freshness, Hints, Hops, Host, HostPattern, OnFailure, RankingSettings,
-    Rule, Strategy, TenantSource, TokenCarrier, WeekdaySet, WhenAllDown, Writes, load, parse,
+    Affinity, AffinityMode, Freshness, Hints, Hops, Host, HostPattern, OnFailure, Overrides,
+    RankingSettings, Rule, Strategy, TenantSource, TokenCarrier, WeekdaySet, WhenAllDown, Writes,
+    load, parse,
 };
 use super::{BASE, read, with_deployment, with_line};
 use crate::model::{Continent, RegionId};
@@ -214,7 +215,7 @@ fn mapped_proxies_are_those_of_ipv4() {
 #[test]
 fn the_documented_example_reads_as_it_is_written() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rhumb.yaml");
-    let config = load(&path, &|_| None).unwrap().config;
+    let config = load(&path, &|_| None, &Overrides::none()).unwrap().config;
     assert!(config.latency.table.unwrap().ends_with("config/latency.csv"));
     let [api, images] = &config.deployments[..] else { panic!("two deployments") };
     let hosts = [
@@ -297,14 +298,20 @@ fn the_digest_tells_texts_apart() {
 #[test]
 fn a_file_that_cannot_be_read_is_an_error_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = load(&dir.path().join("no.yaml"), &|_| None).unwrap_err();
+    let missing = load(&dir.path().join("no.yaml"), &|_| None, &Overrides::none()).unwrap_err();
     assert_eq!(missing.len(), 1);
     assert_eq!(missing.iter().next().unwrap().line, 0);
     assert!(missing.to_string().contains("no.yaml"));
-    assert!(load(dir.path(), &|_| None).unwrap_err().to_string().contains("directory"));
+    assert!(
+        load(dir.path(), &|_| None, &Overrides::none())
+            .unwrap_err()
+            .to_string()
+            .contains("directory")
+    );
     let bytes = dir.path().join("bytes.yaml");
     std::fs::write(&bytes, b"a: 1\nb: \xff\n").unwrap();
-    let error = load(&bytes, &|_| None).unwrap_err().into_iter().next().unwrap();
+    let error =
+        load(&bytes, &|_| None, &Overrides::none()).unwrap_err().into_iter().next().unwrap();
     assert_eq!((error.line, error.column), (2, 4));
     assert!(error.message.contains("UTF-8"));
 }

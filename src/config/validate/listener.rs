@@ -64,7 +64,7 @@ fn address(
     let text = report.required(field, parent, "address", help)?;
     let address = socket_address(field.at, text, report)?;
     if let Some((_, first)) = seen.iter().find(|(other, _)| overlap(*other, address)) {
-        let help = format!("the other is on line {}; remove one of them", report.line(*first));
+        let help = format!("the other is {}; remove one of them", report.whereabouts(*first));
         let message = format!("{address} is already taken by another listener");
         report.error(field.at, message, help);
     }

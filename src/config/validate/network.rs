@@ -62,7 +62,7 @@ pub(super) fn admin_apart(
     let message = format!("{} is both the admin address and a listener", admin.address);
     match field.value().filter(|admin| !admin.address.is_absent()) {
         Some(raw) => {
-            let help = format!("the listener is on line {}", cx.report.line(address));
+            let help = format!("the listener is {}", cx.report.whereabouts(address));
             cx.report.error(raw.address.at, message, help);
         }
         None => {

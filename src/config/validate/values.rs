@@ -221,7 +221,7 @@ impl<K: Eq + Hash> Seen<K> {
             self.0.insert(key, at);
             return true;
         };
-        let help = format!("it is first on line {}; remove one of them", report.line(*first));
+        let help = format!("it is first {}; remove one of them", report.whereabouts(*first));
         report.error(at, format!("{} is listed twice", Quoted(shown)), help);
         false
     }

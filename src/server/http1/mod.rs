@@ -23,7 +23,7 @@ use super::goodbye::{abandon, part};
 use super::keeper::Keeper;
 use super::transport::{Socket, Transport};
 use crate::model::limits;
-use crate::proxy::{self, Connection, ErrorReason, Phase, Watch, refusal_bytes_to};
+use crate::proxy::{self, Connection, ErrorReason, Phase, Stage, Watch, refusal_bytes_to};
 
 /// Why hyper's part came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,7 @@ async fn serve<S: Socket>(
         return Some(transport);
     }
     if let Some(tunnel) = connection.take_tunnel() {
+        watch.enter(Stage::Tunnel);
         tunnel.run(transport, parts.read_buf).await;
     } else if end == End::Stuck {
         abandon(transport);

@@ -54,8 +54,14 @@ impl Streams {
     /// A new stream, for its service; its task begins at once.
     pub(super) fn begin(&self) -> Rc<Connection> {
         let stream = self.connection.stream();
+        self.connection.watch.count_request();
         *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
         Rc::new(stream)
+    }
+
+    /// Lets people who look at the connection know how many streams are open.
+    fn tell(&self) {
+        self.connection.watch.set_streams(self.seats.borrow().len());
     }
 
     /// Whether no stream is open.
@@ -128,6 +134,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
             streams.connection.watch.busy();
         }
         let place = streams.seats.borrow_mut().enter(Rc::clone(&watch));
+        streams.tell();
         let seat = Seat { place, watch, streams, running: false, exempt: false };
         spawn_local(Stream { future, seat });
     }
@@ -171,6 +178,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let Self { place, watch, streams, running, exempt } = self;
         streams.seats.borrow_mut().leave(*place);
+        streams.tell();
         if *exempt {
             streams.exempt.set(streams.exempt.get().saturating_sub(1));
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::{BASE, read};
-use crate::config::{Severity, diff, load, parse};
+use crate::config::{Overrides, Severity, diff, load, parse};
 
 const SECRET: &str = "tiger-tiger-burning-bright-in-the-forests";
 
@@ -126,13 +126,13 @@ fn a_secret_may_be_in_a_file() {
         (vec![b'x'; 4_096], 4_096),
     ] {
         std::fs::write(&file, bytes).unwrap();
-        let loaded = load(&config, &|_| None).unwrap();
+        let loaded = load(&config, &|_| None, &Overrides::none()).unwrap();
         assert_eq!(loaded.config.signing[0].secret.len(), expected);
         assert_eq!(loaded.files, [file.as_path()]);
     }
     for (bytes, part) in [(vec![b'x'; 31], "31 bytes"), (vec![b'x'; 1 << 20], "to 4096")] {
         std::fs::write(&file, bytes).unwrap();
-        let errors = load(&config, &|_| None).unwrap_err();
+        let errors = load(&config, &|_| None, &Overrides::none()).unwrap_err();
         assert!(errors.to_string().contains(part), "{errors}");
     }
 }

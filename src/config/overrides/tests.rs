@@ -1,0 +1,420 @@
+//! Variables beside the file: what each changes, and what is said of those that change nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::config::document::{Node, Value, build};
+use crate::config::load::parse_with;
+use crate::config::{ConfigErrors, Loaded};
+
+const EXAMPLE: &str = include_str!("../../../config/rhumb.yaml");
+const FILE: &str = "
+listeners: [{ address: \"127.0.0.1:8080\", hsts: true, tls: { certificates: [{ certificate: a, key: b }] } }]
+admin: { address: \"127.0.0.1:9090\" }
+regions:
+  - { id: us-east-1, latitude: 1, longitude: 2, country: US, endpoints: [\"http://a\", { url: \"http://b\" }] }
+  - { id: eu, name: Europe, latitude: 3, longitude: 4, country: DE, endpoints: [http://c] }
+signing: { keys: [{ id: k1, secret: \"${RHUMB_SECRET}\" }] }
+deployments:
+  - { name: api, primary_region: us-east-1, replica_regions: [eu], regions: { eu: { weight: 2 } },
+      health_check: { path: / } }
+";
+
+fn overrides(variables: &[(&str, &str)]) -> Overrides {
+    Overrides::of(variables.iter().map(|(name, value)| (name.into(), value.into())))
+}
+
+fn env(name: &str) -> Option<String> {
+    (name == "RHUMB_SECRET").then(|| "0123456789abcdef0123456789abcdef".to_owned())
+}
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    parse_with(text, "f.yaml", &base, &env, &overrides(variables))
+}
+
+/// The variable, the field, and what is said.
+fn complaints(variables: &[(&str, &str)]) -> Vec<(String, String, String)> {
+    let Err(errors) = read(FILE, variables) else { panic!("accepted: {variables:?}") };
+    let said = |e: &crate::config::ConfigError| {
+        let variable = e.variable.clone().unwrap_or_default();
+        (variable, e.path.clone(), format!("{} {}", e.message, e.help.clone().unwrap_or_default()))
+    };
+    errors.iter().filter(|e| e.severity == crate::config::Severity::Error).map(said).collect()
+}
+
+#[test]
+fn a_value_of_the_environment_counts_in_place_of_the_files() {
+    let config = read(
+        FILE,
+        &[
+            ("RHUMB_ADMIN_ADDRESS", "127.0.0.1:7070"),
+            ("RHUMB_LIMITS_URI_BYTES", " 1024 "),
+            ("RHUMB_WORKERS", "3"),
+            ("RHUMB_LISTENERS_0_ADDRESS", "127.0.0.1:8081"),
+            ("RHUMB_LISTENERS_0_HSTS_MAX_AGE_SECONDS", "60"),
+            ("RHUMB_REGIONS_US_EAST_1_MAX_IN_FLIGHT", "7"),
+            ("RHUMB_REGIONS_US_EAST_1_NAME", "12"),
+            ("RHUMB_REGIONS_US_EAST_1_COMPLIANCE", "soc2, hipaa"),
+            ("RHUMB_REGIONS_US_EAST_1_ENDPOINTS_1_WEIGHT", "5"),
+            ("RHUMB_REGIONS_EU_ENDPOINTS", "http://d,http://e"),
+            ("RHUMB_DEPLOYMENTS_API_TIMEOUTS_CONNECT_SECONDS", "0.5"),
+            ("RHUMB_DEPLOYMENTS_API_REGIONS_EU_WEIGHT", "9"),
+            ("RHUMB_DEPLOYMENTS_API_UPGRADES", "[]"),
+            ("RHUMB_SECRET", "is a variable of the file"),
+            ("RHUMB_ADMIN_SERVICE_HOST", "10.0.0.1"),
+            ("RHUMB_HANDOVER", "stdin"),
+            ("RHUMB_TYPO", ""),
+        ],
+    );
+    let Loaded { config, overridden, .. } = config.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(overridden.len(), 13, "{overridden:#?}");
+    assert_eq!(config.admin.address, "127.0.0.1:7070".parse().unwrap());
+    assert_eq!(config.limits.uri_bytes, 1_024);
+    assert_eq!(config.workers.unwrap().get(), 3);
+    assert_eq!(config.listeners[0].address, "127.0.0.1:8081".parse().unwrap());
+    assert_eq!(
+        config.listeners[0].hsts.as_ref().map(|hsts| hsts.to_str().unwrap().to_owned()),
+        Some("max-age=60".to_owned())
+    );
+    let [us, eu] = &config.regions[..] else { panic!("{:#?}", config.regions) };
+    assert_eq!(us.max_in_flight.unwrap().get(), 7);
+    assert_eq!(us.name.as_deref(), Some("12"));
+    assert_eq!(us.compliance.len(), 2);
+    assert_eq!(us.endpoints[1].weight, 5);
+    let urls: Vec<_> = eu.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect();
+    assert_eq!(urls, ["http://d:80", "http://e:80"]);
+    let api = &config.deployments[0];
+    assert_eq!(api.timeouts.connect.as_secs_f64(), 0.5);
+    assert!(api.streams.upgrades.is_empty());
+}
+
+#[test]
+fn errors_name_the_variable() {
+    for (name, value, path, part) in [
+        ("RHUMB_ADMIN_ADDRESS", "here", "admin.address", "not an address"),
+        ("RHUMB_LIMITS_URI_BYTES", "8k", "limits.uri_bytes", "expected a whole number"),
+        ("RHUMB_LIMITS_URI_BYTES", "7", "limits.uri_bytes", "from 256"),
+        ("RHUMB_LISTENERS_0_HTTP2", "yes", "listeners[0].http2", "true or false"),
+        ("RHUMB_DEPLOYMENTS_API_PRIMARY_REGION", "asia", "deployments[0].primary_region", "asia"),
+        ("RHUMB_DEPLOYMENTS_API_REPLICA_REGIONS", "eu,x", "deployments[0].replica_regions[1]", "x"),
+        (
+            "RHUMB_DEPLOYMENTS_API_ROUTING_STRATEGY",
+            "cots",
+            "deployments[0].routing_strategy",
+            "did you mean `cost`",
+        ),
+        ("RHUMB_TENANTS_SOFT_TTL_SECONDS", "5", "tenants.file", "`file` is missing"),
+        ("RHUMB_ADMIN_ADRESS", "x", "", "did you mean `RHUMB_ADMIN_ADDRESS`"),
+        ("RHUMB_REGIONS_US_EAST_2_NAME", "x", "", "did you mean `RHUMB_REGIONS_US_EAST_1_NAME`"),
+        (
+            "RHUMB_LISTENERS_1_ADDRESS",
+            "127.0.0.1:1",
+            "",
+            "did you mean `RHUMB_LISTENERS_0_ADDRESS`",
+        ),
+        ("RHUMB_REGIONS", "x", "", "sets nothing"),
+        ("RHUMB_LISTENERS_0", "x", "", "sets nothing"),
+        ("RHUMB_", "x", "", "rhumb schema --environment"),
+        ("RHUMB_REGIONS_US_EAST_1_ENDPOINTS_0_WEIGHT", "2", "", "sets nothing"),
+    ] {
+        let found = complaints(&[(name, value)]);
+        let [(variable, at, said)] = &found[..] else { panic!("{name}: {found:#?}") };
+        assert_eq!((&**variable, &**at), (name, path), "{said}");
+        assert!(said.contains(part), "{name}: {said}");
+    }
+    let both = [
+        ("RHUMB_REGIONS_US_EAST_1_ENDPOINTS", "http://x"),
+        ("RHUMB_REGIONS_US_EAST_1_ENDPOINTS_1_WEIGHT", "2"),
+        ("RHUMB_REGIONS_US_EAST_1_ENDPOINTS_1_URL", "http://y"),
+    ];
+    let found = complaints(&both);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().all(|(_, _, said)| said.contains("sets all of what")), "{found:#?}");
+    assert_eq!(
+        read(FILE, &[("RHUMB_X", "y")]).unwrap_err().to_string().lines().nth(1),
+        Some(" --> environment: RHUMB_X")
+    );
+}
+
+#[test]
+fn a_name_that_could_mean_two_fields_is_refused() {
+    let file = FILE
+        .replace("id: eu,", "id: us.east.1,")
+        .replace("[eu]", "[us.east.1]")
+        .replace("{ eu:", "{ us.east.1:");
+    assert!(read(&file, &[]).is_ok(), "without a variable, nothing is the matter");
+    let errors = read(&file, &[("RHUMB_REGIONS_US_EAST_1_BIAS", "5")]).unwrap_err();
+    let error = errors.iter().next().unwrap();
+    assert_eq!(error.variable.as_deref(), Some("RHUMB_REGIONS_US_EAST_1_BIAS"));
+    assert!(error.message.contains("`regions[0].bias` or `regions[1].bias`"), "{error}");
+}
+
+#[test]
+fn errors_that_point_to_the_environment_say_so() {
+    let listeners = "listeners:\n  - address: 127.0.0.1:1\n  - address: 127.0.0.1:2\n";
+    let file = format!(
+        "{listeners}{}",
+        FILE.split_once("admin:").map(|(_, rest)| format!("admin:{rest}")).unwrap()
+    );
+    let errors = read(&file, &[("RHUMB_LISTENERS_0_ADDRESS", "127.0.0.1:2")]).unwrap_err();
+    let error = errors.iter().find(|e| e.message.contains("taken")).unwrap();
+    assert_eq!((error.line, error.variable.as_deref()), (3, None));
+    assert!(error.help.as_ref().unwrap().contains("in the environment"), "{error}");
+}
+
+#[test]
+fn lenient_overrides_pass_over_what_they_do_not_know() {
+    let lenient = overrides(&[("RHUMB_NO", "1"), ("RHUMB_WORKERS", "2")]).lenient();
+    let loaded = parse_with(FILE, "f", Path::new(""), &env, &lenient);
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.config.workers.unwrap().get(), 2);
+}
+
+#[test]
+fn what_is_not_utf_8_is_said_and_not_shown() {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = OsString::from_vec(b"s3cr\xfft".to_vec());
+    let overrides = Overrides::of([("RHUMB_ADMIN_ADDRESS".into(), bytes)]);
+    let errors = parse_with(FILE, "f", Path::new(""), &env, &overrides).unwrap_err();
+    assert!(errors.to_string().contains("not UTF-8"), "{errors}");
+    assert!(!format!("{errors}{errors:?}{overrides:?}").contains("s3cr"));
+}
+
+#[test]
+fn no_error_shows_anything_of_a_secret() {
+    let secret = "tiger-tiger";
+    for (name, more) in [
+        ("RHUMB_SIGNING_KEYS_K1_SECRET", ("RHUMB_WORKERS", "none")),
+        ("RHUMB_SIGNING_KEYS_K1_ID", ("RHUMB_WORKERS", "1")),
+        ("RHUMB_SIGNING_KEYS_K1_SECRET_FILE", ("RHUMB_WORKERS", "1")),
+        ("RHUMB_SIGNING_KEYS_K1_SECRT", ("RHUMB_WORKERS", "1")),
+        ("RHUMB_SIGNING_KEYS", ("RHUMB_WORKERS", "1")),
+        ("RHUMB_SIGNING", ("RHUMB_WORKERS", "1")),
+    ] {
+        let value = if name.ends_with("_ID") { "tiger-tiger +" } else { secret };
+        let errors = read(FILE, &[(name, value), more]).unwrap_err();
+        let shown = format!("{errors}\n{errors:?}\n{}", serde_json::to_string(&errors).unwrap());
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(shown.contains(name) || name.ends_with("_FILE"), "{shown}");
+    }
+    assert!(
+        !format!("{:?}", overrides(&[("RHUMB_SIGNING_KEYS_K1_SECRET", secret)])).contains(secret)
+    );
+}
+
+fn as_json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null | Value::Broken => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Integer(value) => json!(value),
+        Value::Float(value) => json!(value),
+        Value::Text(value) => json!(&**value),
+        Value::List(items) => items.iter().map(as_json).collect(),
+        Value::Map(entries) => {
+            entries.iter().map(|entry| (entry.name().to_owned(), as_json(&entry.value))).collect()
+        }
+    }
+}
+
+/// Every scalar, and every list with a scalar in it, with its JSON pointer and the path of its field.
+fn leaves(value: &Json, pointer: &str, path: &str, found: &mut BTreeMap<String, String>) {
+    match value {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                let mut path = path.to_owned();
+                crate::config::document::push_field(&mut path, name);
+                let name = name.replace('~', "~0").replace('/', "~1");
+                leaves(value, &format!("{pointer}/{name}"), &path, found);
+            }
+        }
+        Json::Array(items) => {
+            if items.iter().any(|item| !item.is_object()) {
+                found.insert(path.to_owned(), pointer.to_owned());
+            }
+            for (index, item) in items.iter().enumerate().filter(|(_, item)| item.is_object()) {
+                leaves(item, &format!("{pointer}/{index}"), &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => drop(found.insert(path.to_owned(), pointer.to_owned())),
+    }
+}
+
+fn example() -> (Node, Vec<(Setting, String)>) {
+    let root = build(EXAMPLE, &env).root.unwrap();
+    let value = as_json(&root);
+    let mut paths = BTreeMap::new();
+    leaves(&value, "", "", &mut paths);
+    let settings = settings_of(EXAMPLE, &env).unwrap();
+    let known = paths.iter().map(|(path, pointer)| {
+        let mut settings = settings.iter().filter(|setting| setting.path == *path);
+        let setting = settings.next().unwrap_or_else(|| panic!("{path} has no variable"));
+        assert!(settings.next().is_none(), "{path} has two");
+        (setting.clone(), pointer.clone())
+    });
+    let known = known.collect();
+    (root, known)
+}
+
+/// What is wrong, or what it means.
+fn outcome(
+    read: Result<Loaded, ConfigErrors>,
+) -> Result<crate::config::Config, Vec<(String, String)>> {
+    match read {
+        Ok(loaded) => Ok(loaded.config),
+        Err(errors) => {
+            let mut said: Vec<_> =
+                errors.into_iter().map(|error| (error.path, error.message)).collect();
+            said.sort();
+            Err(said)
+        }
+    }
+}
+
+/// The file with one value replaced, written by other code, in the same order: JSON is YAML.
+fn edited(node: &Node, here: &str, pointer: &str, replacement: &Json) -> String {
+    if here == pointer {
+        return replacement.to_string();
+    }
+    match &node.value {
+        Value::List(items) => {
+            let items = items.iter().enumerate();
+            let items: Vec<_> = items
+                .map(|(index, item)| edited(item, &format!("{here}/{index}"), pointer, replacement))
+                .collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Map(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|entry| {
+                    let name = entry.name().replace('~', "~0").replace('/', "~1");
+                    let value =
+                        edited(&entry.value, &format!("{here}/{name}"), pointer, replacement);
+                    format!("{}: {value}", json!(entry.name()))
+                })
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        _ => as_json(node).to_string(),
+    }
+}
+
+/// What somebody would write in the file.
+fn written(kind: ValueKind, text: &str) -> Json {
+    match kind {
+        ValueKind::List => text.split(',').map(|part| json!(part)).collect(),
+        ValueKind::Text => json!(text),
+        ValueKind::Plain | ValueKind::Mixed => as_json(&build(text, &|_| None).root.unwrap()),
+    }
+}
+
+fn assert_like_edited(setting: &Setting, pointer: &str, root: &Node, text: &str) {
+    let variables = [(&*setting.variable, text)];
+    let set = read(EXAMPLE, &variables);
+    if let Ok(loaded) = &set {
+        let expected =
+            [Overridden { variable: setting.variable.clone(), path: setting.path.clone() }];
+        assert_eq!(loaded.overridden, expected);
+    }
+    let written = read(&edited(root, "", pointer, &written(setting.kind, text)), &[]);
+    // Printed only when they differ, because they are long.
+    let (set, written) = (outcome(set), outcome(written));
+    assert!(set == written, "{}={text}\n{set:#?}\n{written:#?}", setting.variable);
+}
+
+#[test]
+fn every_scalar_of_the_example_has_a_variable_that_does_what_an_edit_does() {
+    let (root, known) = example();
+    let value = as_json(&root);
+    assert!(known.len() > 150, "{}", known.len());
+    let mut changed = 0;
+    for (setting, pointer) in &known {
+        let now = value.pointer(pointer).unwrap();
+        let other = match now {
+            Json::Bool(flag) => (!flag).to_string(),
+            Json::Number(number) if number.is_i64() => (number.as_i64().unwrap() + 1).to_string(),
+            Json::Number(number) => (number.as_f64().unwrap() / 2.0).to_string(),
+            Json::Array(_) => "other".to_owned(),
+            _ => "other".to_owned(),
+        };
+        assert_like_edited(setting, pointer, &root, &other);
+        changed += usize::from(
+            read(EXAMPLE, &[(&setting.variable, &other)])
+                .is_ok_and(|loaded| loaded.config != read(EXAMPLE, &[]).unwrap().config),
+        );
+    }
+    assert!(changed > 60, "only {changed} made another configuration");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_variable_holds_it_does_what_an_edit_does(
+        which in any::<prop::sample::Index>(),
+        text in prop_oneof![
+            "[a-zA-Z][a-zA-Z0-9 ._/-]{0,20}[a-z]", "-?[0-9]{1,6}", "[0-9]{1,3}\\.[0-9]{1,3}",
+            "true|false", "http://[a-z]{1,8}", "eu-west-1",
+        ],
+    ) {
+        let (root, known) = example();
+        let (setting, pointer) = which.get(&known);
+        assert_like_edited(setting, pointer, &root, &text);
+    }
+
+    #[test]
+    fn no_name_and_no_value_makes_it_panic(
+        names in prop::collection::vec("RHUMB_[A-Z0-9_]{0,30}", 0..4),
+        value in ".{0,40}",
+    ) {
+        let variables: Vec<_> = names.iter().map(|name| (&**name, &*value)).collect();
+        let _ = read(FILE, &variables);
+    }
+}
+
+#[test]
+fn the_open_list_has_every_name_of_the_example_in_general_form() {
+    let open = settings();
+    let names: std::collections::BTreeSet<_> =
+        open.iter().map(|setting| &setting.variable).collect();
+    assert_eq!(names.len(), open.len(), "each once");
+    assert!(open.len() > 180, "{}", open.len());
+    for name in [
+        "RHUMB_ADMIN_ADDRESS",
+        "RHUMB_LISTENERS_<N>_ADDRESS",
+        "RHUMB_LISTENERS_<N>_TLS_CERTIFICATES_<N>_KEY",
+        "RHUMB_REGIONS_<ID>_MAX_IN_FLIGHT",
+        "RHUMB_REGIONS_<ID>_ENDPOINTS",
+        "RHUMB_REGIONS_<ID>_ENDPOINTS_<N>_WEIGHT",
+        "RHUMB_DEPLOYMENTS_<NAME>_REGIONS_<KEY>_WEIGHT",
+        "RHUMB_DEPLOYMENTS_<NAME>_ROUTING_RULES_<ID>_WEIGHTS_<KEY>",
+        "RHUMB_DEPLOYMENTS_<NAME>_RESIDENCY_<NAME>_ENFORCEMENT",
+    ] {
+        assert!(names.contains(&name.to_owned()), "{name}");
+    }
+    assert!(open.iter().all(|setting| !setting.description.is_empty()));
+}
+
+#[test]
+fn a_rule_among_many_is_found() {
+    let mut file = FILE.trim_end().trim_end_matches("}").trim_end().to_owned();
+    file.push_str(",\n      routing_rules: [");
+    for rule in 0..500 {
+        file.push_str(&format!(
+            "      {{ id: r{rule}, target_regions: [eu], source_countries: [DE] }},\n"
+        ));
+    }
+    file.push_str("      ] }\n");
+    let name = "RHUMB_DEPLOYMENTS_API_ROUTING_RULES_R499_PRIORITY";
+    let loaded = read(&file, &[(name, "5")]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.config.deployments[0].rules[499].priority, 5);
+    let errors =
+        read(&file, &[("RHUMB_DEPLOYMENTS_API_ROUTING_RULES_R500_PRIORITY", "5")]).unwrap_err();
+    let errors = errors.iter().filter(|e| e.severity == crate::config::Severity::Error);
+    assert_eq!(errors.count(), 1);
+}
