@@ -132,9 +132,7 @@ fn as_many_lines_as_requests(requests: usize) {
     let (address, _listener) = forgetful();
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let mut proxy = Setup::over(&[("us", address)])
-        .top(&format!("access_log: {{ to: file, file: {} }}", log.display()))
-        .start();
+    let mut proxy = Setup::over(&[("us", address)]).access_log(&log).start();
     ask(proxy.address, requests);
     until("all lines", || proxy.metric("rhumb_access_log_lines_total", &[]) as usize >= requests);
     assert_eq!(proxy.metric("rhumb_access_log_dropped_total", &[]), 0.0);
@@ -272,9 +270,7 @@ fn who_left_early_is_told_apart() {
     });
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let proxy = Setup::over(&[("us", origin.address)])
-        .top(&format!("access_log: {{ to: file, file: {} }}", log.display()))
-        .start();
+    let proxy = Setup::over(&[("us", origin.address)]).access_log(&log).start();
     for path in ["/silent", "/half", "/broken"] {
         let mut client = proxy.client();
         let before = origin.count();
@@ -465,9 +461,7 @@ fn a_disk_that_has_room_again_gets_what_waited() {
     let (address, _listener) = forgetful();
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let mut proxy = Setup::over(&[("us", address)])
-        .top(&format!("access_log: {{ to: file, file: {} }}", log.display()))
-        .start();
+    let mut proxy = Setup::over(&[("us", address)]).access_log(&log).start();
     let limit = |bytes: Option<u64>| {
         let rlimit = Rlimit { current: bytes, maximum: None };
         prlimit(Some(proxy.pid()), Resource::Fsize, rlimit).unwrap();
@@ -597,7 +591,7 @@ fn a_tunnel_is_one_line_with_all_that_went_through_it() {
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
     let proxy = Setup::over(&[("us", origin.address)])
-        .top(&format!("access_log: {{ to: file, file: {} }}", log.display()))
+        .access_log(&log)
         .deployment("upgrades: [echo]")
         .start();
     let mut client = proxy.client();

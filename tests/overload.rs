@@ -266,8 +266,7 @@ fn at_the_memory_limit_all_that_is_new_is_refused_and_what_is_under_way_is_finis
     let (origin, open) = gated();
     let dir = tempfile::TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let setup =
-        with_classes(&origin).top(&format!("access_log: {{ to: file, file: {} }}", log.display()));
+    let setup = with_classes(&origin).access_log(&log);
     let proxy = setup.start();
     let (mut busy, mut next) = (proxy.client(), proxy.client());
     busy.send(Request::get("/").bytes());

@@ -11,116 +11,58 @@
 
 mod bundle;
 mod control;
+mod error;
 mod files;
 mod inspect;
 mod legacy;
 mod load_error;
+mod plans;
 mod ports;
 mod prefixes;
+mod prepare;
 mod pressure;
+mod pulse;
 mod retired;
 mod shadow;
 pub mod systemd;
 mod tenants;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::control::ControlThread;
 use self::files::{FileParts, FileThread};
 use self::ports::Ports;
 use crate::access_log::AccessLogThread;
 use crate::admin::{Doors, Readiness};
-use crate::config::{Config, ConfigError, FileWatch, Overridden, Overrides};
-use crate::dump::Census;
-use crate::failover::{Controller, ControllerParts, Handle, Policy};
+use crate::config::{ConfigError, Overridden, Overrides};
+use crate::failover::Handle;
 use crate::handover::{Given, Inherited};
-use crate::measure::Networks;
 use crate::metrics::Registry;
-use crate::model::limits;
-use crate::names::first_answers;
-use crate::overload::Gauge;
-use crate::profile::Profiler;
-use crate::routing::Tables;
-use crate::server::{BindError, Drain, Left, Orders, StartError, Workers, WorkersParts};
-use crate::snapshot::{Live, Snapshot};
-use crate::traces::{Exporter, ExporterParts, Traces};
+use crate::server::{Drain, Left, Workers};
+use crate::snapshot::Live;
+use crate::traces::Exporter;
 
 pub use bundle::{Bundle, continent_of};
+pub use error::AppError;
 pub use inspect::{Inspection, inspect, inspect_names};
 pub use legacy::{Legacy, Passing};
 pub use load_error::LoadError;
+pub use plans::Plans;
+pub use pulse::Pulse;
 
 /// How often it is looked whether all endpoints have been checked once.
 const FIRST_CHECKS_LOOK: Duration = Duration::from_millis(20);
-
-/// Why Rhumb did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// A file is not valid.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// An address could not be listened on.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// A worker could not be started.
-    #[error(transparent)]
-    Worker(#[from] StartError),
-    /// The control thread could not be started.
-    #[error("cannot start the control thread")]
-    Control(#[source] std::io::Error),
-    /// The file thread could not be started.
-    #[error("cannot start the thread that watches files")]
-    Files(#[source] std::io::Error),
-    /// The thread that sends traces could not be started.
-    #[error("cannot start the thread that sends traces")]
-    Traces(#[source] std::io::Error),
-    /// The access log could not be started.
-    #[error(transparent)]
-    AccessLog(#[from] crate::access_log::StartError),
-    /// Signals cannot be received.
-    #[error("cannot listen for signals")]
-    Signals(#[source] std::io::Error),
-    /// A worker ended while starting; the log says why.
-    #[error("a worker ended while starting; see the log")]
-    WorkerEnded,
-}
-
-/// A configuration with everything it names, read for the first time.
-#[derive(Debug)]
-pub struct Plans {
-    path: PathBuf,
-    watch: FileWatch,
-    bundle: Bundle,
-}
-
-impl Plans {
-    /// Reads the configuration at `path`, with what `overrides` set of it, and what it names.
-    ///
-    /// # Errors
-    ///
-    /// The first file that cannot be used.
-    pub fn read(path: &Path, overrides: Overrides) -> Result<Self, LoadError> {
-        let mut watch = FileWatch::new([]);
-        let bundle = Bundle::load_watched(path, &mut watch, overrides)?.with_tls()?;
-        Ok(Self { path: path.to_owned(), watch, bundle })
-    }
-
-    /// The configuration.
-    pub fn config(&self) -> &Config {
-        &self.bundle.config
-    }
-}
 
 /// A Rhumb that runs, or is about to.
 #[derive(Debug)]
 pub struct App {
     workers: Workers,
-    control: control::ControlThread,
+    control: ControlThread,
     access_log: AccessLogThread,
     traces: Exporter,
     /// Before it serves, what its thread will work with.
@@ -155,113 +97,6 @@ impl App {
         let mut app = Self::prepare(Plans::read(path, overrides)?, &mut Inherited::new()).await?;
         app.serve().await?;
         Ok(app)
-    }
-
-    /// Starts everything, but accepts no connection yet. Takes from `inherited` what the
-    /// configuration has a use for.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps it from starting; nothing keeps running then.
-    pub async fn prepare(plans: Plans, inherited: &mut Inherited) -> Result<Self, AppError> {
-        let epoch = Instant::now();
-        let Plans { path, watch, bundle } = plans;
-        let config = Arc::clone(&bundle.config);
-        let worker_count = worker_count(&config);
-        let ports = Ports::open(&config, worker_count, inherited)?;
-        let held = ports.hold().await;
-        let (addresses, admin_address) = (held.addresses(), held.admin());
-        drop(held);
-
-        let names = first_answers(&config, None, epoch).await;
-        let tables = Tables { places: names.places(), ..bundle.tables.clone() };
-        let policy = Policy::new(Arc::clone(&config), tables, continent_of, epoch.elapsed())
-            .counting_from(unix_seconds() as u64);
-        let live = Arc::new(Live::new(first_snapshot(&policy, &bundle)));
-        let registry = Arc::new(Registry::default());
-        let networks = Arc::new(Networks::default());
-        let access_log = AccessLogThread::start(config.access_log.as_deref(), &registry)?;
-        let (controller, handle) = Controller::new(ControllerParts {
-            policy,
-            geo: Arc::clone(&bundle.geo),
-            keys: Arc::clone(&bundle.keys),
-            tls: Arc::clone(&bundle.tls),
-            names,
-            live: Arc::clone(&live),
-            registry: Arc::clone(&registry),
-            epoch,
-        });
-        let readiness = Readiness::default();
-        let gauge = Arc::new(Gauge::default());
-        let watch_pressure = pressure::Watch::new(&live, &gauge, worker_count);
-        let shares = watch_pressure.shares();
-        let (census, questions) = Census::new(worker_count);
-        let (admin, doors) = crate::admin::Admin {
-            handle: handle.clone(),
-            live: Arc::clone(&live),
-            registry: Arc::clone(&registry),
-            networks: Arc::clone(&networks),
-            gauge: Arc::clone(&gauge),
-            census,
-            profiler: Profiler::default(),
-            readiness: readiness.clone(),
-            started_unix_seconds: unix_seconds(),
-        }
-        .server();
-        let control = control::ControlThread::start(controller, admin, watch_pressure)
-            .map_err(AppError::Control)?;
-        let traces = Arc::new(Traces::default());
-        let exporter = Exporter::start(ExporterParts {
-            traces: Arc::clone(&traces),
-            live: Arc::clone(&live),
-            registry: Arc::clone(&registry),
-        })
-        .map_err(AppError::Traces)?;
-        let mut workers = Workers::start(WorkersParts {
-            live: Arc::clone(&live),
-            registry: Arc::clone(&registry),
-            networks,
-            signals: handle.signals.clone(),
-            gauge,
-            shares,
-            traces,
-            lines: access_log.lines(),
-            questions,
-        })?;
-        if !workers.ready().await {
-            return Err(AppError::WorkerEnded);
-        }
-        let (warnings, overridden) = (bundle.warnings.clone(), bundle.overridden.clone());
-        let (reloaded_in, reloaded) = mpsc::channel(1);
-        let files = FileParts {
-            path,
-            watch,
-            bundle,
-            commands: handle.commands.clone(),
-            live: Arc::clone(&live),
-            ports: ports.clone(),
-            reloaded: reloaded_in,
-            epoch,
-        };
-        Ok(Self {
-            workers,
-            control,
-            access_log,
-            traces: exporter,
-            files: Err(Some(files)),
-            readiness,
-            ports,
-            doors,
-            reloaded: Some(reloaded),
-            addresses,
-            admin: admin_address,
-            warnings,
-            overridden,
-            worker_count,
-            handle,
-            live,
-            registry,
-        })
     }
 
     /// Waits until every endpoint that is checked has been checked once, or for `most`.
@@ -370,42 +205,4 @@ impl App {
         let sent = traces.stop();
         control.stop() && sent && panics == 0
     }
-}
-
-/// Whether the threads answer.
-#[derive(Clone, Debug)]
-pub struct Pulse {
-    handle: Handle,
-    orders: Orders,
-}
-
-impl Pulse {
-    /// Asks them all.
-    pub async fn is_there(&self) -> bool {
-        let control = tokio::time::timeout(limits::THREAD_ANSWER, self.handle.status());
-        matches!(control.await, Ok(Some(_))) && self.orders.all_answer().await
-    }
-}
-
-fn first_snapshot(policy: &Policy, bundle: &Bundle) -> Snapshot {
-    let config = &bundle.config;
-    Snapshot {
-        table: Arc::clone(policy.table()),
-        config: Arc::clone(config),
-        tls: Arc::clone(&bundle.tls),
-        geo: Arc::clone(&bundle.geo),
-        trust: Arc::new(config.client.clone()),
-        keys: Arc::clone(&bundle.keys),
-        hops: config.hops.clone(),
-        shadow: None,
-    }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-fn worker_count(config: &Config) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    config.workers.map_or(cores, NonZeroUsize::get)
 }

@@ -64,14 +64,8 @@ fn is_small(settings: &CompressionSettings, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::headers;
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let fields = fields.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        });
-        fields.collect()
-    }
 
     fn eligible(status: u16, fields: &[(&'static str, &str)]) -> bool {
         let status = StatusCode::from_u16(status).unwrap();

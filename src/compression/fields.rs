@@ -79,16 +79,8 @@ fn weakened(tag: &HeaderValue) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::headers;
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            let value = HeaderValue::from_str(value).unwrap();
-            headers.append(HeaderName::from_static(name), value);
-        }
-        headers
-    }
 
     #[test]
     fn vary_says_it_once() {

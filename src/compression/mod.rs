@@ -26,3 +26,14 @@ pub use negotiate::negotiate;
 pub use stock::{Loan, Stock};
 pub use stream::Stream;
 pub use terms::Asked;
+
+/// What tests say of a head.
+#[cfg(test)]
+fn headers(fields: &[(&'static str, &str)]) -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in fields {
+        let value = http::HeaderValue::from_str(value).unwrap();
+        headers.append(http::HeaderName::from_static(name), value);
+    }
+    headers
+}

@@ -69,16 +69,9 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
 
+    use super::super::headers;
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let fields = fields.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        });
-        fields.collect()
-    }
 
     fn asked(fields: &[(&'static str, &str)]) -> Asked {
         Asked::of(&CompressionSettings::default(), &headers(fields))

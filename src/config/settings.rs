@@ -8,7 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderName, Method};
 use ipnet::IpNet;
@@ -23,10 +22,12 @@ mod access_log;
 mod compression;
 mod conditions;
 mod edge;
+mod endpoint;
 mod life;
 mod names;
 mod overload;
 mod steering;
+mod timing;
 mod tracing;
 
 pub use access_log::{
@@ -42,6 +43,7 @@ pub use edge::{
     ProxyProtocolVersion, RepeatedSlash, RequestRules, Streams, TlsVersion, Transport, Underscores,
     UpstreamTls,
 };
+pub use endpoint::{Endpoint, EndpointUrl, Host, Scheme};
 pub use life::{Drain, Upgrade};
 pub use names::Names;
 pub use overload::OverloadSettings;
@@ -51,6 +53,7 @@ pub use steering::{
     ResidencyPolicy, Shadow, SigningKey, TenantSource, TenantsFile, TokenCarrier, Unknown,
     WhenDown, WriteMode, Writes,
 };
+pub use timing::{Failover, HealthCheck, Retries, Timeouts, WhenAllDown};
 pub use tracing::{Otlp, TraceParents, Tracing};
 
 /// A whole configuration.
@@ -167,85 +170,6 @@ pub struct Region {
     pub max_in_flight: Option<NonZeroU32>,
     /// Upstream addresses; at least one.
     pub endpoints: Vec<Endpoint>,
-}
-
-/// One upstream address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where it is.
-    pub url: EndpointUrl,
-    /// Share of the region's requests, relative to the others; at least 1.
-    pub weight: u32,
-    /// How it is spoken to.
-    pub transport: Arc<Transport>,
-    /// The name whose SRV records say where it is, in place of the URL's host and port; the URL then
-    /// has the name that requests and certificates go by.
-    pub srv: Option<Arc<str>>,
-}
-
-/// `scheme://host:port`, without a path.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EndpointUrl {
-    /// What is spoken there.
-    pub scheme: Scheme,
-    /// Name or address.
-    pub host: Host,
-    /// Port; 80, or 443 for `https`, unless written.
-    pub port: u16,
-}
-
-/// What an endpoint speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scheme {
-    /// HTTP/1.1 in clear text.
-    Http,
-    /// TLS, and in it what the handshake agrees on.
-    Https,
-    /// HTTP/2 in clear text, with prior knowledge.
-    H2c,
-}
-
-impl Scheme {
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-            Self::H2c => "h2c",
-        }
-    }
-}
-
-impl EndpointUrl {
-    /// `host:port`, as a `Host` header has it.
-    pub fn authority(&self) -> String {
-        match &self.host {
-            Host::Address(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
-            Host::Address(IpAddr::V4(address)) => format!("{address}:{}", self.port),
-            Host::Name(name) => format!("{name}:{}", self.port),
-        }
-    }
-}
-
-impl fmt::Display for EndpointUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
-    }
-}
-
-impl Serialize for EndpointUrl {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Host part of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// An IP address.
-    Address(IpAddr),
-    /// A DNS name, in lower case.
-    Name(Arc<str>),
 }
 
 /// One API, routed as a unit.
@@ -443,66 +367,4 @@ pub struct HeaderMatch {
     pub name: HeaderName,
     /// What its value must be.
     pub value: TextMatch,
-}
-
-/// An active HTTP check. Equal checks of one endpoint are made once.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HealthCheck {
-    /// Path and query to GET.
-    pub path: String,
-    /// `Host` to send; `None`: the endpoint's authority.
-    pub host: Option<String>,
-    /// The status of a healthy answer.
-    pub expected_status: u16,
-    /// Between the starts of two checks.
-    pub interval: Duration,
-    /// For a whole check.
-    pub timeout: Duration,
-    /// Between the starts of two checks while in doubt.
-    pub fast_interval: Duration,
-    /// Consecutive successes that make it healthy.
-    pub healthy_threshold: u32,
-    /// Consecutive failures that make it degraded.
-    pub unhealthy_threshold: u32,
-}
-
-/// When a region is taken out and may come back.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Failover {
-    /// Whether failed checks take a region out at all.
-    pub auto_failover_enabled: bool,
-    /// Consecutive failures that take it out.
-    pub threshold: u32,
-    /// It stays out at least this long.
-    pub cooldown: Duration,
-}
-
-/// Limits of one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Connecting, for each attempt.
-    pub connect: Duration,
-    /// From the request sent to the response head, for each attempt.
-    pub first_byte: Duration,
-    /// From the request head received to the response head, all attempts.
-    pub request: Duration,
-}
-
-/// How often a failed attempt is repeated elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retries {
-    /// Attempts after the first.
-    pub attempts: u32,
-    /// What an origin answers to a call that it did not work on.
-    pub grpc_statuses: GrpcStatuses,
-}
-
-/// What to do when no region is healthy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WhenAllDown {
-    /// Try the regions in order all the same.
-    LastResort,
-    /// Answer 503 `no_healthy_region`.
-    Refuse,
 }

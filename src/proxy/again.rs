@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::context::View;
 use super::decide::{Decided, decide};
 use super::error::ErrorReason;
 use super::forward::{Answer, Forward};
@@ -13,6 +12,7 @@ use super::identify::Asked;
 use super::replay::{Wish, may_go_to};
 use super::retry::Tried;
 use super::target::path;
+use super::view::View;
 use crate::routing::{self, DeploymentIndex, Facts, RefusalReason};
 
 impl Forward {

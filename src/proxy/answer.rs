@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use super::body::{BoxError, Progress, RequestBody};
 use super::compressed::Compressed;
-use super::context::Connection;
+use super::connection::Connection;
 use super::error::ErrorReason;
 use super::grpc;
 use super::present::Present;

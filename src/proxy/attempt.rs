@@ -14,12 +14,14 @@ use hyper::body::Incoming;
 
 use super::answer::{Exchange, Pace};
 use super::body::RequestBody;
-use super::context::{Connection, Series, Upstream};
+use super::connection::Connection;
+use super::counted::Series;
 use super::error::ErrorReason;
 use super::forward::{Answer, Forward, Routed};
 use super::patience::Upload;
 use super::present::Present;
 use super::ticket::InFlight;
+use super::view::Upstream;
 use crate::model::{SignalKind, limits};
 use crate::routing::RegionPosition;
 use crate::traces::{AttemptSpan, SpanId};

@@ -12,11 +12,11 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::context::View;
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::kept::{KeptBody, KeptUpload};
 use super::trailers::clean_request;
+use super::view::View;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

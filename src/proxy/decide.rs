@@ -4,12 +4,14 @@
 
 use std::time::Instant;
 
-use super::context::{Connection, View, WorkerContext};
+use super::connection::Connection;
+use super::context::WorkerContext;
 use super::headers::names_nothing;
 use super::identify::{Asked, Identity};
 use super::present::Present;
 use super::said::Hearing;
 use super::told;
+use super::view::View;
 use crate::routing::{
     self, Conditions, Decision, DeploymentIndex, Draws, NoTrace, Recorder, Refusal, decide_in,
 };

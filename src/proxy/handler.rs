@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::answer::ResponseBody;
 use super::compressed::asked_compression;
-use super::context::{Connection, View};
+use super::connection::Connection;
 use super::decide::{Heard, decide_first};
 use super::error::ErrorReason;
 use super::forward::{Forward, Routed};
@@ -32,6 +32,7 @@ use super::target::origin_form;
 use super::ticket::Ticket;
 use super::trace;
 use super::upgrade::{self, Wish};
+use super::view::View;
 use crate::config::{Deployment, GrpcStatuses};
 use crate::model::Shed;
 use crate::routing::{Refusal, RefusalReason};

@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
-use super::context::Connection;
+use super::connection::Connection;
 use super::forwarded;
 use super::present::Present;
 use crate::config::Config;

@@ -11,12 +11,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::clock::since_epoch;
-use super::context::{Connection, View};
+use super::connection::Connection;
 use super::present::Present;
 use super::said::{Hearing, Said, name};
 use super::target::path;
 use super::tenant::Tenant;
 use super::terms::{Kept, Terms};
+use super::view::View;
 use crate::config::JwtSource;
 use crate::geo;
 use crate::model::{Client, Location, TokenRefusal};

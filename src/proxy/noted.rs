@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::request::Parts;
 
 use super::attempt::{Failed, Target};
-use super::context::{View, WorkerContext};
+use super::context::WorkerContext;
 use super::error::ErrorReason;
 use super::forward::Forward;
 use super::headers::RequestId;
@@ -16,6 +16,7 @@ use super::identify::{Asked, Identity};
 use super::peer::Peer;
 use super::target::path;
 use super::ticket::Ticket;
+use super::view::View;
 use crate::access_log::{Ending, Head};
 use crate::routing::{self, Decision, Refusal};
 

@@ -12,10 +12,11 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::body::{RequestBody, StreamedBody};
-use super::context::{Connection, View};
+use super::connection::Connection;
 use super::error::ErrorReason;
 use super::expect::Gate;
 use super::forward::{Forward, Replies};
+use super::view::View;
 use crate::model::limits;
 
 /// A body that is about to come.

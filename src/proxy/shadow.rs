@@ -1,6 +1,6 @@
 //! The hook of the request path for a candidate that is tried beside the live table.
 
-use super::context::View;
+use super::view::View;
 use crate::routing::{Conditions, Decision, Draws, Facts, Refusal};
 
 impl View {

@@ -6,9 +6,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::context::{Connection, Series, View};
+use super::connection::Connection;
+use super::counted::Series;
 use super::trace::Traced;
 use super::under_way::Work;
+use super::view::View;
 use crate::access_log::Entry;
 
 /// The status counted for a client that left before it had a response, as nginx counts it.

@@ -11,11 +11,12 @@ use std::time::Instant;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::context::{Connection, View};
+use super::connection::Connection;
 use super::headers::RequestId;
 use super::present::Present;
 use super::target::path;
 use super::ticket::Ticket;
+use super::view::View;
 use crate::model::limits::TRACE_TEXT_BYTES;
 use crate::routing::{Decision, Refusal, Table};
 use crate::traces::{

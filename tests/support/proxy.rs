@@ -109,6 +109,11 @@ impl Setup {
         self
     }
 
+    /// It logs requests to this file.
+    pub fn access_log(self, file: &Path) -> Self {
+        self.top(&format!("access_log: {{ to: file, file: {} }}", file.display()))
+    }
+
     /// Top-level fields of YAML.
     #[must_use]
     pub fn top(mut self, fields: &str) -> Self {
