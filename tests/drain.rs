@@ -213,7 +213,8 @@ fn websocket(said: &'static [u8]) -> (Proxy, Client, std::sync::mpsc::Receiver<V
         let _ = tell.send(heard);
         Ok(())
     });
-    let top = "drain: { timeout_seconds: 1 }";
+    // They are told at half time.
+    let top = "drain: { timeout_seconds: 4 }";
     let proxy = Setup::over(&[("us", origin.address)]).top(top).start();
     let mut client = proxy.client();
     let ask = Request::get("/chat").with("Connection", "Upgrade").with("Upgrade", "websocket");

@@ -211,7 +211,8 @@ fn a_name_that_flips_to_a_refused_address_is_not_followed() {
     dns.addresses("api.test", 0, &["0.0.0.0"]);
     proxy.reload(&yaml);
     until_addresses(&proxy, &["0.0.0.0"]);
-    let _ = proxy.client().send(Request::get("/").bytes());
+    let mut client = proxy.client();
+    client.send(Request::get("/").bytes());
     until("the trap to snap", || caught.load(SeqCst) > 0);
 }
 
