@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::dispatcher;
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -157,15 +158,22 @@ impl LogLevel {
     }
 }
 
+/// What clients can make a library warn of, as often as they like; it is counted (`rhumb_floods_total`).
+/// Whoever wants to read it names the library.
+const QUIET: [&str; 1] = ["h2"];
+
 fn parse(filter: &str) -> Result<EnvFilter, LogLevelError> {
     if filter.len() > limits::LOG_FILTER_BYTES {
         return Err(LogLevelError::TooLong);
     }
     // Without regular expressions: building one takes whatever time and memory it likes.
     let builder = EnvFilter::builder().with_regex(false);
-    builder
+    let parsed = builder
         .parse(filter)
-        .map_err(|source| LogLevelError::Malformed { filter: filter.to_owned(), source })
+        .map_err(|source| LogLevelError::Malformed { filter: filter.to_owned(), source })?;
+    let unnamed = QUIET.into_iter().filter(|library| !filter.contains(library));
+    let quiet = unnamed.filter_map(|library| format!("{library}=off").parse::<Directive>().ok());
+    Ok(quiet.fold(parsed, EnvFilter::add_directive))
 }
 
 #[cfg(test)]
@@ -202,6 +210,28 @@ mod tests {
         let usual = LogState { filter: "warn".into(), usual: "warn".into(), until: None };
         assert_eq!(control.state(), usual);
         assert!(!control.begin_watch());
+    }
+
+    #[test]
+    fn what_clients_can_make_a_library_say_is_told_only_to_those_who_ask() {
+        let (control, _log) = log();
+        let told = |filter| {
+            control.change(filter, Instant::now(), Duration::from_secs(5)).unwrap();
+            [
+                tracing::enabled!(target: "h2::proto", tracing::Level::ERROR),
+                tracing::enabled!(target: "h2::proto", tracing::Level::WARN),
+                tracing::enabled!(target: "rhumb", tracing::Level::WARN),
+            ]
+        };
+        for (filter, expected) in [
+            ("info", [false, false, true]),
+            ("trace", [false, false, true]),
+            ("off", [false, false, false]),
+            ("error,h2=warn", [true, true, false]),
+            ("h2::proto=trace", [true, true, false]),
+        ] {
+            assert_eq!(told(filter), expected, "{filter}");
+        }
     }
 
     #[test]
