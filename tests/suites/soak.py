@@ -18,6 +18,7 @@ import signal
 import ssl
 import statistics
 import subprocess
+import sys
 import time
 
 import websockets.asyncio.client
@@ -50,7 +51,7 @@ class Soaked(stage.Stage):
     def __init__(self, *arguments, soak, sockets, **more):
         super().__init__(*arguments, **more)
         self.soak, self.echo, self.spare = soak, sockets, stage.free_port()
-        self.pid, self.changes = None, 0
+        self.pid, self.changes, self.past = None, 0, set()
 
     def __enter__(self):
         super().__enter__()
@@ -95,21 +96,21 @@ class Soaked(stage.Stage):
         old, began = self.pid, time.monotonic()
         os.kill(old, signal.SIGUSR2)
         while time.monotonic() - began < 30:
-            for pid in self._others(old):
+            for pid in self._others():
                 if re.search(rf" ready .*pid={pid}\b", self.log_tail(20_000)):
+                    self.past.add(old)
                     self.pid = pid
                     return time.monotonic() - began
             time.sleep(0.05)
         raise RuntimeError(f"no process has taken over; its log:\n{self.log_tail()}")
 
-    def _others(self, old):
-        """Processes of the same program and configuration that are younger."""
-        program = os.readlink(f"/proc/{old}/exe")
+    def _others(self):
+        """Processes of the same program and configuration that have not served before."""
         for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) > old:
+            if entry.name.isdigit() and int(entry.name) not in self.past | {self.pid}:
                 try:
-                    arguments = (entry / "cmdline").read_bytes().split(b"\0")
-                    if os.readlink(entry / "exe") == program and str(self.directory).encode() in b"".join(arguments):
+                    arguments = (entry / "cmdline").read_bytes()
+                    if os.path.samefile(entry / "exe", self.binary) and str(self.directory).encode() in arguments:
                         yield int(entry.name)
                 except OSError:
                     continue
@@ -261,6 +262,9 @@ class Schedule:
             self._round(number)
             time.sleep(max(0.0, began + ROUND_SECONDS - 1 - time.monotonic()))
             self.lives[-1].append((number, self.proxy.memory_mib()))
+            # For whoever waits half an hour.
+            print(f"round {number + 1} of {self.rounds}: {self.lives[-1][-1][1]:.1f} MiB, "
+                  f"{self.proxy.descriptors()} descriptors", file=sys.stderr, flush=True)
             time.sleep(max(0.0, began + ROUND_SECONDS - time.monotonic()))
 
     def _upgrade(self):
