@@ -228,9 +228,7 @@ fn websocket(said: &'static [u8]) -> (Proxy, Client, std::sync::mpsc::Receiver<V
 fn websockets_are_told_shortly_before_the_end() {
     let (mut proxy, mut client, told, _origin) = websocket(b"\x82\x01a");
     proxy.signal(Signal::TERM);
-    let mut seen = [0; 7];
-    std::io::Read::read_exact(&mut client.raw(), &mut seen).unwrap();
-    assert_eq!(&seen, b"\x82\x01a\x88\x02\x03\xe9");
+    assert_eq!(&client.exactly(), b"\x82\x01a\x88\x02\x03\xe9");
     let answer = b"\x88\x82\0\0\0\0\x03\xe9";
     client.send(answer);
     assert!(client.is_closed());

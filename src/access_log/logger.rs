@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -21,7 +22,7 @@ use crate::config::{AccessLog, LogTarget};
 use crate::metrics::WorkerSeries;
 use crate::model::limits::{
     ACCESS_LOG_BATCH_BYTES, ACCESS_LOG_BATCH_TIME, ACCESS_LOG_LAST, ACCESS_LOG_RECORDS,
-    ACCESS_LOG_VALUE_BYTES,
+    ACCESS_LOG_ROOMS, ACCESS_LOG_VALUE_BYTES,
 };
 
 /// Between two tries to hand on the last lines.
@@ -86,6 +87,9 @@ pub struct Logger {
     lines: Lines,
     series: Arc<WorkerSeries>,
     batch: RefCell<Option<Batch>>,
+    /// Room of batches that have been written.
+    rooms: Receiver<Vec<u8>>,
+    home: SyncSender<Vec<u8>>,
     #[expect(clippy::vec_box, reason = "they are handed out in their boxes")]
     spare: RefCell<Vec<Box<RefCell<Entry>>>>,
     /// Whether the task of [`Self::tend`] knows that there is something to hand on.
@@ -96,10 +100,13 @@ pub struct Logger {
 impl Logger {
     /// Hands lines on there, and counts what is dropped.
     pub fn new(lines: Lines, series: Arc<WorkerSeries>) -> Self {
+        let (home, rooms) = sync_channel(ACCESS_LOG_ROOMS);
         Self {
             lines,
             series,
             batch: RefCell::default(),
+            rooms,
+            home,
             spare: RefCell::default(),
             armed: Cell::default(),
             wake: Notify::new(),
@@ -139,8 +146,11 @@ impl Logger {
         }
         let lines = batch.get_or_insert_with(|| Batch {
             settings: Arc::clone(settings),
-            bytes: Vec::with_capacity(ACCESS_LOG_BATCH_BYTES + ACCESS_LOG_VALUE_BYTES),
+            bytes: self.rooms.try_recv().unwrap_or_else(|_| {
+                Vec::with_capacity(ACCESS_LOG_BATCH_BYTES + ACCESS_LOG_VALUE_BYTES)
+            }),
             lines: 0,
+            home: self.home.clone(),
         });
         line::write(&mut lines.bytes, &notes.sheet, &notes.record(ending));
         lines.lines += 1;

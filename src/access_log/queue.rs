@@ -11,6 +11,19 @@ pub(super) struct Batch {
     pub(super) settings: Arc<AccessLog>,
     pub(super) bytes: Vec<u8>,
     pub(super) lines: u64,
+    /// Where its room goes back to.
+    pub(super) home: SyncSender<Vec<u8>>,
+}
+
+impl Batch {
+    /// Gives its room back to the worker that it is from, unless that has enough: memory that another
+    /// thread frees has to be fetched anew, page by page.
+    pub(super) fn give_back(self) {
+        let mut bytes = self.bytes;
+        bytes.clear();
+        // The worker may have ended.
+        let _ = self.home.try_send(bytes);
+    }
 }
 
 /// What the thread that writes is told.

@@ -42,6 +42,7 @@ impl Writer {
             self.look();
             if let Message::Batch(batch) = message {
                 self.put(&batch);
+                batch.give_back();
             }
         }
     }
@@ -81,8 +82,11 @@ impl Writer {
             let whole = bytes.get(..at).and_then(|done| done.iter().rposition(|b| *b == b'\n'));
             lines_end = whole.map_or(0, |end| end + 1);
         }
-        let done = bytes.get(..lines_end).unwrap_or_default();
-        let done = done.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let done = match bytes.get(..lines_end) {
+            // Which is what mostly happens.
+            Some(all) if all.len() == bytes.len() => batch.lines,
+            done => done.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64,
+        };
         let series: &LogSeries = &self.registry.log;
         series.written.add(done.saturating_sub(lost));
         series.failed.add(batch.lines.saturating_sub(done) + lost);

@@ -157,7 +157,7 @@ impl Client {
         Sender(self.reader.get_ref().try_clone().unwrap())
     }
 
-    /// A second handle on the socket.
+    /// A second handle on the socket, to write to: what has been read is in the first one.
     pub fn raw(&self) -> TcpStream {
         self.reader.get_ref().try_clone().unwrap()
     }
@@ -210,6 +210,13 @@ impl Client {
             Ok(rest) => rest.is_empty(),
             Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
         }
+    }
+
+    /// The next so many bytes, those that came behind a head included.
+    pub fn exactly<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes
     }
 
     /// Everything until the proxy closes the connection.
