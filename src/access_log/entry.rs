@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Version};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::escape;
 use super::logger::{Ending, Sheet};
 use super::record::{Attempt, Record};
 use super::redact;
@@ -173,7 +174,10 @@ impl Entry {
 
     /// Who asks, if that is not the connection's other end.
     pub fn client(&mut self, address: IpAddr) {
-        self.client = self.text.keep_display(address);
+        self.client = match address {
+            IpAddr::V4(address) => self.text.keep_with(|out| escape::address(out, address)),
+            IpAddr::V6(address) => self.text.keep_display(address),
+        };
     }
 
     /// From where.

@@ -3,6 +3,7 @@
 //!
 //! What is not UTF-8 becomes U+FFFD in JSON, and `\xHH` in templates.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// What JSON writes as it is: printable ASCII but `"` and `\`.
@@ -106,6 +107,16 @@ pub(super) fn number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Appends an address.
+pub(super) fn address(out: &mut Vec<u8>, address: Ipv4Addr) {
+    let [first, others @ ..] = address.octets();
+    number(out, first.into());
+    for octet in others {
+        out.push(b'.');
+        number(out, octet.into());
+    }
+}
+
 /// Appends a number with so many digits.
 fn digits(out: &mut Vec<u8>, number: u64, count: u32) {
     for place in (0..count).rev() {
@@ -171,6 +182,16 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn addresses_as_everybody_writes_them() {
+        for address in [[0, 0, 0, 0], [127, 0, 0, 1], [255, 255, 255, 255], [10, 200, 3, 99]] {
+            let address = Ipv4Addr::from(address);
+            let mut out = Vec::new();
+            super::address(&mut out, address);
+            assert_eq!(out, address.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::sink::{OpenError, Sink, Wrote};
 use super::thread::Wanted;
 use crate::config::LogTarget;
 use crate::metrics::{LogSeries, Registry};
-use crate::model::limits::ACCESS_LOG_RETRY;
+use crate::model::limits::{ACCESS_LOG_PAUSE, ACCESS_LOG_RETRY};
 
 /// A target that takes a little time is asked again soon.
 const SOON: Duration = Duration::from_millis(5);
@@ -39,11 +39,21 @@ impl Writer {
     /// Writes what comes until nothing more can.
     pub(super) fn run(&mut self, received: &Receiver<Message>) {
         while let Ok(message) = received.recv() {
-            self.look();
-            if let Message::Batch(batch) = message {
-                self.put(&batch);
-                batch.give_back();
+            self.take(message);
+            while let Ok(message) = received.try_recv() {
+                self.take(message);
             }
+            // To be woken for each batch would cost more than to write it, and so would looking for
+            // the next one, which is what waiting begins with.
+            self.wanted.pause(ACCESS_LOG_PAUSE);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        self.look();
+        if let Message::Batch(batch) = message {
+            self.put(&batch);
+            batch.give_back();
         }
     }
 

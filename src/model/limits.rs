@@ -573,10 +573,12 @@ pub const OTLP_ANSWER_BYTES: usize = 64 << 10;
 pub const ACCESS_LOG_BATCH_BYTES: usize = 64 << 10;
 /// A log line waits no longer than that for others to be handed on with.
 pub const ACCESS_LOG_BATCH_TIME: Duration = Duration::from_millis(100);
+/// Between two looks for batches.
+pub const ACCESS_LOG_PAUSE: Duration = Duration::from_millis(10);
 /// Batches that wait to be written; further ones are dropped, and their lines counted.
 pub const ACCESS_LOG_QUEUE: usize = 128;
 /// Batches whose room a worker gets back to use again.
-pub const ACCESS_LOG_ROOMS: usize = 4;
+pub const ACCESS_LOG_ROOMS: usize = 8;
 /// Bytes of a single value, such as a path, that are logged; the rest is left out.
 pub const ACCESS_LOG_VALUE_BYTES: usize = 4 << 10;
 /// Header fields of requests that are logged.
