@@ -72,11 +72,15 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     let mut ticket = Ticket::new(Rc::clone(connection), now, call);
     ticket.log_as(&view);
 
-    let Admitted { host, present, stream } =
-        match admit(connection, &view, &ticket, &mut parts, has_body) {
-            Ok(admitted) => admitted,
-            Err(stop) => return Err(stop.answer(ticket)),
-        };
+    let understood = understand(connection, &view, &mut parts);
+    ticket.note_head(&parts, understood.as_ref().map_or("", |understood| &understood.host));
+    let admitted = understood.and_then(|understood| {
+        admit(connection, &parts, &understood.host, has_body).map(|()| understood)
+    });
+    let Understood { host, present, stream } = match admitted {
+        Ok(understood) => understood,
+        Err(stop) => return Err(stop.answer(ticket)),
+    };
     let trusted = view.snapshot.trust.trusts(connection.peer.address());
     let unix = connection.worker.unix(now);
     let mut who = identify(&parts.headers, &present, &view, connection, trusted, unix);
@@ -135,8 +139,8 @@ fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forw
     Ok(Forward::new(ticket, routed, id, Request::from_parts(parts, body), replies))
 }
 
-/// A request that is understood in one way only, and is for this listener to answer.
-struct Admitted {
+/// A request that is understood in one way only.
+struct Understood {
     host: HostName,
     present: Present,
     /// What an extended CONNECT is to become.
@@ -166,43 +170,34 @@ impl Stop {
     }
 }
 
-/// What is asked of every request, whichever deployment it is for. Each that ends here is logged
-/// with what its head says.
-fn admit(
-    connection: &Connection,
-    view: &View,
-    ticket: &Ticket,
-    parts: &mut Parts,
-    has_body: bool,
-) -> Result<Admitted, Stop> {
+/// Finds the one meaning of a request.
+fn understand(connection: &Connection, view: &View, parts: &mut Parts) -> Result<Understood, Stop> {
     if shed::refuses_all(&connection.worker) {
-        ticket.note_head(parts, "");
         return Err(Stop::Shed);
     }
-    let stream = upgrade::extended_connect(parts).map_err(|reason| {
-        ticket.note_head(parts, "");
-        Stop::Refused(reason, true)
-    })?;
+    let stream = upgrade::extended_connect(parts).map_err(|reason| Stop::Refused(reason, true))?;
     let mut present = Present::of(&parts.headers);
     let ambiguous = connection.watch.take_ambiguous();
-    let screened = screen(parts, &mut present, &view.snapshot.config, ambiguous);
-    let host = screened.map_err(|reason| {
-        connection.worker.series.malformed.increment();
-        ticket.note_head(parts, "");
-        Stop::Refused(reason, true)
-    })?;
-    ticket.note_head(parts, &host);
-    if connection.peer.misdirected(&host) {
+    match screen(parts, &mut present, &view.snapshot.config, ambiguous) {
+        Ok(host) => Ok(Understood { host, present, stream }),
+        Err(reason) => {
+            connection.worker.series.malformed.increment();
+            Err(Stop::Refused(reason, true))
+        }
+    }
+}
+
+/// Whether this listener answers requests for that host itself, whichever deployment they are for.
+fn admit(connection: &Connection, parts: &Parts, host: &str, has_body: bool) -> Result<(), Stop> {
+    if connection.peer.misdirected(host) {
         return Err(Stop::Refused(ErrorReason::Misdirected, has_body));
     }
-    if let Some(redirect) = connection.peer.redirect {
-        let close = has_body || connection.watch.draining();
-        return Err(match redirect::answer(redirect, &host, &parts.uri, close) {
-            Ok(answer) => Stop::Answered(Box::new(answer)),
-            Err(reason) => Stop::Refused(reason, true),
-        });
-    }
-    Ok(Admitted { host, present, stream })
+    let Some(redirect) = connection.peer.redirect else { return Ok(()) };
+    let close = has_body || connection.watch.draining();
+    Err(match redirect::answer(redirect, host, &parts.uri, close) {
+        Ok(answer) => Stop::Answered(Box::new(answer)),
+        Err(reason) => Stop::Refused(reason, true),
+    })
 }
 
 /// The body of a request that is about to be forwarded, before any of it is looked at.

@@ -5,13 +5,13 @@
 //! that it moves only when it fires or when a deadline comes to lie before it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::time::Instant as Clock;
 
+use super::shown::Shown;
 use super::uptake::Uptake;
 use crate::model::limits;
 
@@ -43,46 +43,10 @@ impl Phase {
     }
 }
 
-/// How far a client connection has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Nothing has been said yet.
-    Accepted,
-    /// It says for whom it comes.
-    ProxyProtocol,
-    /// TLS is agreed on.
-    TlsHandshake,
-    /// HTTP/1.1 is spoken.
-    Http1,
-    /// HTTP/2 is spoken.
-    Http2,
-    /// It has become something else.
-    Tunnel,
-}
-
-impl Stage {
-    /// For people who look at connections.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::ProxyProtocol => "proxy_protocol",
-            Self::TlsHandshake => "tls_handshake",
-            Self::Http1 => "http1",
-            Self::Http2 => "http2",
-            Self::Tunnel => "tunnel",
-        }
-    }
-}
-
 /// The waits of one client connection, or of one stream of it.
 #[derive(Debug)]
 pub struct Watch {
-    /// For people who look at connections; nothing is decided by it.
-    stage: Cell<Stage>,
-    client: Cell<Option<SocketAddr>>,
-    since: Instant,
-    requests: Cell<u64>,
-    streams: Cell<usize>,
+    shown: Shown,
     phase: Cell<Phase>,
     phase_deadline: Cell<Option<Instant>>,
     request_deadline: Cell<Option<Instant>>,
@@ -112,11 +76,7 @@ impl Watch {
 
     fn bare(now: Instant, connection: Option<Rc<Self>>) -> Self {
         Self {
-            stage: Cell::new(Stage::Accepted),
-            client: Cell::default(),
-            since: now,
-            requests: Cell::default(),
-            streams: Cell::default(),
+            shown: Shown::new(now),
             phase: Cell::new(Phase::Fresh),
             phase_deadline: Cell::default(),
             request_deadline: Cell::default(),
@@ -150,49 +110,9 @@ impl Watch {
         self.phase_deadline.set(None);
     }
 
-    /// The connection has come so far.
-    pub fn enter(&self, stage: Stage) {
-        self.stage.set(stage);
-    }
-
-    /// How far the connection has come.
-    pub fn stage(&self) -> Stage {
-        self.stage.get()
-    }
-
-    /// The client is at that address, as far as is known.
-    pub fn come_from(&self, client: SocketAddr) {
-        self.client.set(Some(client));
-    }
-
-    /// Where the client is.
-    pub fn client(&self) -> Option<SocketAddr> {
-        self.client.get()
-    }
-
-    /// When it was accepted.
-    pub fn since(&self) -> Instant {
-        self.since
-    }
-
-    /// A request was begun on the connection.
-    pub fn count_request(&self) {
-        self.requests.set(self.requests.get() + 1);
-    }
-
-    /// Requests that were begun on the connection.
-    pub fn requests(&self) -> u64 {
-        self.requests.get()
-    }
-
-    /// So many streams of HTTP/2 are open on the connection.
-    pub fn set_streams(&self, count: usize) {
-        self.streams.set(count);
-    }
-
-    /// Streams of HTTP/2 that are open on the connection.
-    pub fn streams(&self) -> usize {
-        self.streams.get()
+    /// What people who look at connections are shown of it.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     /// The nearest of its deadlines, as far as they are set; sets none.
@@ -231,7 +151,7 @@ impl Watch {
         self.phase_deadline.set(None);
         self.clock.set(now);
         self.uptake.set_exempt(false);
-        self.count_request();
+        self.shown.count_request();
     }
 
     /// The response is decided to its end.

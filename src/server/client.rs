@@ -39,7 +39,7 @@ pub(super) struct Arrival {
 
 /// Serves one connection until either side ends it.
 pub(super) async fn serve<S: Socket>(stream: S, mut arrival: Arrival) {
-    arrival.watch.come_from(arrival.source);
+    arrival.watch.shown().come_from(arrival.source);
     let mut keeper = Keeper::new(Rc::clone(&arrival.watch));
     let Some((transport, peer, protocol)) = greet(stream, &mut arrival, &mut keeper).await else {
         return;
@@ -47,7 +47,7 @@ pub(super) async fn serve<S: Socket>(stream: S, mut arrival: Arrival) {
     let Arrival { terms, watch, hall, counted: _counted, .. } = arrival;
     let connection = Connection::new(Rc::clone(&hall.worker), Rc::new(peer), watch);
     let connection = Rc::new(connection);
-    connection.watch.enter(match protocol {
+    connection.watch.shown().enter(match protocol {
         Protocol::Http1 => Stage::Http1,
         Protocol::Http2 => Stage::Http2,
     });
@@ -69,7 +69,7 @@ async fn greet<S: Socket>(
     more(&mut socket, keeper).await?;
     let (mut source, mut destination) = (arrival.source, arrival.destination);
     if let Some(from) = &listener.proxy_protocol {
-        arrival.watch.enter(Stage::ProxyProtocol);
+        arrival.watch.shown().enter(Stage::ProxyProtocol);
         match introduction::read(&mut socket, keeper, from, source.ip()).await {
             Ok(told) => (source, destination) = told.unwrap_or((source, destination)),
             Err(error) => {
@@ -78,7 +78,7 @@ async fn greet<S: Socket>(
                 return None;
             }
         }
-        arrival.watch.come_from(source);
+        arrival.watch.shown().come_from(source);
         if !count(arrival, source) {
             part(Transport::clear(socket), &terms.refusal).await;
             return None;
@@ -101,7 +101,7 @@ async fn greet<S: Socket>(
             return Some((Transport::clear(socket), peer, protocol));
         }
     };
-    arrival.watch.enter(Stage::TlsHandshake);
+    arrival.watch.shown().enter(Stage::TlsHandshake);
     let shaken = Box::pin(handshake::shake(socket, config, keeper)).await;
     let result = shaken.as_ref().map_or_else(|result| *result, |_| Handshake::Success);
     arrival.hall.door.series.handshake(result);

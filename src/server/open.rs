@@ -66,6 +66,7 @@ impl OpenConnections {
         let of_client = |watch: &Rc<Watch>| match wanted.client {
             None => true,
             Some(client) => watch
+                .shown()
                 .client()
                 .is_some_and(|address| address.ip().to_canonical() == client.to_canonical()),
         };
@@ -120,14 +121,14 @@ impl OpenConnections {
 }
 
 fn told(watch: &Watch, now: Instant) -> ConnectionDump {
-    let deadline = watch.nearest_deadline();
+    let (shown, deadline) = (watch.shown(), watch.nearest_deadline());
     ConnectionDump {
-        client: watch.client(),
-        age_seconds: now.saturating_duration_since(watch.since()).as_secs_f64(),
-        stage: watch.stage().as_str(),
+        client: shown.client(),
+        age_seconds: now.saturating_duration_since(shown.since()).as_secs_f64(),
+        stage: shown.stage().as_str(),
         phase: watch.phase().as_str(),
-        requests: watch.requests(),
-        streams: watch.streams(),
+        requests: shown.requests(),
+        streams: shown.streams(),
         ends_in_seconds: deadline.map(|at| at.saturating_duration_since(now).as_secs_f64()),
         write_blocked: watch.is_write_blocked(),
         draining: watch.draining(),
@@ -171,7 +172,7 @@ mod tests {
             .map(|number| {
                 let watch = Rc::new(Watch::new(now));
                 let last = u8::from(number + 1 == count);
-                watch.come_from(([192, 0, 2, last], 1).into());
+                watch.shown().come_from(([192, 0, 2, last], 1).into());
                 open.seats.borrow_mut().enter(Rc::downgrade(&watch));
                 watch
             })

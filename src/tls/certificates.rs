@@ -21,14 +21,15 @@ use super::certificate::{self, CertificateInfo};
 pub struct Certificates {
     entries: Box<[Entry]>,
     /// By names without a wildcard.
-    exact: Places,
+    exact: Places<Box<str>>,
     /// By what is behind `*.`.
-    wildcard: Places,
+    wildcard: Places<Box<str>>,
+    addresses: Places<IpAddr>,
     /// The first, and those with the same names.
     fallback: Vec<usize>,
 }
 
-type Places = HashMap<Box<str>, Vec<usize>, RandomState>;
+type Places<K> = HashMap<K, Vec<usize>, RandomState>;
 
 /// One certificate, ready to be shown.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Certificates {
     /// With these, the default first.
     pub(super) fn new(entries: Vec<Entry>) -> Self {
         let (mut exact, mut wildcard) = (Places::default(), Places::default());
+        let mut addresses = Places::default();
         for (place, entry) in entries.iter().enumerate() {
             for name in entry.info.names.iter() {
                 let (places, name) = match name.strip_prefix("*.") {
@@ -54,13 +56,16 @@ impl Certificates {
                     places.push(place);
                 }
             }
+            for address in &entry.info.addresses {
+                addresses.entry(*address).or_insert_with(Vec::new).push(place);
+            }
         }
         let names = entries.first().map(|entry| Arc::clone(&entry.info.names));
         let alike = |entry: &Entry| names.as_ref().is_some_and(|names| entry.info.names == *names);
         let fallback = (0..entries.len())
             .filter(|place| *place == 0 || entries.get(*place).is_some_and(alike))
             .collect();
-        Self { entries: entries.into(), exact, wildcard, fallback }
+        Self { entries: entries.into(), exact, wildcard, addresses, fallback }
     }
 
     /// What they say of themselves, the default first.
@@ -77,20 +82,24 @@ impl Certificates {
             return false;
         }
         let (sni, host) = (normal(sni), normal(host));
-        sni != host
-            && !self.places(Some(&sni)).iter().any(|place| self.is_for(*place, &host))
-            && (0..self.entries.len()).any(|place| self.is_for(place, &host))
+        if sni == host {
+            return false;
+        }
+        let shown = self.places(Some(&sni));
+        let mut able = self.able(&host).peekable();
+        able.peek().is_some() && !able.any(|place| shown.contains(&place))
     }
 
-    /// Whether a certificate is for that host, which is in lower case.
-    fn is_for(&self, place: usize, host: &str) -> bool {
-        let has = |places: Option<&Vec<usize>>| places.is_some_and(|p| p.contains(&place));
+    /// The certificates that are for a host in lower case.
+    fn able(&self, host: &str) -> impl Iterator<Item = usize> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            let entry = self.entries.get(place);
-            return entry.is_some_and(|entry| entry.info.addresses.contains(&address));
-        }
-        has(self.exact.get(host)) || has(parent(host).and_then(|parent| self.wildcard.get(parent)))
+        let places = match bare.parse::<IpAddr>() {
+            Ok(address) => [self.addresses.get(&address), None],
+            Err(_) => {
+                [self.exact.get(host), parent(host).and_then(|parent| self.wildcard.get(parent))]
+            }
+        };
+        places.into_iter().flatten().flatten().copied()
     }
 
     /// The certificates for a name in lower case; never none.

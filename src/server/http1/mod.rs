@@ -118,7 +118,7 @@ async fn serve<S: Socket>(
         return Some(transport);
     }
     if let Some(tunnel) = connection.take_tunnel() {
-        watch.enter(Stage::Tunnel);
+        watch.shown().enter(Stage::Tunnel);
         tunnel.run(transport, parts.read_buf).await;
     } else if end == End::Stuck {
         abandon(transport);

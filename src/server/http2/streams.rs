@@ -54,14 +54,14 @@ impl Streams {
     /// A new stream, for its service; its task begins at once.
     pub(super) fn begin(&self) -> Rc<Connection> {
         let stream = self.connection.stream();
-        self.connection.watch.count_request();
+        self.connection.watch.shown().count_request();
         *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
         Rc::new(stream)
     }
 
     /// Lets people who look at the connection know how many streams are open.
     fn tell(&self) {
-        self.connection.watch.set_streams(self.seats.borrow().len());
+        self.connection.watch.shown().set_streams(self.seats.borrow().len());
     }
 
     /// Whether no stream is open.
