@@ -12,8 +12,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Version};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::escape;
+use super::digits;
 use super::logger::{Ending, Sheet};
+use super::moment::Moments;
 use super::record::{Attempt, Record};
 use super::redact;
 use super::text::{Span, Text};
@@ -175,7 +176,7 @@ impl Entry {
     /// Who asks, if that is not the connection's other end.
     pub fn client(&mut self, address: IpAddr) {
         self.client = match address {
-            IpAddr::V4(address) => self.text.keep_with(|out| escape::address(out, address)),
+            IpAddr::V4(address) => self.text.keep_with(|out| digits::address(out, address)),
             IpAddr::V6(address) => self.text.keep_display(address),
         };
     }
@@ -260,11 +261,11 @@ impl Entry {
         !self.error.is_empty() || status >= 500
     }
 
-    pub(super) fn record<'a>(&'a self, ending: &'a Ending<'a>) -> Record<'a> {
+    pub(super) fn record<'a>(&'a self, ending: &'a Ending<'a>, moments: &Moments) -> Record<'a> {
         let secured = ending.secured.unwrap_or_default();
         let client = self.client.of(self.text.bytes());
         Record {
-            unix_millis: self.unix_millis,
+            time: moments.text(self.unix_millis),
             id: self.id.of(self.text.bytes()),
             trace_id: self.trace_id.of(self.text.bytes()),
             client: if client.is_empty() { ending.peer } else { client },

@@ -1,17 +1,11 @@
 //! A record as one JSON object. Written by hand, because it is on the way of every request; a test
 //! reads all of it back with another library.
 
-use super::escape;
 use super::record::{Attempt, Record};
+use super::redact::LEFT_OUT;
+use super::{digits, escape};
 
-/// Appends a key in front of its value.
-macro_rules! key {
-    ($out:expr, $key:literal) => {
-        $out.extend_from_slice(concat!(",\"", $key, "\":").as_bytes())
-    };
-}
-
-/// Appends a text that is known, with its key.
+/// Appends a text, if it is known, with its key.
 macro_rules! known {
     ($out:expr, $key:literal, $value:expr) => {
         let value: &[u8] = $value.as_ref();
@@ -23,38 +17,55 @@ macro_rules! known {
     };
 }
 
+/// The same of one of Rhumb's own words, or of what can be nothing but letters, digits and dots.
+macro_rules! word {
+    ($out:expr, $key:literal, $value:expr) => {
+        let value: &[u8] = $value.as_ref();
+        if !value.is_empty() {
+            debug_assert!(value == LEFT_OUT || escape::is_plain(value), "{value:?}");
+            $out.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
+            $out.extend_from_slice(value);
+            $out.push(b'"');
+        }
+    };
+}
+
 /// Appends the object, without the end of the line.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
-    escape::moment(out, record.unix_millis);
+    out.extend_from_slice(&record.time);
     out.push(b'"');
     known!(out, "id", record.id);
     known!(out, "trace_id", record.trace_id);
-    known!(out, "client", record.client);
-    known!(out, "peer", record.peer);
-    known!(out, "country", record.country);
+    word!(out, "client", record.client);
+    word!(out, "peer", record.peer);
+    word!(out, "country", record.country);
     if let Some(hash) = record.tenant_hash {
         out.extend_from_slice(b",\"tenant_hash\":\"");
-        escape::hash(out, hash);
+        digits::hash(out, hash);
         out.push(b'"');
     }
     known!(out, "method", record.method);
     known!(out, "host", record.host);
     known!(out, "path", record.path);
-    known!(out, "query", record.query);
-    known!(out, "protocol", record.protocol);
+    if record.query == LEFT_OUT {
+        word!(out, "query", LEFT_OUT);
+    } else {
+        known!(out, "query", record.query);
+    }
+    word!(out, "protocol", record.protocol);
     tls(out, record);
     decision(out, record);
-    key!(out, "status");
-    escape::number(out, record.status.into());
-    known!(out, "error", record.error);
-    known!(out, "cut", record.cut);
-    key!(out, "bytes_in");
-    escape::number(out, record.bytes_in);
-    key!(out, "bytes_out");
-    escape::number(out, record.bytes_out);
-    key!(out, "duration_ms");
-    escape::millis(out, record.duration);
+    out.extend_from_slice(b",\"status\":");
+    digits::number(out, record.status.into());
+    word!(out, "error", record.error);
+    word!(out, "cut", record.cut);
+    out.extend_from_slice(b",\"bytes_in\":");
+    digits::number(out, record.bytes_in);
+    out.extend_from_slice(b",\"bytes_out\":");
+    digits::number(out, record.bytes_out);
+    out.extend_from_slice(b",\"duration_ms\":");
+    digits::millis(out, record.duration);
     headers(out, record);
     out.push(b'}');
 }
@@ -64,9 +75,9 @@ fn tls(out: &mut Vec<u8>, record: &Record<'_>) {
         return;
     }
     out.extend_from_slice(b",\"tls\":{\"version\":\"");
-    escape::json(out, record.tls_version.as_bytes());
+    out.extend_from_slice(record.tls_version.as_bytes());
     out.push(b'"');
-    known!(out, "cipher", record.tls_cipher);
+    word!(out, "cipher", record.tls_cipher);
     known!(out, "sni", record.sni);
     out.push(b'}');
 }
@@ -77,11 +88,11 @@ fn decision(out: &mut Vec<u8>, record: &Record<'_>) {
         known!(out, "region", record.text(last.region));
         known!(out, "endpoint", record.text(last.endpoint));
     }
-    known!(out, "reason", record.reason);
+    word!(out, "reason", record.reason);
     known!(out, "rule", record.rule);
     if let Some(generation) = record.generation {
-        key!(out, "generation");
-        escape::number(out, generation);
+        out.extend_from_slice(b",\"generation\":");
+        digits::number(out, generation);
     }
     if let Some((first, others)) = record.attempts.split_first() {
         out.extend_from_slice(b",\"attempts\":[");
@@ -101,14 +112,14 @@ fn attempt(out: &mut Vec<u8>, record: &Record<'_>, attempt: &Attempt) {
     escape::json(out, record.text(attempt.endpoint));
     out.push(b'"');
     if let Some(connect) = attempt.connect {
-        key!(out, "connect_ms");
-        escape::millis(out, connect);
+        out.extend_from_slice(b",\"connect_ms\":");
+        digits::millis(out, connect);
     }
     if let Some(first_byte) = attempt.first_byte {
-        key!(out, "first_byte_ms");
-        escape::millis(out, first_byte);
+        out.extend_from_slice(b",\"first_byte_ms\":");
+        digits::millis(out, first_byte);
     }
-    known!(out, "outcome", attempt.outcome);
+    word!(out, "outcome", attempt.outcome);
     out.push(b'}');
 }
 

@@ -8,7 +8,7 @@ use crate::config::LogFormat;
 /// Appends the line of a record.
 pub(super) fn write(out: &mut Vec<u8>, sheet: &Sheet, record: &Record<'_>) {
     if let Some(frame) = &sheet.frame {
-        frame.write(out, record.unix_millis);
+        frame.write(out, &record.time);
     }
     match &sheet.settings.format {
         LogFormat::Json => json::write(out, record),

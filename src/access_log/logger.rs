@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::entry::{Entry, Secured};
 use super::line;
+use super::moment::Moments;
 use super::queue::{Batch, Lines};
 use super::redact::Rule;
 use super::syslog::Frame;
@@ -95,6 +96,7 @@ pub struct Logger {
     /// Whether the task of [`Self::tend`] knows that there is something to hand on.
     armed: Cell<bool>,
     wake: Notify,
+    moments: Moments,
 }
 
 impl Logger {
@@ -110,6 +112,7 @@ impl Logger {
             spare: RefCell::default(),
             armed: Cell::default(),
             wake: Notify::new(),
+            moments: Moments::default(),
         }
     }
 
@@ -152,7 +155,7 @@ impl Logger {
             lines: 0,
             home: self.home.clone(),
         });
-        line::write(&mut lines.bytes, &notes.sheet, &notes.record(ending));
+        line::write(&mut lines.bytes, &notes.sheet, &notes.record(ending, &self.moments));
         lines.lines += 1;
         if let Some(full) = batch.take_if(|batch| batch.bytes.len() >= ACCESS_LOG_BATCH_BYTES) {
             self.hand_on(full);

@@ -10,11 +10,13 @@
 //! thread cannot keep up, because a disk is full or a pipe is not read, batches are dropped and
 //! their lines counted. What is worth noting, and when, is `proxy`'s business.
 
+mod digits;
 mod entry;
 mod escape;
 mod json;
 mod line;
 mod logger;
+mod moment;
 mod queue;
 mod record;
 mod redact;

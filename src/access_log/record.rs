@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::moment;
 use super::text::Span;
 
 /// A request that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record<'a> {
-    /// When its head was complete, in milliseconds since 1970.
-    pub(super) unix_millis: u64,
+    /// When its head was complete.
+    pub(super) time: moment::Text,
     pub(super) id: &'a [u8],
     pub(super) trace_id: &'a [u8],
     pub(super) client: &'a [u8],

@@ -7,7 +7,7 @@ use http::HeaderName;
 use crate::config::LoggedQuery;
 
 /// Stands for what is left out.
-const LEFT_OUT: &[u8] = "…".as_bytes();
+pub(super) const LEFT_OUT: &[u8] = "…".as_bytes();
 
 /// Words in the names of fields that carry secrets.
 const SECRET_WORDS: [&str; 10] = [

@@ -1,6 +1,6 @@
 //! What stands in front of a line in syslog (RFC 5424 section 6).
 
-use super::escape;
+use super::moment;
 
 /// Severity `informational`.
 const INFORMATIONAL: u8 = 6;
@@ -34,9 +34,9 @@ impl Frame {
     }
 
     /// Appends the head of a message.
-    pub(super) fn write(&self, out: &mut Vec<u8>, unix_millis: u64) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, time: &moment::Text) {
         out.extend_from_slice(&self.before);
-        escape::moment(out, unix_millis);
+        out.extend_from_slice(time);
         out.extend_from_slice(&self.behind);
     }
 }
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn a_message_starts_as_the_protocol_says() {
         let mut out = Vec::new();
-        Frame::new(16, b"edge-1\n.example", 4711).write(&mut out, 1_000);
+        Frame::new(16, b"edge-1\n.example", 4711).write(&mut out, b"1970-01-01T00:00:01.000Z");
         let head = "<134>1 1970-01-01T00:00:01.000Z edge-1.example rhumb 4711 access - ";
         assert_eq!(String::from_utf8(out).unwrap(), head);
         let mut out = Vec::new();
-        Frame::new(0, b"", 1).write(&mut out, 0);
+        Frame::new(0, b"", 1).write(&mut out, b"1970-01-01T00:00:00.000Z");
         assert!(out.starts_with(b"<6>1 1970-01-01T00:00:00.000Z - rhumb 1 "));
     }
 }

@@ -1,8 +1,8 @@
 //! A record as the line of a template. What is not known is `-`.
 
-use super::escape;
 use super::record::Record;
 use super::text::Span;
+use super::{digits, escape};
 use crate::config::{LogField, LogPiece};
 
 /// Appends the line, without its end.
@@ -32,7 +32,7 @@ fn field(out: &mut Vec<u8>, field: LogField, record: &Record<'_>) {
         record.text(record.attempts.last().map(span).unwrap_or_default())
     };
     match field {
-        LogField::Time => escape::moment(out, record.unix_millis),
+        LogField::Time => out.extend_from_slice(&record.time),
         LogField::Id => known(out, record.id),
         LogField::TraceId => known(out, record.trace_id),
         LogField::Client => known(out, record.client),
@@ -45,7 +45,7 @@ fn field(out: &mut Vec<u8>, field: LogField, record: &Record<'_>) {
         LogField::Rule => known(out, record.rule),
         LogField::Error => known(out, record.error.as_bytes()),
         LogField::Cut => known(out, record.cut.as_bytes()),
-        LogField::Status => escape::number(out, record.status.into()),
+        LogField::Status => digits::number(out, record.status.into()),
         LogField::Method => known(out, record.method),
         LogField::Host => known(out, record.host),
         LogField::Path => known(out, record.path),
@@ -54,16 +54,16 @@ fn field(out: &mut Vec<u8>, field: LogField, record: &Record<'_>) {
         LogField::TlsVersion => known(out, record.tls_version.as_bytes()),
         LogField::TlsCipher => known(out, record.tls_cipher.as_bytes()),
         LogField::Sni => known(out, record.sni),
-        LogField::BytesIn => escape::number(out, record.bytes_in),
-        LogField::BytesOut => escape::number(out, record.bytes_out),
-        LogField::DurationMs => escape::millis(out, record.duration),
-        LogField::Attempts => escape::number(out, record.tried.into()),
+        LogField::BytesIn => digits::number(out, record.bytes_in),
+        LogField::BytesOut => digits::number(out, record.bytes_out),
+        LogField::DurationMs => digits::millis(out, record.duration),
+        LogField::Attempts => digits::number(out, record.tried.into()),
         LogField::Generation => match record.generation {
-            Some(generation) => escape::number(out, generation),
+            Some(generation) => digits::number(out, generation),
             None => out.push(b'-'),
         },
         LogField::TenantHash => match record.tenant_hash {
-            Some(hash) => escape::hash(out, hash),
+            Some(hash) => digits::hash(out, hash),
             None => out.push(b'-'),
         },
     }

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::logger::{Ending, Logger, Sheet};
+use super::moment::Moments;
 use super::{AccessLogThread, Entry, Head, Lines, Secured};
 use crate::config::{AccessLog, LogFormat, LogPiece, LogTarget, LoggedQuery, SyslogAddress};
 use crate::metrics::Registry;
@@ -42,7 +43,7 @@ fn line(settings: AccessLog, ending: &Ending<'_>, note: impl FnOnce(&mut Entry))
     let mut entry = Entry::new(Rc::clone(&sheet), 1_700_000_000_123);
     note(&mut entry);
     let mut out = Vec::new();
-    super::line::write(&mut out, &sheet, &entry.record(ending));
+    super::line::write(&mut out, &sheet, &entry.record(ending, &Moments::default()));
     out
 }
 
@@ -198,9 +199,9 @@ fn an_entry_that_is_used_again_remembers_nothing() {
     everything(&mut entry, &HeaderMap::new());
     entry.renew(&sheet, 1_700_000_000_123);
     let (mut used, mut new) = (Vec::new(), Vec::new());
-    super::line::write(&mut used, &sheet, &entry.record(&ending(200)));
+    super::line::write(&mut used, &sheet, &entry.record(&ending(200), &Moments::default()));
     let fresh = Entry::new(Rc::clone(&sheet), 1_700_000_000_123);
-    super::line::write(&mut new, &sheet, &fresh.record(&ending(200)));
+    super::line::write(&mut new, &sheet, &fresh.record(&ending(200), &Moments::default()));
     assert_eq!(used, new);
 }
 
