@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::digits;
 use super::logger::{Ending, Sheet};
 use super::moment::Moments;
+use super::name::Name;
 use super::record::{Attempt, Record};
 use super::redact;
 use super::text::{Span, Text};
@@ -29,28 +30,28 @@ const UNDER_WAY: &str = "abandoned";
 pub struct Entry {
     pub(super) sheet: Rc<Sheet>,
     unix_millis: u64,
-    text: Text,
-    id: Span,
-    trace_id: Span,
-    client: Span,
-    country: Option<Country>,
-    deployment: Span,
-    rule: Span,
-    method: Span,
-    host: Span,
-    path: Span,
-    query: Span,
-    headers: Vec<Option<Span>>,
-    attempts: Vec<Attempt>,
-    tried: u32,
-    protocol: &'static str,
-    reason: &'static str,
-    error: &'static str,
-    cut: &'static str,
-    generation: Option<u64>,
-    tenant_hash: Option<u64>,
-    bytes_in: u64,
-    bytes_out: u64,
+    pub(super) text: Text,
+    pub(super) id: Span,
+    pub(super) trace_id: Span,
+    pub(super) client: Span,
+    pub(super) country: Option<Country>,
+    pub(super) deployment: Option<Rc<Name>>,
+    pub(super) rule: Span,
+    pub(super) method: Span,
+    pub(super) host: Span,
+    pub(super) path: Span,
+    pub(super) query: Span,
+    pub(super) headers: Vec<Option<Span>>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) tried: u32,
+    pub(super) protocol: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) error: &'static str,
+    pub(super) cut: &'static str,
+    pub(super) generation: Option<u64>,
+    pub(super) tenant_hash: Option<u64>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
 }
 
 /// The head of a request.
@@ -92,7 +93,7 @@ impl Entry {
             trace_id: Span::default(),
             client: Span::default(),
             country: None,
-            deployment: Span::default(),
+            deployment: None,
             rule: Span::default(),
             method: Span::default(),
             host: Span::default(),
@@ -194,8 +195,8 @@ impl Entry {
     }
 
     /// The deployment that answers.
-    pub fn deployment(&mut self, name: &str) {
-        self.deployment = self.text.keep(name.as_bytes());
+    pub fn deployment(&mut self, name: &Rc<Name>) {
+        self.deployment = Some(Rc::clone(name));
     }
 
     /// What was decided, and by which table.
@@ -206,17 +207,19 @@ impl Entry {
     }
 
     /// An attempt begins.
-    pub fn attempt(&mut self, region: &str, endpoint: &str) {
+    pub fn attempt(&mut self, region: Rc<Name>, endpoint: Rc<Name>) {
         self.tried = self.tried.saturating_add(1);
         if self.attempts.len() >= ACCESS_LOG_ATTEMPTS {
             // The last one is the one that matters.
             self.attempts.pop();
         }
-        let (region, endpoint) =
-            (self.text.keep(region.as_bytes()), self.text.keep(endpoint.as_bytes()));
-        let (connect, first_byte) = (None, None);
-        let outcome = UNDER_WAY;
-        self.attempts.push(Attempt { region, endpoint, connect, first_byte, outcome });
+        self.attempts.push(Attempt {
+            region,
+            endpoint,
+            connect: None,
+            first_byte: None,
+            outcome: UNDER_WAY,
+        });
     }
 
     /// The attempt needed a new connection, which took so long to make.
@@ -262,39 +265,6 @@ impl Entry {
     }
 
     pub(super) fn record<'a>(&'a self, ending: &'a Ending<'a>, moments: &Moments) -> Record<'a> {
-        let secured = ending.secured.unwrap_or_default();
-        let client = self.client.of(self.text.bytes());
-        Record {
-            time: moments.text(self.unix_millis),
-            id: self.id.of(self.text.bytes()),
-            trace_id: self.trace_id.of(self.text.bytes()),
-            client: if client.is_empty() { ending.peer } else { client },
-            peer: ending.peer,
-            country: self.country.as_ref().map_or(&[], |country| country.as_str().as_bytes()),
-            deployment: self.deployment.of(self.text.bytes()),
-            reason: self.reason,
-            rule: self.rule.of(self.text.bytes()),
-            error: self.error,
-            cut: self.cut,
-            status: ending.status,
-            method: self.method.of(self.text.bytes()),
-            host: self.host.of(self.text.bytes()),
-            path: self.path.of(self.text.bytes()),
-            query: self.query.of(self.text.bytes()),
-            protocol: self.protocol,
-            tls_version: secured.version,
-            tls_cipher: secured.cipher,
-            sni: secured.sni.as_bytes(),
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            duration: ending.duration,
-            attempts: &self.attempts,
-            tried: self.tried,
-            generation: self.generation,
-            tenant_hash: self.tenant_hash,
-            headers: &self.headers,
-            names: &self.sheet.settings.headers,
-            text: self.text.bytes(),
-        }
+        Record { notes: self, ending, time: moments.text(self.unix_millis) }
     }
 }

@@ -48,17 +48,16 @@ pub(super) fn is_plain(value: &[u8]) -> bool {
     const HIGH: u64 = ONES << 7;
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
     let is = |word: u64, byte: u64| below(word ^ (ONES * byte), 1);
-    let (words, rest) = value.as_chunks();
-    let other = words.iter().fold(0, |other, word| {
+    let other = |word: &[u8; 8]| {
         let word = u64::from_ne_bytes(*word);
-        other
-            | word
-            | below(word, 0x20)
-            | is(word, b'"'.into())
-            | is(word, b'\\'.into())
-            | is(word, 0x7f)
-    });
-    other & HIGH == 0 && rest.iter().all(|byte| PLAIN[usize::from(*byte)])
+        word | below(word, 0x20) | is(word, b'"'.into()) | is(word, b'\\'.into()) | is(word, 0x7f)
+    };
+    // The last eight are looked at even if some of them were before.
+    let Some(last) = value.last_chunk() else {
+        return value.iter().all(|byte| PLAIN[usize::from(*byte)]);
+    };
+    let words = value.as_chunks().0.iter().map(other);
+    words.fold(other(last), |all, other| all | other) & HIGH == 0
 }
 
 #[cold]

@@ -5,111 +5,115 @@ use super::record::{Attempt, Record};
 use super::redact::LEFT_OUT;
 use super::{digits, escape};
 
-/// Appends a text, if it is known, with its key.
+/// Appends a text, if it is known, with its key. Its end is left to what comes next.
 macro_rules! known {
     ($out:expr, $key:literal, $value:expr) => {
         let value: &[u8] = $value.as_ref();
         if !value.is_empty() {
-            $out.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
+            $out.extend_from_slice(concat!("\",\"", $key, "\":\"").as_bytes());
             escape::json($out, value);
-            $out.push(b'"');
         }
     };
 }
 
-/// The same of one of Rhumb's own words, or of what can be nothing but letters, digits and dots.
-macro_rules! word {
+/// The same of one that needs no other form: of Rhumb's own words, of what can be nothing but letters,
+/// digits and dots, and of what was made ready before.
+macro_rules! ready {
     ($out:expr, $key:literal, $value:expr) => {
         let value: &[u8] = $value.as_ref();
         if !value.is_empty() {
-            debug_assert!(value == LEFT_OUT || escape::is_plain(value), "{value:?}");
-            $out.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
+            $out.extend_from_slice(concat!("\",\"", $key, "\":\"").as_bytes());
             $out.extend_from_slice(value);
-            $out.push(b'"');
         }
     };
 }
 
 /// Appends the object, without the end of the line.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>) {
+    let (notes, ending) = (record.notes, record.ending);
     out.extend_from_slice(b"{\"time\":\"");
     out.extend_from_slice(&record.time);
-    out.push(b'"');
-    known!(out, "id", record.id);
-    known!(out, "trace_id", record.trace_id);
-    word!(out, "client", record.client);
-    word!(out, "peer", record.peer);
-    word!(out, "country", record.country);
-    if let Some(hash) = record.tenant_hash {
-        out.extend_from_slice(b",\"tenant_hash\":\"");
+    known!(out, "id", record.text(notes.id));
+    known!(out, "trace_id", record.text(notes.trace_id));
+    ready!(out, "client", record.client());
+    ready!(out, "peer", ending.peer);
+    ready!(out, "country", record.country());
+    if let Some(hash) = notes.tenant_hash {
+        out.extend_from_slice(b"\",\"tenant_hash\":\"");
         digits::hash(out, hash);
-        out.push(b'"');
     }
-    known!(out, "method", record.method);
-    known!(out, "host", record.host);
-    known!(out, "path", record.path);
-    if record.query == LEFT_OUT {
-        word!(out, "query", LEFT_OUT);
-    } else {
-        known!(out, "query", record.query);
+    known!(out, "method", record.text(notes.method));
+    known!(out, "host", record.text(notes.host));
+    known!(out, "path", record.text(notes.path));
+    match record.text(notes.query) {
+        LEFT_OUT => {
+            ready!(out, "query", LEFT_OUT);
+        }
+        query => {
+            known!(out, "query", query);
+        }
     }
-    word!(out, "protocol", record.protocol);
-    tls(out, record);
+    ready!(out, "protocol", notes.protocol);
     decision(out, record);
+    tls(out, record);
     out.extend_from_slice(b",\"status\":");
-    digits::number(out, record.status.into());
-    word!(out, "error", record.error);
-    word!(out, "cut", record.cut);
+    digits::number(out, ending.status.into());
+    word(out, b",\"error\":\"", notes.error);
+    word(out, b",\"cut\":\"", notes.cut);
     out.extend_from_slice(b",\"bytes_in\":");
-    digits::number(out, record.bytes_in);
+    digits::number(out, notes.bytes_in);
     out.extend_from_slice(b",\"bytes_out\":");
-    digits::number(out, record.bytes_out);
+    digits::number(out, notes.bytes_out);
     out.extend_from_slice(b",\"duration_ms\":");
-    digits::millis(out, record.duration);
+    digits::millis(out, ending.duration);
     headers(out, record);
     out.push(b'}');
 }
 
-fn tls(out: &mut Vec<u8>, record: &Record<'_>) {
-    if record.tls_version.is_empty() {
-        return;
+/// One of Rhumb's own words behind a number.
+fn word(out: &mut Vec<u8>, key: &[u8], word: &str) {
+    if !word.is_empty() {
+        out.extend_from_slice(key);
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
     }
-    out.extend_from_slice(b",\"tls\":{\"version\":\"");
-    out.extend_from_slice(record.tls_version.as_bytes());
-    out.push(b'"');
-    word!(out, "cipher", record.tls_cipher);
-    known!(out, "sni", record.sni);
-    out.push(b'}');
 }
 
+/// Ends the text before it.
 fn decision(out: &mut Vec<u8>, record: &Record<'_>) {
-    known!(out, "deployment", record.deployment);
-    if let Some(last) = record.attempts.last() {
-        known!(out, "region", record.text(last.region));
-        known!(out, "endpoint", record.text(last.endpoint));
+    let notes = record.notes;
+    if let Some(deployment) = &notes.deployment {
+        ready!(out, "deployment", deployment.json());
     }
-    word!(out, "reason", record.reason);
-    known!(out, "rule", record.rule);
-    if let Some(generation) = record.generation {
+    if let Some(last) = notes.attempts.last() {
+        ready!(out, "region", last.region.json());
+        ready!(out, "endpoint", last.endpoint.json());
+    }
+    ready!(out, "reason", notes.reason);
+    known!(out, "rule", record.text(notes.rule));
+    out.push(b'"');
+    if let Some(generation) = notes.generation {
         out.extend_from_slice(b",\"generation\":");
         digits::number(out, generation);
     }
-    if let Some((first, others)) = record.attempts.split_first() {
+    if let Some((first, others)) = notes.attempts.split_first() {
         out.extend_from_slice(b",\"attempts\":[");
-        attempt(out, record, first);
+        attempt(out, first);
         for other in others {
             out.push(b',');
-            attempt(out, record, other);
+            attempt(out, other);
         }
         out.push(b']');
     }
 }
 
-fn attempt(out: &mut Vec<u8>, record: &Record<'_>, attempt: &Attempt) {
+fn attempt(out: &mut Vec<u8>, attempt: &Attempt) {
     out.extend_from_slice(b"{\"region\":\"");
-    escape::json(out, record.text(attempt.region));
+    out.extend_from_slice(attempt.region.json());
     out.extend_from_slice(b"\",\"endpoint\":\"");
-    escape::json(out, record.text(attempt.endpoint));
+    out.extend_from_slice(attempt.endpoint.json());
+    out.extend_from_slice(b"\",\"outcome\":\"");
+    out.extend_from_slice(attempt.outcome.as_bytes());
     out.push(b'"');
     if let Some(connect) = attempt.connect {
         out.extend_from_slice(b",\"connect_ms\":");
@@ -119,13 +123,24 @@ fn attempt(out: &mut Vec<u8>, record: &Record<'_>, attempt: &Attempt) {
         out.extend_from_slice(b",\"first_byte_ms\":");
         digits::millis(out, first_byte);
     }
-    word!(out, "outcome", attempt.outcome);
     out.push(b'}');
+}
+
+fn tls(out: &mut Vec<u8>, record: &Record<'_>) {
+    let Some(secured) = record.ending.secured.filter(|secured| !secured.version.is_empty()) else {
+        return;
+    };
+    out.extend_from_slice(b",\"tls\":{\"version\":\"");
+    out.extend_from_slice(secured.version.as_bytes());
+    ready!(out, "cipher", secured.cipher);
+    known!(out, "sni", secured.sni);
+    out.extend_from_slice(b"\"}");
 }
 
 fn headers(out: &mut Vec<u8>, record: &Record<'_>) {
     let mut opened = false;
-    for (name, span) in record.names.iter().zip(record.headers) {
+    let names = &record.notes.sheet.settings.headers;
+    for (name, span) in names.iter().zip(&record.notes.headers) {
         let Some(span) = span else { continue };
         let start: &[u8] = if opened { b",\"" } else { b",\"headers\":{\"" };
         out.extend_from_slice(start);

@@ -17,6 +17,7 @@ mod json;
 mod line;
 mod logger;
 mod moment;
+mod name;
 mod queue;
 mod record;
 mod redact;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use entry::{Entry, Head, Secured};
 pub use logger::{Ending, Logger, Sheet};
+pub use name::Name;
 pub use queue::Lines;
 pub use sink::OpenError;
 pub use thread::{AccessLogThread, StartError, verify};

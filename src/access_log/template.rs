@@ -1,7 +1,7 @@
 //! A record as the line of a template. What is not known is `-`.
 
-use super::record::Record;
-use super::text::Span;
+use super::name::Name;
+use super::record::{Attempt, Record};
 use super::{digits, escape};
 use crate::config::{LogField, LogPiece};
 
@@ -12,7 +12,7 @@ pub(super) fn write(out: &mut Vec<u8>, pieces: &[LogPiece], record: &Record<'_>)
             LogPiece::Text(text) => out.extend_from_slice(text.as_bytes()),
             LogPiece::Field(field) => self::field(out, *field, record),
             LogPiece::Header(place) => {
-                let span = record.headers.get(*place).copied().flatten().unwrap_or_default();
+                let span = record.notes.headers.get(*place).copied().flatten().unwrap_or_default();
                 known(out, record.text(span));
             }
         }
@@ -28,41 +28,44 @@ fn known(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 fn field(out: &mut Vec<u8>, field: LogField, record: &Record<'_>) {
-    let last = |span: fn(&super::record::Attempt) -> Span| {
-        record.text(record.attempts.last().map(span).unwrap_or_default())
-    };
+    let (notes, ending) = (record.notes, record.ending);
+    let secured = ending.secured.unwrap_or_default();
+    let last =
+        |name: fn(&Attempt) -> &Name| notes.attempts.last().map_or(&[][..], |a| name(a).as_bytes());
     match field {
         LogField::Time => out.extend_from_slice(&record.time),
-        LogField::Id => known(out, record.id),
-        LogField::TraceId => known(out, record.trace_id),
-        LogField::Client => known(out, record.client),
-        LogField::Peer => known(out, record.peer),
-        LogField::Country => known(out, record.country),
-        LogField::Deployment => known(out, record.deployment),
-        LogField::Region => known(out, last(|attempt| attempt.region)),
-        LogField::Endpoint => known(out, last(|attempt| attempt.endpoint)),
-        LogField::Reason => known(out, record.reason.as_bytes()),
-        LogField::Rule => known(out, record.rule),
-        LogField::Error => known(out, record.error.as_bytes()),
-        LogField::Cut => known(out, record.cut.as_bytes()),
-        LogField::Status => digits::number(out, record.status.into()),
-        LogField::Method => known(out, record.method),
-        LogField::Host => known(out, record.host),
-        LogField::Path => known(out, record.path),
-        LogField::Query => known(out, record.query),
-        LogField::Protocol => known(out, record.protocol.as_bytes()),
-        LogField::TlsVersion => known(out, record.tls_version.as_bytes()),
-        LogField::TlsCipher => known(out, record.tls_cipher.as_bytes()),
-        LogField::Sni => known(out, record.sni),
-        LogField::BytesIn => digits::number(out, record.bytes_in),
-        LogField::BytesOut => digits::number(out, record.bytes_out),
-        LogField::DurationMs => digits::millis(out, record.duration),
-        LogField::Attempts => digits::number(out, record.tried.into()),
-        LogField::Generation => match record.generation {
+        LogField::Id => known(out, record.text(notes.id)),
+        LogField::TraceId => known(out, record.text(notes.trace_id)),
+        LogField::Client => known(out, record.client()),
+        LogField::Peer => known(out, ending.peer),
+        LogField::Country => known(out, record.country()),
+        LogField::Deployment => {
+            known(out, notes.deployment.as_ref().map_or(&[], |name| name.as_bytes()))
+        }
+        LogField::Region => known(out, last(|attempt| &attempt.region)),
+        LogField::Endpoint => known(out, last(|attempt| &attempt.endpoint)),
+        LogField::Reason => known(out, notes.reason.as_bytes()),
+        LogField::Rule => known(out, record.text(notes.rule)),
+        LogField::Error => known(out, notes.error.as_bytes()),
+        LogField::Cut => known(out, notes.cut.as_bytes()),
+        LogField::Status => digits::number(out, ending.status.into()),
+        LogField::Method => known(out, record.text(notes.method)),
+        LogField::Host => known(out, record.text(notes.host)),
+        LogField::Path => known(out, record.text(notes.path)),
+        LogField::Query => known(out, record.text(notes.query)),
+        LogField::Protocol => known(out, notes.protocol.as_bytes()),
+        LogField::TlsVersion => known(out, secured.version.as_bytes()),
+        LogField::TlsCipher => known(out, secured.cipher.as_bytes()),
+        LogField::Sni => known(out, secured.sni.as_bytes()),
+        LogField::BytesIn => digits::number(out, notes.bytes_in),
+        LogField::BytesOut => digits::number(out, notes.bytes_out),
+        LogField::DurationMs => digits::millis(out, ending.duration),
+        LogField::Attempts => digits::number(out, notes.tried.into()),
+        LogField::Generation => match notes.generation {
             Some(generation) => digits::number(out, generation),
             None => out.push(b'-'),
         },
-        LogField::TenantHash => match record.tenant_hash {
+        LogField::TenantHash => match notes.tenant_hash {
             Some(hash) => digits::hash(out, hash),
             None => out.push(b'-'),
         },

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::logger::{Ending, Logger, Sheet};
 use super::moment::Moments;
-use super::{AccessLogThread, Entry, Head, Lines, Secured};
+use super::{AccessLogThread, Entry, Head, Lines, Name, Secured};
 use crate::config::{AccessLog, LogFormat, LogPiece, LogTarget, LoggedQuery, SyslogAddress};
 use crate::metrics::Registry;
 
@@ -30,6 +30,10 @@ fn settings(to: LogTarget) -> AccessLog {
 
 fn sheet(settings: AccessLog) -> Rc<Sheet> {
     Sheet::of(Some(&Arc::new(settings)), None).unwrap()
+}
+
+fn name(text: &str) -> Rc<Name> {
+    Rc::new(Name::new(text))
 }
 
 fn ending(status: u16) -> Ending<'static> {
@@ -65,12 +69,12 @@ fn everything(entry: &mut Entry, headers: &HeaderMap) {
     entry.client("2001:db8::1".parse().unwrap());
     entry.country(Some("DE".parse().unwrap()));
     entry.tenant("acme");
-    entry.deployment("api");
+    entry.deployment(&name("api"));
     entry.decided("rule", Some("eu_users"), 7);
-    entry.attempt("us", "http://10.0.0.1:80");
+    entry.attempt(name("us"), name("http://10.0.0.1:80"));
     entry.connected(Duration::from_millis(1));
     entry.attempt_ended("reset", None);
-    entry.attempt("eu", "http://10.0.0.2:80");
+    entry.attempt(name("eu"), name("http://10.0.0.2:80"));
     entry.attempt_ended("ok", Some(Duration::from_micros(2_500)));
     entry.cut("client_left");
     entry.cut("too late to count");
@@ -169,7 +173,7 @@ fn a_template_is_filled_in_and_cannot_be_broken_out_of() {
     headers.insert("user-agent", HeaderValue::from_bytes(b"a\" 200 \xff\\").unwrap());
     let line = line(settings, &ending(502), |entry| {
         entry.head(&head("/a", "", &headers));
-        entry.attempt("us", "http://a:1");
+        entry.attempt(name("us"), name("http://a:1"));
     });
     let expected = "192.0.2.7 502 \"/a\" - us 1 - a\\x22 200 \\xff\\x5c -\n";
     assert_eq!(String::from_utf8(line).unwrap(), expected);
@@ -181,7 +185,7 @@ fn long_values_are_cut_between_characters_and_many_attempts_keep_the_last() {
     let line = line(settings(LogTarget::Stdout), &ending(200), |entry| {
         entry.head(&head(&"é".repeat(3_000), &"x".repeat(5_000), &headers));
         for number in 0..100 {
-            entry.attempt(&format!("r{number}"), "http://a:1");
+            entry.attempt(name(&format!("r{number}")), name("http://a:1"));
         }
     });
     let object = object(&line);
@@ -218,7 +222,8 @@ proptest! {
     fn every_line_is_valid_json(
         (method, host, path, query) in (".{0,20}", ".{0,40}", ".{0,60}", ".{0,60}"),
         (id, trace) in (bytes(), bytes()),
-        (region, endpoint, rule, tenant) in (".{0,20}", ".{0,20}", ".{0,20}", ".{0,20}"),
+        (deployment, region, endpoint) in (".{0,20}", ".{0,20}", ".{0,20}"),
+        (rule, tenant) in (".{0,20}", ".{0,20}"),
         sni in ".{0,20}",
         value in bytes(),
         keep in any::<bool>(),
@@ -245,7 +250,8 @@ proptest! {
             entry.trace_id(&trace);
             entry.tenant(&tenant);
             entry.decided("rule", Some(&rule), 1);
-            entry.attempt(&region, &endpoint);
+            entry.deployment(&name(&deployment));
+            entry.attempt(name(&region), name(&endpoint));
             entry.sent(sent);
         });
         let object = object(&line);
@@ -254,7 +260,11 @@ proptest! {
         prop_assert_eq!(text("path"), path);
         prop_assert_eq!(text("id"), String::from_utf8_lossy(&id));
         prop_assert_eq!(text("rule"), rule);
-        prop_assert_eq!(text("region"), region);
+        prop_assert_eq!(text("deployment"), deployment);
+        prop_assert_eq!(text("region"), &*region);
+        prop_assert_eq!(text("endpoint"), &*endpoint);
+        prop_assert_eq!(&object["attempts"][0]["region"], &region);
+        prop_assert_eq!(&object["attempts"][0]["endpoint"], &endpoint);
         prop_assert_eq!(object["bytes_out"].as_u64(), Some(sent));
         if keep {
             prop_assert_eq!(text("query"), query);

@@ -586,7 +586,7 @@ pub const ACCESS_LOG_HEADERS: usize = 32;
 /// Attempts of one request that are logged.
 pub const ACCESS_LOG_ATTEMPTS: usize = 16;
 /// Records of requests that a worker keeps for use again.
-pub const ACCESS_LOG_RECORDS: usize = 256;
+pub const ACCESS_LOG_RECORDS: usize = 1_024;
 /// After a failure to write, the next attempt comes so much later.
 pub const ACCESS_LOG_RETRY: Duration = Duration::from_millis(500);
 /// At the end of the process, what is left of the log has so long to be written.

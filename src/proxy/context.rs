@@ -82,7 +82,7 @@ impl WorkerContext {
             log: Logger::new(lines, Arc::clone(&series)),
             series,
             under_way: UnderWay::default(),
-            unrouted: Rc::new(Counted::new(registry.pair(number, &PairKey::NONE), None)),
+            unrouted: Rc::new(Counted::new(registry.pair(number, &PairKey::NONE), None, "")),
             observer: Observer::new(number, Arc::clone(&registry), networks, plan),
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::access_log::Name;
 use crate::measure::Tally;
 use crate::metrics::PairSeries;
 
@@ -19,12 +20,19 @@ pub(super) struct Counted {
     /// The registry has it too.
     pair: Arc<PairSeries>,
     tally: Option<Rc<Tally>>,
+    /// The region's name; empty, if it is about none.
+    name: Rc<Name>,
 }
 
 impl Counted {
-    /// Counts in `pair`; `tally` is the region's, if it is about one.
-    pub(super) fn new(pair: Arc<PairSeries>, tally: Option<Rc<Tally>>) -> Self {
-        Self { pair, tally }
+    /// Counts in `pair`; `tally` is that of the region `name`, if it is about one.
+    pub(super) fn new(pair: Arc<PairSeries>, tally: Option<Rc<Tally>>, name: &str) -> Self {
+        Self { pair, tally, name: Rc::new(Name::new(name)) }
+    }
+
+    /// The region, as the access log says it.
+    pub(super) fn region_name(&self) -> &Rc<Name> {
+        &self.name
     }
 
     /// The records of the region, if it is about one.

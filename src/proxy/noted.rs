@@ -3,6 +3,7 @@
 //!
 //! What a line looks like is `access_log`'s business.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -57,8 +58,8 @@ impl Ticket {
                 Ok(decision) => Some(decision.deployment),
                 Err(_) => routing::deployment(table, asked.host, asked.path),
             };
-            if let Some(deployment) = index.and_then(|index| table.plan.deployment(index)) {
-                entry.deployment(deployment.name.as_str());
+            if let Some(name) = index.and_then(|index| view.deployment_name(index)) {
+                entry.deployment(name);
             }
         });
     }
@@ -86,8 +87,8 @@ impl Forward {
     /// An attempt begins.
     pub(super) fn note_attempt(&self, target: &Target) {
         self.ticket.note(|entry| {
-            let region = self.region(target.region).unwrap_or_default();
-            entry.attempt(region, target.endpoint.text());
+            let region = Rc::clone(target.series.region_name());
+            entry.attempt(region, self.routed.view.endpoint_name(&target.endpoint));
         });
     }
 

@@ -19,7 +19,7 @@ use super::context::WorkerContext;
 use super::counted::{Counted, Series};
 use super::places::Places;
 use super::terms::Terms;
-use crate::access_log::Sheet;
+use crate::access_log::{Name, Sheet};
 use crate::geo::Found;
 use crate::measure::{Asked, Needs};
 use crate::metrics::PairKey;
@@ -37,6 +37,8 @@ pub(super) struct View {
     pub(super) snapshot: Arc<Snapshot>,
     version: u64,
     endpoints: Vec<Option<Rc<Upstream>>>,
+    /// What the access log calls them.
+    endpoint_names: Box<[OnceCell<Rc<Name>>]>,
     deployments: Vec<DeploymentView>,
     places: RefCell<Places>,
     /// On what terms requests are taken, by [`DeploymentIndex`].
@@ -52,6 +54,8 @@ pub(super) struct View {
 #[derive(Debug)]
 struct DeploymentView {
     name: DeploymentName,
+    /// The same for the access log.
+    logged: OnceCell<Rc<Name>>,
     /// What its decisions have to be told of regions.
     needs: Needs,
     turn: Cell<u64>,
@@ -90,13 +94,16 @@ impl View {
             .map_or_else(Claims::new, |before| before.claims.replace(Claims::new()));
         let deployments = plan.deployments.iter().map(|deployment| DeploymentView {
             name: deployment.name.clone(),
+            logged: OnceCell::new(),
             needs: Needs::of(deployment, &plan.measured),
             turn: Cell::new(turns.get(&deployment.name).copied().unwrap_or(0)),
             series: vec![OnceCell::new(); deployment.regions.len() + 1],
         });
+        let endpoints = endpoints(snapshot, before);
         Self {
             deployments: deployments.collect(),
-            endpoints: endpoints(snapshot, before),
+            endpoint_names: vec![OnceCell::new(); endpoints.len()].into(),
+            endpoints,
             version,
             places: RefCell::new(places),
             terms,
@@ -164,6 +171,22 @@ impl View {
         self.endpoints.get(id.index())?.as_ref()
     }
 
+    /// A deployment, as the access log says it.
+    pub(super) fn deployment_name(&self, index: DeploymentIndex) -> Option<&Rc<Name>> {
+        let deployment = self.deployments.get(index.index())?;
+        let name = || Rc::new(Name::new(deployment.name.as_str()));
+        Some(deployment.logged.get_or_init(name))
+    }
+
+    /// An endpoint, as the access log says it.
+    pub(super) fn endpoint_name(&self, endpoint: &Upstream) -> Rc<Name> {
+        let name = || Rc::new(Name::new(&endpoint.url().to_string()));
+        match self.endpoint_names.get(endpoint.id().index()) {
+            Some(known) => Rc::clone(known.get_or_init(name)),
+            None => name(),
+        }
+    }
+
     /// This worker's side of all endpoints.
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Rc<Upstream>> {
         self.endpoints.iter().flatten()
@@ -202,7 +225,8 @@ impl View {
             let region = region.and_then(|region| Some(plan?.region(region)?.id.clone()));
             let tally = region.as_ref().and_then(|id| worker.observer.tally(id));
             let key = PairKey { deployment: Some(deployment.name.clone()), region };
-            Rc::new(Counted::new(worker.registry.pair(worker.number, &key), tally))
+            let name = key.region.as_ref().map_or("", |id| id.as_str());
+            Rc::new(Counted::new(worker.registry.pair(worker.number, &key), tally, name))
         })
     }
 }

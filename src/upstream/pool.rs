@@ -4,7 +4,7 @@
 //! exchange ended cleanly on both sides; whoever holds a lease decides that. Those of HTTP/2, which
 //! many use at once, are in `sessions`.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,8 +30,6 @@ pub struct Endpoint<B> {
     pub(super) sessions: Sessions<B>,
     outstanding: Cell<u32>,
     failures: Cell<u32>,
-    /// Its address as text, once somebody has asked for it.
-    text: OnceCell<Box<str>>,
     /// When the log was told of trouble.
     complained: Cell<Option<Instant>>,
 }
@@ -79,7 +77,6 @@ impl<B> Endpoint<B> {
             sessions: Sessions::default(),
             outstanding: Cell::default(),
             failures: Cell::default(),
-            text: OnceCell::new(),
             complained: Cell::default(),
         }
     }
@@ -92,11 +89,6 @@ impl<B> Endpoint<B> {
     /// What it is called.
     pub fn url(&self) -> &EndpointUrl {
         &self.route.url
-    }
-
-    /// The same as text.
-    pub fn text(&self) -> &str {
-        self.text.get_or_init(|| self.route.url.to_string().into_boxed_str())
     }
 
     /// How to get there, as it was when this was made.
