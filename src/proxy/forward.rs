@@ -112,13 +112,14 @@ impl Forward {
         id: RequestId,
         request: Request<RequestBody>,
         replies: Replies,
-    ) -> Self {
+    ) -> Box<Self> {
         let plan = &routed.view.snapshot.table.plan;
         let settings = plan.deployment(routed.decision.deployment).map(|plan| &*plan.settings);
         let call = ticket.grpc().then_some(routed.given);
         let patience = Patience::of(settings, call, ticket.started());
         let tried = Tried::default();
-        Self {
+        // Boxed, because it would be copied from one future to the next otherwise.
+        Box::new(Self {
             ticket,
             routed,
             id,
@@ -130,7 +131,7 @@ impl Forward {
             tried,
             short: false,
             answered: None,
-        }
+        })
     }
 
     /// Attempts until there is an answer that is meant for the client, or nothing is left to try.

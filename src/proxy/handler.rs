@@ -62,7 +62,7 @@ pub async fn handle(
 }
 
 /// All that is done before an origin hears of the request. Nothing in it waits.
-fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Forward, Refused> {
+fn begin(connection: &Rc<Connection>, request: Request<Incoming>) -> Result<Box<Forward>, Refused> {
     let now = Instant::now();
     connection.watch.request_started(now);
     let (mut parts, incoming) = request.into_parts();

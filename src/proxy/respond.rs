@@ -27,7 +27,7 @@ use crate::model::{Shed, limits};
 
 impl Forward {
     /// The answer to the client.
-    pub(super) fn respond(mut self, outcome: Outcome) -> Response<ResponseBody> {
+    pub(super) fn respond(mut self: Box<Self>, outcome: Outcome) -> Response<ResponseBody> {
         let Answer { response, exchange } = match outcome {
             Ok(answer) => answer,
             Err(reason) => return self.fail(reason),
@@ -68,7 +68,7 @@ impl Forward {
 
     /// Both have agreed: what is left of the connection, or of the stream, is a tunnel.
     fn change(
-        mut self,
+        mut self: Box<Self>,
         wish: Wish,
         mut response: Response<Incoming>,
         exchange: Exchange,
@@ -97,7 +97,7 @@ impl Forward {
         Response::from_parts(parts, ResponseBody::none())
     }
 
-    fn fail(self, reason: ErrorReason) -> Response<ResponseBody> {
+    fn fail(self: Box<Self>, reason: ErrorReason) -> Response<ResponseBody> {
         if let Some(progress) = &self.replies.progress {
             self.ticket.note(|entry| entry.received(progress.bytes()));
         }

@@ -111,7 +111,8 @@ async fn serve<S: Socket>(
         let stream = streams.begin();
         let watch = Rc::clone(&stream.watch);
         // Boxed, because hyper and the executor hand it on a few times before it begins.
-        Answering::new(Box::pin(proxy::handle(stream, request)), watch, Rc::clone(&windows))
+        let answer = Box::write(Box::new_uninit(), proxy::handle(stream, request));
+        Answering::new(Box::into_pin(answer), watch, Rc::clone(&windows))
     });
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
