@@ -35,4 +35,4 @@ pub use logger::{Ending, Logger, Sheet};
 pub use name::Name;
 pub use queue::Lines;
 pub use sink::OpenError;
-pub use thread::{AccessLogThread, StartError, verify};
+pub use thread::{AccessLogThread, StartError, Wanted, verify};

@@ -16,21 +16,35 @@ use crate::model::limits::{ACCESS_LOG_LAST, ACCESS_LOG_QUEUE};
 
 /// What the thread is asked for, beside lines. No worker touches it.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub struct Wanted {
     asked: Mutex<Asked>,
     changed: Condvar,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Asked {
     reopen: bool,
     stop: bool,
+    /// Where lines belong now; those of requests from before a reload belong elsewhere.
+    target: Option<LogTarget>,
 }
 
 impl Wanted {
     fn ask(&self, change: impl FnOnce(&mut Asked)) {
         change(&mut self.asked.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
+    }
+
+    /// Says where lines belong from now on: what an earlier target does not take, no new line waits
+    /// behind. Returns at once.
+    pub fn adopt(&self, settings: Option<&AccessLog>) {
+        self.ask(|asked| asked.target = settings.map(|settings| settings.to.clone()));
+    }
+
+    /// Whether lines belong there no more.
+    pub(super) fn has_left(&self, target: &LogTarget) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.target.as_ref() != Some(target)
     }
 
     /// Whether files are to be opened anew; says so once.
@@ -96,6 +110,7 @@ impl AccessLogThread {
         let (sender, received) = sync_channel(ACCESS_LOG_QUEUE);
         let (end, ended) = sync_channel(1);
         let wanted = Arc::new(Wanted::default());
+        wanted.adopt(settings);
         let mut writer = Writer::new(Arc::clone(&wanted), Arc::clone(registry));
         let thread = std::thread::Builder::new().name("rhumb-log".to_owned());
         let thread = thread.spawn(move || {
@@ -110,6 +125,11 @@ impl AccessLogThread {
     /// Where workers put lines.
     pub fn lines(&self) -> Lines {
         self.lines.clone()
+    }
+
+    /// Where a reload says what it has changed.
+    pub fn wanted(&self) -> Arc<Wanted> {
+        Arc::clone(&self.wanted)
     }
 
     /// Opens the file anew: it has been renamed, and the next line belongs into the one that now has

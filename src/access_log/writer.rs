@@ -6,8 +6,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use super::queue::{Batch, Message};
 use super::sink::{OpenError, Sink, Wrote};
@@ -26,20 +26,34 @@ pub(super) struct Writer {
     wanted: Arc<Wanted>,
     registry: Arc<Registry>,
     /// The one used last is the last.
-    open: Vec<(LogTarget, Sink)>,
+    open: Vec<Open>,
     /// Whether the last attempt to write has failed, and somebody has been told.
     failing: bool,
+    /// Since when a target takes nothing for a little time, again and again.
+    waits: Option<Instant>,
+}
+
+/// A target that is written to.
+struct Open {
+    target: LogTarget,
+    sink: Sink,
+    /// When its file is to be opened anew, if that has been asked for.
+    anew: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(wanted: Arc<Wanted>, registry: Arc<Registry>) -> Self {
-        Self { wanted, registry, open: Vec::new(), failing: false }
+        Self { wanted, registry, open: Vec::new(), failing: false, waits: None }
     }
 
     /// Writes what comes until nothing more can.
     pub(super) fn run(&mut self, received: &Receiver<Message>) {
-        while let Ok(message) = received.recv() {
-            self.take(message);
+        loop {
+            match self.next(received) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => drop(self.look(None)),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             while let Ok(message) = received.try_recv() {
                 self.take(message);
             }
@@ -49,21 +63,30 @@ impl Writer {
         }
     }
 
+    /// Waits for what comes next; not for long while a file is to be opened anew.
+    fn next(&self, received: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        match self.open.iter().any(|open| open.anew.is_some()) {
+            true => received.recv_timeout(ACCESS_LOG_RETRY),
+            false => received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
     fn take(&mut self, message: Message) {
-        self.look();
+        self.look(None);
         if let Message::Batch(batch) = message {
             self.put(&batch);
             batch.give_back();
         }
     }
 
-    /// Writes a batch, however long that takes. What cannot be written is counted.
+    /// Writes a batch, however long that takes, unless lines belong elsewhere by now. What cannot be
+    /// written is counted.
     fn put(&mut self, batch: &Batch) {
         let (target, bytes) = (&batch.settings.to, batch.bytes.as_slice());
         // Bytes that are done with, in whole lines and in all.
         let (mut lines_end, mut at, mut lost) = (0, 0, 0);
         while let Some(left) = bytes.get(at..).filter(|left| !left.is_empty()) {
-            if self.look() && Sink::is_file(target) {
+            if self.look(Some(target)) {
                 // It is another one, and a line that was begun has to begin again.
                 at = lines_end;
                 continue;
@@ -71,16 +94,23 @@ impl Writer {
             match self.write(target, left) {
                 Wrote::Some(count) => {
                     at += count;
+                    self.waits = None;
                     self.recovered();
                 }
                 Wrote::Unfit(count) => {
                     at += count;
                     lost += 1;
                 }
-                Wrote::Soon => rest(SOON),
+                Wrote::Soon => {
+                    let since = *self.waits.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= ACCESS_LOG_RETRY && self.wanted.has_left(target) {
+                        break;
+                    }
+                    rest(SOON);
+                }
                 Wrote::Later(error) => {
                     self.fails(&error);
-                    if self.wanted.pause(ACCESS_LOG_RETRY) {
+                    if self.wanted.has_left(target) || self.wanted.pause(ACCESS_LOG_RETRY) {
                         break;
                     }
                 }
@@ -109,46 +139,50 @@ impl Writer {
         };
         if matches!((&wrote, target), (Wrote::Later(_), LogTarget::Syslog { .. })) {
             // Whoever listens there next does so on another socket.
-            self.open.retain(|(known, _)| known != target);
+            self.open.retain(|open| open.target != *target);
         }
         wrote
     }
 
     /// The open target.
     fn sink(&mut self, target: &LogTarget) -> Result<&mut Sink, OpenError> {
-        match self.open.iter().position(|(known, _)| known == target) {
+        match self.open.iter().position(|open| open.target == *target) {
             Some(at) => self.open[at..].rotate_left(1),
             None => {
                 let sink = Sink::open(target)?;
                 if self.open.len() >= OPEN_TARGETS {
                     self.open.remove(0);
                 }
-                self.open.push((target.clone(), sink));
+                self.open.push(Open { target: target.clone(), sink, anew: None });
             }
         }
         let last = self.open.len() - 1;
-        Ok(&mut self.open[last].1)
+        Ok(&mut self.open[last].sink)
     }
 
-    /// Opens files anew if that is asked for. Whether one is another one now.
-    fn look(&mut self) -> bool {
-        if !self.wanted.take_reopen() {
-            return false;
-        }
-        let mut changed = false;
-        for (target, sink) in self.open.iter_mut().filter(|(target, _)| Sink::is_file(target)) {
-            match Sink::open(target) {
+    /// Opens files anew if that is asked for, or was and could not be done. Whether the one that is
+    /// written to is another one now.
+    fn look(&mut self, writing: Option<&LogTarget>) -> bool {
+        let (asked, mut changed) = (self.wanted.take_reopen(), false);
+        for open in self.open.iter_mut().filter(|open| Sink::is_file(&open.target)) {
+            if !asked && open.anew.is_none_or(|due| Instant::now() < due) {
+                continue;
+            }
+            match Sink::open(&open.target) {
                 Ok(fresh) => {
-                    *sink = fresh;
-                    changed = true;
+                    (open.sink, open.anew) = (fresh, None);
+                    changed |= writing == Some(&open.target);
+                    tracing::info!("access log: its file is opened anew");
                 }
                 Err(error) => {
-                    let why = error.source.to_string();
-                    tracing::error!(%error, why, "the access log goes on in the file from before");
+                    open.anew = Some(Instant::now() + ACCESS_LOG_RETRY);
+                    if asked {
+                        let why = error.source.to_string();
+                        tracing::error!(%error, why, "the access log goes on in the file from before until it can be opened");
+                    }
                 }
             }
         }
-        tracing::info!(changed, "access log: files are opened anew");
         changed
     }
 

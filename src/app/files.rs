@@ -66,6 +66,8 @@ pub(super) struct FileParts {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) live: Arc<Live>,
     pub(super) ports: Ports,
+    /// What the access log is asked for.
+    pub(super) log: Arc<access_log::Wanted>,
     /// Hears when a reload that was asked for is over.
     pub(super) reloaded: mpsc::Sender<()>,
     /// What times of names count from.
@@ -74,12 +76,13 @@ pub(super) struct FileParts {
 
 impl FileThread {
     pub(super) fn start(parts: FileParts) -> std::io::Result<Self> {
-        let FileParts { path, mut watch, bundle, commands, live, ports, reloaded, epoch } = parts;
+        let FileParts { path, mut watch, bundle, commands, live, ports, log, reloaded, epoch } =
+            parts;
         let (requests, received) = sync_channel(1);
         let mut retired = Retired::new(live);
         let mut shadow = ShadowReader::new(commands.clone(), bundle.overrides.clone());
         let pending = BTreeSet::new();
-        let mut reader = Reader { path, bundle, commands, ports, epoch, pending };
+        let mut reader = Reader { path, bundle, commands, ports, log, epoch, pending };
         let thread =
             std::thread::Builder::new().name("rhumb-files".to_owned()).spawn(move || {
                 give_way();
@@ -124,6 +127,7 @@ struct Reader {
     bundle: Bundle,
     commands: mpsc::Sender<Command>,
     ports: Ports,
+    log: Arc<access_log::Wanted>,
     /// What times of names count from.
     epoch: Instant,
     /// Files that have changed since they were last read and found valid.
@@ -138,6 +142,8 @@ impl Reader {
         match self.read(watch, prepare) {
             Ok((command, change)) => {
                 self.pending.clear();
+                // Before the first line of the new log, so that none of them is taken for an old one.
+                self.log.adopt(self.bundle.config.access_log.as_deref());
                 self.send(command);
                 // A listener is spoken at as the configuration says that has it.
                 self.settle();

@@ -89,6 +89,7 @@ impl App {
             commands: handle.commands.clone(),
             live: Arc::clone(&shared.live),
             ports: ports.clone(),
+            log: access_log.wanted(),
             reloaded: reloaded_in,
             epoch,
         };
