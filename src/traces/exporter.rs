@@ -16,7 +16,7 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use rustls::ClientConfig;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
@@ -61,7 +61,7 @@ impl Exporter {
         let work = Work { parts, version: None, target: None, batch: Vec::new(), stopping };
         let thread = thread::Builder::new()
             .name("rhumb-traces".to_owned())
-            .spawn(move || runtime.block_on(work.run()))?;
+            .spawn(move || run(runtime, work.run()))?;
         Ok(Self { stop, thread })
     }
 
@@ -71,6 +71,13 @@ impl Exporter {
         let _ = self.stop.send(true);
         self.thread.join().is_ok()
     }
+}
+
+/// Runs something to its end, and nothing that it has left behind: a receiver's name may be looked up
+/// for as long as the system's resolver likes.
+pub(super) fn run(runtime: Runtime, work: impl Future<Output = ()>) {
+    runtime.block_on(work);
+    runtime.shutdown_background();
 }
 
 struct Work {
@@ -98,20 +105,17 @@ impl Work {
     async fn run(mut self) {
         loop {
             self.adopt();
-            let (traces, idle) = (Arc::clone(&self.parts.traces), self.target.is_none());
-            let next = async {
-                match idle {
-                    true => traces.changed().await,
-                    false => drop(timeout(limits::TRACE_LOOK, traces.changed()).await),
-                }
-            };
-            tokio::select! {
-                () = next => {}
-                // Also when nobody is left to say so.
-                _ = self.stopping.wait_for(|stopping| *stopping) => break,
+            if !self.wait().await {
+                break;
             }
             while self.collect() && !*self.stopping.borrow() {
+                let full = self.batch.len() >= limits::TRACE_BATCH;
                 self.send(None).await;
+                if !full {
+                    break;
+                }
+                // There is probably more, perhaps for another receiver.
+                self.adopt();
             }
         }
         let end = Instant::now() + limits::TRACE_GOODBYE;
@@ -120,6 +124,22 @@ impl Work {
             if !self.collect() {
                 break;
             }
+        }
+    }
+
+    /// Waits until it is worth looking for records, or for a configuration; false: it is time to end.
+    async fn wait(&mut self) -> bool {
+        let traces = &self.parts.traces;
+        let next = async {
+            match self.target {
+                None => traces.changed().await,
+                Some(_) => drop(timeout(limits::TRACE_LOOK, traces.changed()).await),
+            }
+        };
+        tokio::select! {
+            () = next => true,
+            // Also when nobody is left to say so.
+            _ = self.stopping.wait_for(|stopping| *stopping) => false,
         }
     }
 

@@ -39,11 +39,16 @@ impl Traces {
     }
 
     /// Takes the oldest records of each queue until `take` has had enough, and forgets queues whose
-    /// workers have ended.
+    /// workers have ended. Begins one queue further each time, so that none of them always finds
+    /// `take` satisfied.
     pub(super) fn collect(&self, mut take: impl FnMut(&RequestSpan) -> bool) {
         use std::sync::mpsc::TryRecvError;
         let mut enough = false;
-        self.queues().retain(|queue| {
+        let mut queues = self.queues();
+        if !queues.is_empty() {
+            queues.rotate_left(1);
+        }
+        queues.retain(|queue| {
             while !enough {
                 match queue.try_recv() {
                     Ok(record) => enough = !take(&record),

@@ -1,6 +1,7 @@
 //! Tests of traces, by part.
 
 mod context;
+mod exporter;
 mod outlet;
 mod sampling;
 mod spans;

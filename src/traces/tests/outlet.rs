@@ -40,3 +40,27 @@ fn workers_salt_their_ids_differently() {
     let traces = Arc::new(Traces::default());
     assert_ne!(traces.outlet().salt(), traces.outlet().salt());
 }
+
+#[test]
+fn every_queue_has_its_turn() {
+    let traces = Arc::new(Traces::default());
+    let outlets: Vec<_> = (0..3).map(|_| traces.outlet()).collect();
+    // Each of them has more than is taken at once, always.
+    let of = |number: usize| {
+        let mut record = record();
+        record.status = u16::try_from(number).ok();
+        Box::new(record)
+    };
+    let mut taken = [0; 3];
+    for _ in 0..6 {
+        for (number, outlet) in outlets.iter().enumerate() {
+            outlet.send(of(number)).unwrap();
+            outlet.send(of(number)).unwrap();
+        }
+        traces.collect(|record| {
+            taken[usize::from(record.status.unwrap())] += 1;
+            false
+        });
+    }
+    assert_eq!(taken, [2, 2, 2]);
+}
