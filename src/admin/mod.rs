@@ -15,6 +15,7 @@ mod profile;
 mod readiness;
 mod serve;
 mod source;
+mod taken;
 mod workers;
 
 pub use doors::Doors;

@@ -10,14 +10,16 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::answer::{Answer, plain, problem};
 use super::doors::{Door, Doors};
 use super::source::Admin;
+use super::taken::Taken;
 use super::{api, certificates, log, memory, metrics_page, profile, workers};
 use crate::model::limits;
 
@@ -131,7 +133,7 @@ async fn accept(
     }
 }
 
-async fn connection(admin: Admin, stream: tokio::net::TcpStream, mut door: watch::Receiver<Door>) {
+async fn connection(admin: Admin, stream: TcpStream, door: watch::Receiver<Door>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let admin = admin.clone();
         async move {
@@ -146,23 +148,34 @@ async fn connection(admin: Admin, stream: tokio::net::TcpStream, mut door: watch
             Ok::<_, Infallible>(answer)
         }
     });
+    if let Err(error) = speak(stream, service, door).await {
+        tracing::debug!(%error, "admin connection ended");
+    }
+}
+
+/// Speaks HTTP/1.1 until there is nothing more to say.
+async fn speak<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: S,
+    mut door: watch::Receiver<Door>,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible>,
+{
     let mut conn = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
             .max_headers(limits::HEADER_FIELDS)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(Taken::new(TokioIo::new(stream)), service)
     );
-    let served = tokio::select! {
+    tokio::select! {
         served = conn.as_mut() => served,
         _ = door.changed() => {
             // Whoever asks next is to ask where the door is now.
             conn.as_mut().graceful_shutdown();
             conn.await
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "admin connection ended");
     }
 }
 
@@ -193,4 +206,55 @@ fn not_allowed(known: &[Method]) -> Answer {
         answer.headers_mut().insert(header::ALLOW, value);
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const ANSWER_BYTES: usize = 100_000;
+
+    /// A connection on which something long has been asked for.
+    async fn asked() -> (tokio::io::DuplexStream, impl Future<Output = hyper::Result<()>>) {
+        let (mut client, stream) = tokio::io::duplex(1_000);
+        let service = service_fn(|_| async {
+            Ok(Answer::new(Full::from(Bytes::from(vec![b'a'; ANSWER_BYTES]))))
+        });
+        let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let (doors, door) = Doors::new();
+        (client, async move {
+            let served = speak(stream, service, door).await;
+            drop(doors);
+            served
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_nothing_of_an_answer_loses_it() {
+        let (_client, served) = asked().await;
+        let begin = Instant::now();
+        let hour = Duration::from_secs(3_600);
+        let error = tokio::time::timeout(hour, served).await.expect("an end").unwrap_err();
+        assert!(begin.elapsed() >= limits::ADMIN_WRITE_TIMEOUT, "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_some_of_it_now_and_then_gets_all() {
+        let (mut client, served) = asked().await;
+        let taking = async {
+            let (mut taken, mut piece) = (0, [0; 10_000]);
+            while let count @ 1.. = client.read(&mut piece).await.unwrap() {
+                taken += count;
+                tokio::time::sleep(limits::ADMIN_WRITE_TIMEOUT / 2).await;
+            }
+            taken
+        };
+        let (served, taken) = tokio::join!(served, taking);
+        served.unwrap();
+        assert!(taken > ANSWER_BYTES);
+    }
 }

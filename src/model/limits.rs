@@ -306,6 +306,8 @@ pub const HANDOVER_ASKING: usize = 8;
 pub const ADMIN_BODY_BYTES: usize = 1 << 20;
 /// Connections to the admin address.
 pub const ADMIN_CONNECTIONS: usize = 256;
+/// Whoever takes nothing of an answer of the admin address for so long loses the connection.
+pub const ADMIN_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a thread is looked at while a profile is made. Not a round number, so that it does not fall
 /// in step with timers.
 pub const PROFILE_HERTZ: u64 = 99;
