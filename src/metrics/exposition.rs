@@ -2,6 +2,7 @@
 //!
 //! The format itself is the `prometheus` crate's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prometheus::TextEncoder;
@@ -13,7 +14,12 @@ use crate::model::{Coding, ConnectionRefusal, Flood, Handshake, Shed, TokenRefus
 
 /// Samples of one scrape.
 #[derive(Debug, Default)]
-pub struct Page(Vec<(&'static str, proto::MetricFamily)>);
+pub struct Page {
+    /// In the order of their first samples.
+    families: Vec<proto::MetricFamily>,
+    /// Where each of them is.
+    places: HashMap<&'static str, usize>,
+}
 
 impl Page {
     /// Adds one sample of a counter or gauge; label values in the order of the name's labels.
@@ -73,12 +79,12 @@ impl Page {
     ///
     /// When the encoder refuses a family, which would be a bug in a name.
     pub fn encode(self) -> Result<String, prometheus::Error> {
-        let families = self.0.into_iter().map(|(_, family)| family).collect::<Vec<_>>();
-        TextEncoder::new().encode_to_string(&families)
+        TextEncoder::new().encode_to_string(&self.families)
     }
 
     fn family(&mut self, name: Name) -> &mut proto::MetricFamily {
-        let at = self.0.iter().position(|(known, _)| *known == name.name).unwrap_or_else(|| {
+        let families = &mut self.families;
+        let place = *self.places.entry(name.name).or_insert_with(|| {
             let mut family = proto::MetricFamily::default();
             family.set_name(name.name.to_owned());
             family.set_help(name.help.to_owned());
@@ -87,10 +93,10 @@ impl Page {
                 Kind::Gauge => proto::MetricType::GAUGE,
                 Kind::Histogram => proto::MetricType::HISTOGRAM,
             });
-            self.0.push((name.name, family));
-            self.0.len() - 1
+            families.push(family);
+            families.len() - 1
         });
-        &mut self.0[at].1
+        &mut families[place]
     }
 
     fn workers(&mut self, registry: &Registry) {

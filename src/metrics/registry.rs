@@ -109,7 +109,8 @@ impl Registry {
 
     /// Calls `visit` with every listener and its shards, in order of the addresses.
     pub fn visit_listeners(&self, mut visit: impl FnMut(SocketAddr, &[Arc<ListenerSeries>])) {
-        for (address, shards) in lock(&self.listeners).iter() {
+        let listeners = lock(&self.listeners).clone();
+        for (address, shards) in &listeners {
             visit(*address, shards);
         }
     }
@@ -119,9 +120,11 @@ impl Registry {
         lock(&self.pairs).retain(|key, _| keep(key));
     }
 
-    /// Calls `visit` with every pair and its shards, in order of the keys.
+    /// Calls `visit` with every pair and its shards, in order of the keys. No worker that meets a pair
+    /// for the first time waits for `visit`.
     pub fn visit_pairs(&self, mut visit: impl FnMut(&PairKey, &[(usize, Arc<PairSeries>)])) {
-        for (key, shards) in lock(&self.pairs).iter() {
+        let pairs = lock(&self.pairs).clone();
+        for (key, shards) in &pairs {
             visit(key, shards);
         }
     }
@@ -135,4 +138,29 @@ impl Registry {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere while counting leaves counts that are still counts.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_holds_up_no_worker() {
+        let registry = Registry::default();
+        registry.pair(0, &PairKey::NONE);
+        let address = ([127, 0, 0, 1], 80).into();
+        registry.listener(address);
+        let mut visited = 0;
+        registry.visit_pairs(|key, _| {
+            assert!(registry.pairs.try_lock().is_ok());
+            assert_eq!(*key, PairKey::NONE);
+            visited += 1;
+        });
+        registry.visit_listeners(|known, _| {
+            assert!(registry.listeners.try_lock().is_ok());
+            assert_eq!(known, address);
+            visited += 1;
+        });
+        assert_eq!(visited, 2);
+    }
 }
