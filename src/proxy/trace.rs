@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 
 use super::connection::Connection;
 use super::headers::RequestId;
@@ -17,7 +17,7 @@ use super::present::Present;
 use super::target::path;
 use super::ticket::Ticket;
 use super::view::View;
-use crate::model::limits::TRACE_TEXT_BYTES;
+use crate::model::limits::{TRACE_TEXT_BYTES, TRACESTATE_BYTES};
 use crate::routing::{Decision, Refusal, Table};
 use crate::traces::{
     AttemptSpan, Begun, DecisionNote, Outlet, RequestNote, RequestSpan, State, TraceContext, begin,
@@ -124,6 +124,7 @@ pub(super) fn take_part(
     let state = if present.tracestate { pass_on(&mut parts.headers, &begun) } else { None };
     ticket.note(|entry| entry.trace_id(begun.context.trace.to_string().as_bytes()));
     if begun.is_sampled() {
+        let state = state.as_ref().and_then(|state| copied(state, TRACESTATE_BYTES));
         let request = asked(parts, ticket.connection(), client, id);
         let record = RequestSpan::new(begun, state, ticket.started(), request);
         ticket.trace.record = Some(Box::new(RefCell::new(record)));
@@ -161,18 +162,28 @@ fn pass_on(headers: &mut HeaderMap, begun: &Begun) -> Option<HeaderValue> {
     other
 }
 
+/// The beginning of a value, in memory of its own: another handle on it would keep all of the head
+/// that it came in for as long as the record waits.
+fn copied(value: &HeaderValue, most: usize) -> Option<HeaderValue> {
+    let bytes = value.as_bytes();
+    HeaderValue::from_bytes(bytes.get(..most).unwrap_or(bytes)).ok()
+}
+
 fn asked(parts: &Parts, connection: &Connection, client: IpAddr, id: &RequestId) -> RequestNote {
     let path = path(&parts.uri);
     let path = path.get(..path.floor_char_boundary(TRACE_TEXT_BYTES)).unwrap_or(path);
+    let value = |name| copied(parts.headers.get(name)?, TRACE_TEXT_BYTES);
+    let method = parts.method.as_str().as_bytes();
+    let method = method.get(..TRACE_TEXT_BYTES).and_then(|cut| Method::from_bytes(cut).ok());
     RequestNote {
-        method: parts.method.clone(),
-        host: parts.headers.get(header::HOST).cloned(),
+        method: method.unwrap_or_else(|| parts.method.clone()),
+        host: value(header::HOST),
         path: path.into(),
         secure: connection.secure(),
         version: parts.version,
         client,
         peer: connection.peer.source,
-        user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+        user_agent: value(header::USER_AGENT),
         id: id.as_str().map(Into::into),
     }
 }
@@ -193,4 +204,23 @@ fn decision(table: &Table, outcome: Result<&Decision, &Refusal>) -> Option<Decis
         rule: rule.map(|rule| rule.id.clone()),
         generation: table.generation,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_to_be_sent_keeps_nothing_of_the_head_it_came_in() {
+        let head = Bytes::from(vec![b'a'; 8_000]);
+        let value = HeaderValue::from_maybe_shared(head.slice(..5_000)).unwrap();
+        let copy = copied(&value, 1_024).unwrap();
+        assert_eq!(copy.as_bytes(), &head[..1_024]);
+        assert_eq!(copied(&value, 5_000).unwrap(), value);
+        drop(value);
+        assert!(head.is_unique(), "something of it is kept");
+        drop(copy);
+    }
 }
