@@ -15,7 +15,7 @@ use crate::support::edge::{Authority, get, http2, run, shake, tcp, text};
 use crate::support::load::Load;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{eventually, until};
+use crate::support::{Taken, eventually, until};
 
 /// A proxy over one region that logs as the fields say, as in a flow mapping of YAML.
 struct World {
@@ -162,11 +162,11 @@ fn a_million_requests_are_as_many_lines() {
 
 #[test]
 fn a_line_tells_where_a_request_went_and_why() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = Taken::refusing();
     let eu = Origin::named("eu");
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let proxy = Setup::over(&[("us", gone), ("eu", eu.address)])
+    let proxy = Setup::over(&[("us", gone.address), ("eu", eu.address)])
         .trusting()
         .top(&format!("access_log: {{ to: file, file: {}, query: keep, headers: [user-agent] }}", log.display()))
         .deployment(
@@ -454,6 +454,24 @@ fn a_full_disk_changes_nothing_for_requests() {
     assert_eq!(proxy.metric("rhumb_access_log_lines_total", &[]), 0.0);
     proxy.signal(Signal::TERM);
     assert!(proxy.ended().success());
+}
+
+#[test]
+fn a_reload_leaves_a_full_disk_behind() {
+    let (address, _listener) = forgetful();
+    let setup = Setup::over(&[("us", address)]);
+    let proxy = setup.clone().top("access_log: { to: file, file: /dev/full }").start();
+    ask(proxy.address, 1_000);
+    proxy.until_logged("the access log cannot be written");
+    let log = proxy.dir().join("access.log");
+    proxy.reload(&setup.access_log(&log).yaml());
+    until("a line", || {
+        ask(proxy.address, 1);
+        !lines(&std::fs::read(&log).unwrap_or_default()).is_empty()
+    });
+    let lost = proxy.metric("rhumb_access_log_dropped_total", &["why=\"write\""]);
+    assert_eq!(lost, 1_000.0);
+    proxy.until_logged("the access log is written again");
 }
 
 #[test]

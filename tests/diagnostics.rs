@@ -120,7 +120,8 @@ fn a_dump_is_as_long_as_was_asked_for() {
         .collect();
     let page = proxy.inspect("/api/v1/connections?limit=2").json();
     assert_eq!(page["open"], 20, "{page:#}");
-    assert!(page["shown"].as_u64().unwrap() <= 4, "{page:#}");
+    // Two of each worker that has some.
+    assert!((2..=4).contains(&page["shown"].as_u64().unwrap()), "{page:#}");
     assert_eq!(connections(&proxy.inspect("/api/v1/connections").json()).len(), 20);
     drop(clients);
     for query in ["limit=0", "limit=100000", "client=me", "x=1"] {

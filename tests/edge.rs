@@ -2,8 +2,7 @@
 //! limits. What is slow by nature is tested beside the code, on a clock of its own.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -279,13 +278,7 @@ fn a_worker_has_only_so_many_connections() {
 
 #[test]
 fn streams_under_way_are_finished_before_the_process_ends() {
-    let (open, gate) = sync_channel::<()>(1);
-    let gate = Arc::new(Mutex::new(gate));
-    let origin = Origin::with("us", move |exchange| {
-        // Ends when the test lets go of the other end.
-        let _ = gate.lock().unwrap().recv();
-        exchange.answer_own_name()
-    });
+    let (origin, open) = Origin::gated("us");
     let mut proxy = Setup::over(&[("us", origin.address)]).start();
     run(async {
         let mut sender = http2(tcp(proxy.address).await).await;

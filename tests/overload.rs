@@ -3,8 +3,7 @@
 //! The program is started with few descriptors (`prlimit`), or with little memory.
 
 use std::net::TcpStream;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::client::{Client, Request};
@@ -12,23 +11,11 @@ use crate::support::edge::{get, http2, run, tcp, text};
 use crate::support::load::Load;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{eventually, until};
+use crate::support::{PATIENCE, eventually, until};
 
 /// Descriptors of the program in these tests, and the connections that one worker takes then.
 const DESCRIPTORS: u32 = 128;
 const SEATS: usize = 32;
-
-/// An origin that answers when it is let, and what lets it.
-fn gated() -> (Origin, SyncSender<()>) {
-    let (open, gate) = sync_channel::<()>(1);
-    let gate = Arc::new(Mutex::new(gate));
-    let origin = Origin::with("us", move |exchange| {
-        // Ends when the test lets go of the other end.
-        let _ = gate.lock().unwrap().recv();
-        exchange.answer_own_name()
-    });
-    (origin, open)
-}
 
 fn short(origin: &Origin) -> Setup {
     Setup::over(&[("us", origin.address)]).workers(1).descriptors(DESCRIPTORS)
@@ -41,7 +28,7 @@ fn refusal(mut client: Client) -> String {
 
 #[test]
 fn as_many_connections_as_there_are_descriptors_for_and_the_others_are_told() {
-    let (origin, open) = gated();
+    let (origin, open) = Origin::gated("us");
     let mut proxy = short(&origin).top("shed: { retry_after_seconds: 7 }").start();
     proxy.until_logged("raise the limit of open files");
     let mut busy: Vec<_> = (0..SEATS).map(|_| proxy.client()).collect();
@@ -100,7 +87,7 @@ fn a_tls_client_is_told_by_an_alert() {
 
 #[test]
 fn requests_that_find_no_descriptor_are_told_and_their_endpoint_is_not_blamed() {
-    let (origin, open) = gated();
+    let (origin, open) = Origin::gated("us");
     let proxy = short(&origin)
         .deployment("health_check: { path: /health, interval_seconds: 0.05, timeout_seconds: 5 }")
         .start();
@@ -120,11 +107,13 @@ fn requests_that_find_no_descriptor_are_told_and_their_endpoint_is_not_blamed() 
             }
         }
         // Those that are refused are so at once; the others wait for the gate.
-        while origin.count() + asking.iter().filter(|task| task.is_finished()).count()
-            < asking.len()
-        {
-            tokio::task::yield_now().await;
-        }
+        let settled = async {
+            let refused = || asking.iter().filter(|task| task.is_finished()).count();
+            while origin.count() + refused() < asking.len() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("each to wait or be refused");
         drop(open);
         let (mut served, mut refused) = (0, 0);
         for answer in asking {
@@ -172,16 +161,16 @@ fn a_worker_that_cannot_accept_waits_and_does_not_spin() {
     });
     // Readings of the clock that every request of the control side needs are not wanted here: the
     // program is left alone while it tries again some forty times.
-    let (before, started) = (ticks(&proxy), Instant::now());
+    let told = || proxy.log().matches("cannot accept connections").count();
+    let (lines, before, started) = (told(), ticks(&proxy), Instant::now());
     while started.elapsed() < Duration::from_secs(2) {
         std::thread::park_timeout(Duration::from_millis(50));
     }
     let spent = ticks(&proxy) - before;
     // A hundred ticks a second are a whole core.
     assert!(spent < 50, "{spent} ticks in two seconds");
-    let lines = proxy.log().matches("cannot accept connections").count();
-    let seconds = started.elapsed().as_secs() as usize + 30;
-    assert!(lines <= seconds, "{lines} lines");
+    let lines = told() - lines;
+    assert!(lines <= 3, "{lines} lines in two seconds");
     proxy.limit_descriptors(DESCRIPTORS);
     for client in &mut waiting {
         let answer = client.read("GET");
@@ -263,7 +252,7 @@ fn close_to_the_memory_limit_new_connections_and_low_classes_are_refused() {
 
 #[test]
 fn at_the_memory_limit_all_that_is_new_is_refused_and_what_is_under_way_is_finished() {
-    let (origin, open) = gated();
+    let (origin, open) = Origin::gated("us");
     let dir = tempfile::TempDir::new().unwrap();
     let log = dir.path().join("access.log");
     let setup = with_classes(&origin).access_log(&log);

@@ -2,16 +2,17 @@
 //! context nor a bad receiver changes anything for requests.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use rustix::process::Signal;
 
 use crate::support::client::Request;
 use crate::support::edge::Authority;
+use crate::support::load::Load;
 use crate::support::origin::{Exchange, Origin};
 use crate::support::otlp::{Manner, Received, Receiver};
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::until;
+use crate::support::{Taken, until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -42,11 +43,6 @@ fn exported(proxy: &Proxy) -> f64 {
     proxy.metric("rhumb_trace_spans_exported_total", &[])
 }
 
-/// An address that refuses connections.
-fn refusing() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn without_traces_the_context_of_clients_is_passed_on() {
     let origin = Origin::named("us");
@@ -66,7 +62,8 @@ fn a_recorded_request_is_a_span_with_a_span_in_it_for_each_attempt() {
     let bad = Origin::with("us", Exchange::reset);
     let good = Origin::named("eu");
     let receiver = Receiver::start();
-    let regions = [("us", bad.address), ("ap", refusing()), ("eu", good.address)];
+    let gone = Taken::refusing();
+    let regions = [("us", bad.address), ("ap", gone.address), ("eu", good.address)];
     let proxy = Setup::over(&regions)
         .top(&receiver.tracing("sample: 0, service_name: edge-test"))
         .deployment(
@@ -260,9 +257,8 @@ fn callers_are_followed_or_left() {
 
 #[test]
 fn refusals_are_spans_without_attempts() {
-    let origin = Origin::named("us");
-    let receiver = Receiver::start();
-    let proxy = Setup::over(&[("us", refusing())])
+    let (gone, receiver) = (Taken::refusing(), Receiver::start());
+    let proxy = Setup::over(&[("us", gone.address)])
         .top(&receiver.tracing("sample: 1"))
         .deployment("hosts: [api.test]\nwhen_all_down: last_resort\nretries: { attempts: 0 }")
         .start();
@@ -279,7 +275,6 @@ fn refusals_are_spans_without_attempts() {
     assert_eq!(spans[0].get("rhumb.deployment"), "api");
     assert_eq!(spans[0].span.status.as_ref().unwrap().code, ERROR);
     assert_eq!(spans[1].get("error.type"), "upstream_unreachable");
-    drop(origin);
 }
 
 #[test]
@@ -380,6 +375,22 @@ fn a_reload_starts_moves_and_ends_traces() {
     proxy.ask(&Request::get("/two"));
     assert_eq!(two.take(2)[0].get("url.path"), "/two");
     assert!(one.spans().is_empty());
+}
+
+#[test]
+fn a_reload_leaves_a_receiver_that_is_gone_while_spans_keep_coming() {
+    let (origin, gone, receiver) = (Origin::named("us"), Taken::refusing(), Receiver::start());
+    let plain = Setup::over(&[("us", origin.address)]);
+    let dead = format!(
+        "tracing: {{ otlp: {{ endpoint: \"http://{}\", timeout_seconds: 0.2 }}, sample: 1 }}",
+        gone.address
+    );
+    let proxy = plain.clone().top(&dead).start();
+    let load = Load::of(proxy.address, 4, &Request::get("/"));
+    until("spans to be given up", || dropped(&proxy, "unsent") > 0.0);
+    proxy.reload(&plain.top(&receiver.tracing("sample: 1")).yaml());
+    until("spans", || !receiver.spans().is_empty());
+    load.stop().assert_nothing_failed();
 }
 
 #[test]

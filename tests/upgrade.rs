@@ -13,7 +13,7 @@ use crate::support::client::{Client, Request, until_refused};
 use crate::support::load::Load;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup, rhumb};
-use crate::support::{PATIENCE, until};
+use crate::support::{PATIENCE, Taken, until};
 
 /// With a socket to ask at, `upgrade.sock` beside the configuration.
 const SOCKET: &str = "upgrade: { socket: upgrade.sock, ready_seconds: 30 }";
@@ -57,14 +57,8 @@ fn under_load_nothing_is_refused_reset_or_cut() {
 
 #[test]
 fn the_old_process_finishes_what_it_has_and_ends() {
-    let (open, gate) = std::sync::mpsc::sync_channel::<()>(1);
-    let gate = std::sync::Mutex::new(gate);
-    let origin = Origin::with("us", move |exchange| {
-        if exchange.head.word(1) == "/slow" {
-            let _ = gate.lock().unwrap().recv();
-        }
-        exchange.answer_own_name()
-    });
+    let (origin, open) = Origin::gated("us");
+    let at_once = Request::get("/at-once");
     let mut proxy = Setup::over(&[("us", origin.address)]).start_own();
     let mut slow = proxy.client();
     slow.send(Request::get("/slow").bytes());
@@ -72,41 +66,47 @@ fn the_old_process_finishes_what_it_has_and_ends() {
     upgrade(&proxy);
     proxy.until_logged("another process serves");
     assert!(proxy.is_running());
-    assert_eq!(proxy.ask(&Request::get("/")).status(), 200);
+    assert_eq!(proxy.ask(&at_once).status(), 200);
     drop(open);
     let answer = slow.read("GET");
     assert_eq!(answer.status(), 200);
     assert!(answer.head.lists("connection", "close"));
     assert_eq!(proxy.ended().code(), Some(0), "{}", proxy.log());
-    assert_eq!(proxy.ask(&Request::get("/")).status(), 200);
+    assert_eq!(proxy.ask(&at_once).status(), 200);
     assert_eq!(proxy.inspect("/readyz").status(), 200);
 }
 
 #[test]
 fn what_cannot_serve_takes_nobodys_place() {
     let origin = Origin::named("us");
-    let top = "upgrade: { ready_seconds: 1 }";
-    let mut proxy = Setup::over(&[("us", origin.address)]).top(top).start_own();
-    let load = Load::of(proxy.address, 2, &Request::get("/").with("Connection", "close"));
-    let broken: [(&str, &str); 4] = [
-        ("exit 7", "exit status: 7"),
-        // It says nothing.
-        ("exec sleep 600", "not ready within 1 s"),
-        ("echo nonsense >&0; exec sleep 600", "does not make sense"),
-        ("kill -SEGV $$", "signal: 11"),
-    ];
-    for (number, (script, reason)) in broken.into_iter().enumerate() {
-        replace_program(&proxy, script);
+    // Time is short only for who says nothing.
+    for (seconds, broken) in [
+        (
+            30,
+            &[
+                ("exit 7", "exit status: 7"),
+                ("echo nonsense >&0; exec sleep 600", "does not make sense"),
+                ("kill -SEGV $$", "signal: 11"),
+            ][..],
+        ),
+        (1, &[("exec sleep 600", "not ready within 1 s")]),
+    ] {
+        let top = format!("upgrade: {{ ready_seconds: {seconds} }}");
+        let mut proxy = Setup::over(&[("us", origin.address)]).top(&top).start_own();
+        let load = Load::of(proxy.address, 2, &Request::get("/").with("Connection", "close"));
+        for (number, (script, reason)) in broken.iter().enumerate() {
+            replace_program(&proxy, script);
+            proxy.signal(Signal::USR2);
+            until("the upgrade to fail", || failures(&proxy) > number as f64);
+            proxy.until_logged(reason);
+            load.until_more(20);
+        }
+        std::fs::remove_file(proxy.program()).unwrap();
         proxy.signal(Signal::USR2);
-        until("the upgrade to fail", || failures(&proxy) > number as f64);
-        proxy.until_logged(reason);
-        load.until_more(20);
+        proxy.until_logged("cannot start");
+        assert!(proxy.is_running());
+        load.stop().assert_nothing_failed();
     }
-    std::fs::remove_file(proxy.program()).unwrap();
-    proxy.signal(Signal::USR2);
-    proxy.until_logged("cannot start");
-    assert!(proxy.is_running());
-    load.stop().assert_nothing_failed();
 }
 
 #[test]
@@ -216,24 +216,19 @@ fn the_number_of_workers_may_change() {
     load.stop().assert_nothing_failed();
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn listeners_come_and_go_without_a_restart() {
     let origin = Origin::named("us");
     let setup = Setup::over(&[("us", origin.address)]);
     let proxy = setup.start();
-    let more = format!("127.0.0.1:{}", free_port());
+    let more = Taken::to_be_shared();
     let yaml = setup.yaml();
-    let with = |address: &str| {
-        yaml.replacen("listeners: [", &format!("listeners: [{{ address: \"{address}\" }}, "), 1)
-    };
-    let (first, added) = (proxy.address, more.parse().unwrap());
+    let (first, added) = (proxy.address, more.address);
+    let with = format!("listeners: [{{ address: \"{added}\" }}, ");
+    let with = yaml.replacen("listeners: [", &with, 1);
     let load = Load::of(first, 4, &Request::get("/").with("Connection", "close"));
     for _ in 0..5 {
-        proxy.reload(&with(&more));
+        proxy.reload(&with);
         until("the new listener", || Client::try_connect([127, 0, 0, 1].into(), added).is_ok());
         let mut client = Client::connect(added);
         assert_eq!(client.ask(&Request::get("/")).status(), 200);
@@ -249,10 +244,10 @@ fn listeners_come_and_go_without_a_restart() {
 fn a_listener_that_goes_accepts_whoever_has_begun() {
     let origin = Origin::named("us");
     let setup = Setup::over(&[("us", origin.address)]);
-    let more = format!("127.0.0.1:{}", free_port());
+    let more = Taken::to_be_shared();
     let yaml = setup.yaml();
-    let with =
-        yaml.replacen("listeners: [", &format!("listeners: [{{ address: \"{more}\" }}, "), 1);
+    let with = format!("listeners: [{{ address: \"{}\" }}, ", more.address);
+    let with = yaml.replacen("listeners: [", &with, 1);
     let proxy = Proxy::start(&with);
     let load = Load::of(proxy.address, 8, &Request::get("/").with("Connection", "close"));
     load.until_more(200);
@@ -292,13 +287,13 @@ fn the_admin_address_moves() {
     let origin = Origin::named("us");
     let setup = Setup::over(&[("us", origin.address)]);
     let mut proxy = setup.start();
-    let (old, port) = (proxy.admin, free_port());
+    let (old, next) = (proxy.admin, Taken::to_be_shared());
     let mut asking = Client::connect(old);
     assert_eq!(asking.ask(&Request::get("/readyz")).status(), 200);
-    let admin = format!("admin: {{ address: \"127.0.0.1:{port}\" }}");
+    let admin = format!("admin: {{ address: \"{}\" }}", next.address);
     proxy.replace_config(&setup.yaml().replace("admin: { address: \"127.0.0.1:0\" }", &admin));
     proxy.until_logged("the admin address has moved");
-    proxy.admin = ([127, 0, 0, 1], port).into();
+    proxy.admin = next.address;
     assert_eq!(proxy.inspect("/readyz").status(), 200);
     until_refused(old);
     assert!(asking.is_closed());

@@ -9,6 +9,9 @@ use socket2::{Domain, Socket, Type};
 use super::http::{Body, Framing, Head, stream};
 use super::{PATIENCE, until};
 
+/// How errors begin that come after the first byte of an answer.
+pub const WITHIN: &str = "in the middle of an answer";
+
 /// One connection.
 pub struct Client {
     reader: BufReader<TcpStream>,
@@ -180,9 +183,14 @@ impl Client {
 
     /// Reads the answer to a request of that method, if there is one.
     pub fn try_read(&mut self, method: &str) -> io::Result<Response> {
-        let head = self.try_head()?;
-        let framing = response_framing(&head, method)?;
-        let body = Body::read(&mut self.reader, framing)?;
+        if self.reader.fill_buf()?.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // From here on somebody has begun to answer.
+        let within = |error: io::Error| io::Error::new(error.kind(), format!("{WITHIN}: {error}"));
+        let head = self.try_head().map_err(within)?;
+        let framing = response_framing(&head, method).map_err(within)?;
+        let body = Body::read(&mut self.reader, framing).map_err(within)?;
         Ok(Response { head, body })
     }
 

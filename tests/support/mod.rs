@@ -16,8 +16,10 @@ pub mod proxy;
 pub mod recorder;
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// After this long a test gives up on whatever it waits for. Nothing is expected to take long;
 /// the machine may be busy.
@@ -39,6 +41,37 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// [`eventually`] for a condition.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     eventually(what, || holds().then_some(()));
+}
+
+/// An address of loopback that is taken: connections are refused, and nobody else gets it.
+pub struct Taken {
+    /// The address.
+    pub address: SocketAddr,
+    _socket: Socket,
+}
+
+impl Taken {
+    /// One that refuses for as long as this is there.
+    pub fn refusing() -> Self {
+        Self::with(|_| Ok(()))
+    }
+
+    /// One that a proxy may listen at.
+    pub fn to_be_shared() -> Self {
+        Self::with(|socket| {
+            socket.set_reuse_address(true)?;
+            socket.set_reuse_port(true)
+        })
+    }
+
+    fn with(prepare: impl FnOnce(&Socket) -> io::Result<()>) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        prepare(&socket).unwrap();
+        // Bound and never listening.
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { address, _socket: socket }
+    }
 }
 
 /// Makes the next close of a socket a reset.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -67,6 +68,20 @@ impl Origin {
             exchange.read_body()?;
             exchange.answer_own_name()
         })
+    }
+
+    /// Answers `/at-once` with its own name at once, and everything else when what is returned is let
+    /// go of.
+    pub fn gated(name: &str) -> (Self, SyncSender<()>) {
+        let (open, gate) = sync_channel::<()>(1);
+        let gate = Mutex::new(gate);
+        let origin = Self::with(name, move |exchange| {
+            if exchange.head.word(1) != "/at-once" {
+                let _ = gate.lock().unwrap().recv();
+            }
+            exchange.answer_own_name()
+        });
+        (origin, open)
     }
 
     /// Answers as the function says. An error closes the connection.
