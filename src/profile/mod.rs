@@ -84,13 +84,24 @@ impl Profiler {
     ///
     /// When a profile is being made, or the kernel does not let one be made.
     pub async fn record(&self, length: Duration, format: Format) -> Result<Vec<u8>, ProfileError> {
+        self.write(format, move || record(length)).await
+    }
+
+    /// The same of what `look` has seen.
+    async fn write(
+        &self,
+        format: Format,
+        look: impl FnOnce() -> Result<Profile, ProfileError> + Send + 'static,
+    ) -> Result<Vec<u8>, ProfileError> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::Busy);
         }
         let turn = Turn(Arc::clone(&self.busy));
         let (done, result) = oneshot::channel();
         let work = move || {
-            let written = record(length).map(|profile| match format {
+            // Whoever hears of the end, even if it is a panic, can begin the next one.
+            let (done, turn) = (done, turn);
+            let written = look().map(|profile| match format {
                 Format::Pprof => encode::pprof(&profile, &symbols::resolve(&profile)),
                 Format::Svg => flamegraph::svg(&profile, &symbols::resolve(&profile)).into_bytes(),
             });
@@ -117,4 +128,62 @@ fn record(length: Duration) -> Result<Profile, ProfileError> {
 #[cfg(not(target_os = "linux"))]
 fn record(_: Duration) -> Result<Profile, ProfileError> {
     Err(ProfileError::Unsupported(io::ErrorKind::Unsupported.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    fn nothing() -> Result<Profile, ProfileError> {
+        Ok(Profile::default())
+    }
+
+    #[tokio::test]
+    async fn one_is_made_at_a_time() {
+        let profiler = Profiler::default();
+        let (open, gate) = sync_channel::<()>(0);
+        let (begin, begun) = oneshot::channel();
+        let first = profiler.write(Format::Pprof, move || {
+            // The test waits for that.
+            let _ = begin.send(());
+            // Ends when the test lets go of the other end.
+            let _ = gate.recv();
+            nothing()
+        });
+        let second = async {
+            begun.await.unwrap();
+            let second = profiler.clone().write(Format::Svg, nothing).await;
+            drop(open);
+            second
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert!(first.is_ok(), "{first:?}");
+        assert!(matches!(second, Err(ProfileError::Busy)), "{second:?}");
+        assert!(profiler.write(Format::Svg, nothing).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whatever_becomes_of_one_the_next_can_be_made() {
+        let profiler = Profiler::default();
+        let refused = || Err(ProfileError::Failed(io::ErrorKind::Other.into()));
+        let failed = profiler.write(Format::Pprof, refused).await;
+        assert!(matches!(failed, Err(ProfileError::Failed(_))), "{failed:?}");
+        let failed = profiler.write(Format::Pprof, || panic!("on purpose")).await;
+        assert!(matches!(failed, Err(ProfileError::Failed(_))), "{failed:?}");
+        // Nor does it matter that nobody waits for it any more.
+        let (open, gate) = sync_channel::<()>(0);
+        let look = move || {
+            let _ = gate.recv();
+            nothing()
+        };
+        let left = tokio::time::timeout(Duration::ZERO, profiler.write(Format::Pprof, look)).await;
+        assert!(left.is_err(), "{left:?}");
+        drop(open);
+        while let Err(error) = profiler.write(Format::Pprof, nothing).await {
+            assert!(matches!(error, ProfileError::Busy), "{error}");
+            tokio::task::yield_now().await;
+        }
+    }
 }
