@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANG
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::config::CompressionSettings;
+use crate::model::list::members;
 
 /// A signature of the message (RFC 9421) may cover what compression changes.
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -28,10 +29,8 @@ pub(super) fn is_eligible(
 
 /// Whether `Cache-Control` has `no-transform` (RFC 9111 section 5.2.2.6).
 pub(super) fn forbids_transformation(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(CACHE_CONTROL).iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
+    let lines = headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes);
+    members(lines).any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
 }
 
 /// Whether such a response has a body, and all of it.

@@ -4,6 +4,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::model::Coding;
+use crate::model::list::members;
 
 /// Digests of the bytes that the origin sent (RFC 9530, RFC 3230, RFC 1864).
 const DIGESTS: [HeaderName; 4] = [
@@ -15,12 +16,9 @@ const DIGESTS: [HeaderName; 4] = [
 
 /// Says that clients get different responses by what they accept (RFC 9110 section 12.5.5).
 pub(super) fn vary(headers: &mut HeaderMap) {
-    let members = headers.get_all(VARY).iter().map(HeaderValue::as_bytes);
-    let mut members = members.flat_map(|line| line.split(|byte| *byte == b','));
-    let said = members.any(|member| {
-        let member = member.trim_ascii();
-        member == b"*" || member.eq_ignore_ascii_case(b"accept-encoding")
-    });
+    let lines = headers.get_all(VARY).iter().map(HeaderValue::as_bytes);
+    let said = members(lines)
+        .any(|member| member == b"*" || member.eq_ignore_ascii_case(b"accept-encoding"));
     if !said {
         headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
@@ -62,9 +60,8 @@ pub(super) fn knows_weakened(tags: &[HeaderValue], headers: &HeaderMap) -> bool 
     let opaque = tag.as_bytes();
     // Tags may contain commas, but hardly do; one that is missed changes nothing.
     opaque.len() > 1
-        && tags.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).any(|known| {
-            known.trim_ascii().strip_prefix(b"W/").is_some_and(|known| known == opaque)
-        })
+        && members(tags.iter().map(HeaderValue::as_bytes))
+            .any(|known| known.strip_prefix(b"W/").is_some_and(|known| known == opaque))
 }
 
 fn is_weak(tag: &HeaderValue) -> bool {

@@ -5,6 +5,7 @@
 use http::HeaderValue;
 
 use crate::model::Coding;
+use crate::model::list::{members, trim};
 
 /// The weight of what is named without one, in thousandths.
 const FULL: u16 = 1_000;
@@ -28,11 +29,9 @@ pub fn negotiate<'a>(
     offer: &[Coding],
 ) -> Option<Coding> {
     let mut weights = Weights::default();
-    for line in lines {
-        for element in line.as_bytes().split(|byte| *byte == b',') {
-            if let Some((name, weight)) = element_of(element) {
-                weights.note(name, weight);
-            }
+    for element in members(lines.into_iter().map(HeaderValue::as_bytes)) {
+        if let Some((name, weight)) = element_of(element) {
+            weights.note(name, weight);
         }
     }
     weights.best(offer)
@@ -98,14 +97,6 @@ fn thousandths(value: &[u8]) -> Option<u16> {
         weight += u16::from(decimal.checked_sub(b'0').filter(|digit| *digit < 10)?) * unit;
     }
     (weight <= FULL).then_some(weight)
-}
-
-/// Without the blanks that RFC 9110 section 5.6.3 allows.
-fn trim(text: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let from = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
-    let to = text.iter().rposition(|byte| !blank(byte)).map_or(from, |last| last + 1);
-    text.get(from..to).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Leaf value types that every other module speaks: ids, places, clients, health, limits, names of
-//! endpoints, refused networks, codings.
+//! endpoints, refused networks, codings, lists.
 //!
 //! Deliberately without I/O, without parsing of whole documents and without policy: a type lives
 //! here when two modules that may not know each other both need the word.
@@ -11,6 +11,7 @@ mod geography;
 mod health;
 mod ids;
 pub mod limits;
+pub mod list;
 mod names;
 mod networks;
 mod token;

@@ -17,6 +17,7 @@ use super::connection::Connection;
 use super::forwarded;
 use super::present::Present;
 use crate::config::Config;
+use crate::model::list::members;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -162,11 +163,8 @@ pub(super) fn names_nothing(headers: &HeaderMap) -> bool {
 /// Removes what `Connection` names, except fields that are never hop-by-hop: a message could
 /// otherwise have its framing, its host or its client's address removed.
 fn strip_named(headers: &mut HeaderMap, request: bool) {
-    let named = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+    let named = members(headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect::<Vec<_>>();
     for name in named {
         let end_to_end = matches!(
@@ -193,11 +191,8 @@ fn strip_named(headers: &mut HeaderMap, request: bool) {
 }
 
 fn te_trailers(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(TE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    members(headers.get_all(TE).iter().map(HeaderValue::as_bytes))
+        .any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The peer at the end of a trusted list; from anyone else the list is not passed on at all.

@@ -17,6 +17,7 @@ use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 
 use super::error::ErrorReason;
+use crate::model::list::members;
 
 /// What a server adds to a client's key before it takes the digest (RFC 6455 section 1.3).
 const ACCEPT_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -160,11 +161,8 @@ fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderV
 }
 
 fn lists_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    members(headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes))
+        .any(|name| name.eq_ignore_ascii_case(b"upgrade"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Pure. Rhumb has no entry of its own in it: what it has to say of a request is in its spans.
 
 use crate::model::limits::{TRACESTATE_BYTES, TRACESTATE_MEMBERS};
+use crate::model::list;
 
 /// Longest key, and longest value.
 const WORD_BYTES: usize = 256;
@@ -27,7 +28,7 @@ pub fn passed_on<'a>(lines: impl Iterator<Item = &'a [u8]>) -> State {
     let (mut count, mut length) = (0, 0);
     for line in lines {
         count += 1;
-        for member in line.split(|byte| *byte == b',').map(trim).filter(|m| !m.is_empty()) {
+        for member in list::members([line]).filter(|member| !member.is_empty()) {
             if members.len() == TRACESTATE_MEMBERS || !is_member(member) {
                 return State::Nothing;
             }
@@ -56,14 +57,6 @@ fn shortened(mut members: Vec<&[u8]>) -> Vec<&[u8]> {
         members.remove(long.unwrap_or(members.len() - 1));
     }
     members
-}
-
-/// Without optional white space, which is blanks and tabs alone.
-fn trim(member: &[u8]) -> &[u8] {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = member.iter().position(|byte| !is_blank(byte)).unwrap_or(member.len());
-    let end = member.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
-    member.get(start..end).unwrap_or_default()
 }
 
 fn is_member(member: &[u8]) -> bool {
