@@ -19,7 +19,14 @@ pub struct Stock {
     /// Encoders that are in use.
     lent: Cell<usize>,
     /// Encoders that nobody uses; they count as well.
-    idle: RefCell<Vec<(Kind, Codec)>>,
+    idle: RefCell<Vec<(Kind, Tools)>>,
+}
+
+/// What a body is compressed with.
+pub(super) struct Tools {
+    pub(super) codec: Codec,
+    /// Where the result gathers, [`limits::COMPRESSED_FRAME_BYTES`].
+    pub(super) output: Box<[u8]>,
 }
 
 type Kind = (Coding, CompressionLevel);
@@ -29,7 +36,7 @@ pub struct Loan {
     stock: Rc<Stock>,
     kind: Kind,
     /// `None` only while it is given back.
-    codec: Option<Codec>,
+    tools: Option<Tools>,
 }
 
 impl std::fmt::Debug for Stock {
@@ -76,9 +83,9 @@ impl Stock {
         level: CompressionLevel,
     ) -> Result<Option<Loan>, CodecError> {
         let kind = (coding, level);
-        let loan = |codec| {
+        let loan = |tools| {
             self.lent.set(self.lent.get() + 1);
-            Some(Loan { stock: Rc::clone(self), kind, codec: Some(codec) })
+            Some(Loan { stock: Rc::clone(self), kind, tools: Some(tools) })
         };
         let mut idle = self.idle.borrow_mut();
         if let Some(at) = idle.iter().position(|(known, _)| *known == kind) {
@@ -92,16 +99,16 @@ impl Stock {
         }
         let codec = Codec::new(coding, level)?;
         self.left.set(self.left.get() - bytes);
-        Ok(loan(codec))
+        Ok(loan(Tools { codec, output: vec![0; limits::COMPRESSED_FRAME_BYTES].into() }))
     }
 
     /// Takes an encoder back, whatever state it is in.
-    fn put(&self, kind: Kind, codec: Codec) {
+    fn put(&self, kind: Kind, Tools { codec, output }: Tools) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < limits::COMPRESSORS_KEPT
             && let Some(codec) = codec.renewed()
         {
-            idle.push((kind, codec));
+            idle.push((kind, Tools { codec, output }));
         } else {
             self.left.set(self.left.get() + memory(kind.0, kind.1));
         }
@@ -113,17 +120,17 @@ impl Loan {
         self.kind.0
     }
 
-    pub(super) fn codec(&mut self) -> Result<&mut Codec, CodecError> {
+    pub(super) fn tools(&mut self) -> Result<&mut Tools, CodecError> {
         let coding = self.kind.0;
-        self.codec.as_mut().ok_or_else(|| CodecError::new(coding, "the encoder is gone"))
+        self.tools.as_mut().ok_or_else(|| CodecError::new(coding, "the encoder is gone"))
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
         self.stock.lent.set(self.stock.lent.get().saturating_sub(1));
-        if let Some(codec) = self.codec.take() {
-            self.stock.put(self.kind, codec);
+        if let Some(tools) = self.tools.take() {
+            self.stock.put(self.kind, tools);
         }
     }
 }
@@ -157,6 +164,14 @@ mod tests {
         drop(other);
         assert!(stock.idle.borrow().len() < 2);
         assert!(lend(&Stock::new(0), GZIP).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_keeps_its_room() {
+        let stock = Stock::new(usize::MAX);
+        let room = |loan: Option<Loan>| loan.unwrap().tools().unwrap().output.as_ptr();
+        let first = room(lend(&stock, GZIP));
+        assert_eq!(room(lend(&stock, GZIP)), first);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use http_body::Frame;
 
 use super::codec::{CodecError, Order};
 use super::fields::forget_bytes;
-use super::stock::Loan;
+use super::stock::{Loan, Tools};
 use crate::model::{Coding, limits};
 
 /// What a frame costs, in bytes of a step, however small it is.
@@ -40,8 +40,7 @@ struct Work {
     stage: Stage,
     /// What the origin sent and the encoder has not taken.
     input: Bytes,
-    output: Box<[u8]>,
-    /// Bytes of it.
+    /// Bytes of what came of it.
     filled: usize,
     /// What was done since others had their turn, in bytes.
     step: usize,
@@ -89,7 +88,6 @@ impl Stream {
             encoder,
             stage: Stage::Open,
             input: Bytes::new(),
-            output: vec![0; limits::COMPRESSED_FRAME_BYTES].into(),
             filled: 0,
             step: 0,
             unflushed: false,
@@ -200,8 +198,8 @@ impl Work {
                 Stage::Flushing => Order::Flush,
                 Stage::Finishing => Order::Finish,
             };
-            if self.output.len() - self.filled < MARK_BYTES {
-                return Ok(self.frame(false));
+            if limits::COMPRESSED_FRAME_BYTES - self.filled < MARK_BYTES {
+                return self.frame(false);
             }
             if let Some(progress) = self.work(order)? {
                 return Ok(progress);
@@ -213,18 +211,19 @@ impl Work {
     fn work(&mut self, order: Order) -> Result<Option<Progress>, CodecError> {
         let most = self.input.len().min(limits::COMPRESSION_STEP_BYTES.saturating_sub(self.step));
         let input = self.input.get(..most).unwrap_or_default();
-        let output = self.output.get_mut(self.filled..).unwrap_or_default();
-        let step = self.encoder.codec()?.step(order, input, output)?;
+        let Tools { codec, output } = self.encoder.tools()?;
+        let output = output.get_mut(self.filled..).unwrap_or_default();
+        let step = codec.step(order, input, output)?;
         self.filled += step.given;
         self.input.advance(step.taken);
         self.step += step.taken;
         match order {
             Order::Take => self.unflushed = true,
-            Order::Finish if step.done => return Ok(Some(self.frame(true))),
+            Order::Finish if step.done => return self.frame(true).map(Some),
             Order::Flush if step.done => {
                 self.stage = Stage::Open;
                 (self.unflushed, self.waited) = (false, false);
-                return Ok((self.filled > 0).then(|| self.frame(false)));
+                return (self.filled > 0).then(|| self.frame(false)).transpose();
             }
             Order::Flush | Order::Finish => {}
         }
@@ -235,10 +234,11 @@ impl Work {
     }
 
     /// What has gathered, to the byte: the buffer stays here.
-    fn frame(&mut self, last: bool) -> Progress {
+    fn frame(&mut self, last: bool) -> Result<Progress, CodecError> {
         let filled = std::mem::take(&mut self.filled);
-        let bytes = Bytes::copy_from_slice(self.output.get(..filled).unwrap_or_default());
-        Progress::Frame { bytes, last }
+        let output = &self.encoder.tools()?.output;
+        let bytes = Bytes::copy_from_slice(output.get(..filled).unwrap_or_default());
+        Ok(Progress::Frame { bytes, last })
     }
 }
 

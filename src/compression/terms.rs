@@ -14,7 +14,7 @@ use crate::model::Coding;
 pub struct Asked {
     /// What it gets, if anything; the response has a say as well.
     coding: Option<Coding>,
-    /// `If-None-Match`.
+    /// `If-None-Match`, if it gets something.
     known: Box<[HeaderValue]>,
 }
 
@@ -23,13 +23,14 @@ impl Asked {
     /// so, and compares the weak tags of `If-None-Match` as it would strong ones (RFC 9110 section
     /// 13.1.2).
     pub fn of(settings: &CompressionSettings, headers: &HeaderMap) -> Self {
+        let coding = negotiate(headers.get_all(ACCEPT_ENCODING), &settings.encodings);
         // Who wants a part wants it of what the origin has.
-        let whole = !headers.contains_key(RANGE) && !forbids_transformation(headers);
-        let coding = match whole {
-            true => negotiate(headers.get_all(ACCEPT_ENCODING), &settings.encodings),
-            false => None,
+        let whole = || !headers.contains_key(RANGE) && !forbids_transformation(headers);
+        let coding = coding.filter(|_| whole());
+        let known = match coding {
+            Some(_) => headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
+            None => Box::default(),
         };
-        let known = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
         Self { coding, known }
     }
 
