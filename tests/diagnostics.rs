@@ -2,7 +2,6 @@
 //! the log tells.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use http::Request as Head;
@@ -10,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, Request, Response};
 use crate::support::http2;
+use crate::support::load::Load;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::{PATIENCE, until};
+use crate::support::{PATIENCE, eventually, until};
 
 fn world() -> (Origin, Proxy) {
     let origin = Origin::named("us");
@@ -224,17 +224,18 @@ fn refused_by_the_kernel(answer: &Response) -> bool {
 #[test]
 fn a_profile_tells_where_time_goes_and_there_is_one_at_a_time() {
     let (_origin, proxy) = world();
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut client = proxy.client();
-            while !stop.load(Ordering::Relaxed) {
-                client.ask(&Request::get("/"));
-            }
-        });
-        let picture = proxy.inspect("/debug/pprof/profile?seconds=1&format=svg");
-        let profile = proxy.inspect("/debug/pprof/profile?seconds=0.2");
-        stop.store(true, Ordering::Relaxed);
+    {
+        let _load = Load::of(proxy.address, 1, &Request::get("/"));
+        // On a busy machine a worker may not have been seen at work in a second.
+        let seen = |query: &str, sign: &[u8]| {
+            eventually("a worker to be seen", || {
+                let answer = proxy.inspect(&format!("/debug/pprof/profile?{query}"));
+                let has = answer.body.bytes.windows(sign.len()).any(|bytes| bytes == sign);
+                (has || answer.status() != 200).then_some(answer)
+            })
+        };
+        let picture = seen("seconds=1&format=svg", b"rhumb-worker-");
+        let profile = seen("seconds=0.2", b"rhumb-worker-");
         if refused_by_the_kernel(&picture) {
             assert!(refused_by_the_kernel(&profile), "{profile:#?}");
             return;
@@ -245,7 +246,7 @@ fn a_profile_tells_where_time_goes_and_there_is_one_at_a_time() {
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"), "{picture}");
         assert_eq!(profile.status(), 200, "{profile:#?}");
         assert!(profile.body.bytes.windows(6).any(|bytes| bytes == b"thread"));
-    });
+    }
     let is_made = || proxy.inspect("/api/v1/tasks").body.text().contains("rhumb-profile");
     let first = std::thread::scope(|scope| {
         let first = scope.spawn(|| proxy.inspect("/debug/pprof/profile?seconds=5"));

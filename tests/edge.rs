@@ -1,8 +1,8 @@
 //! The edge that clients see: TLS by name, HTTP/2 beside HTTP/1.1, the PROXY protocol, floods and
 //! limits. What is slow by nature is tested beside the code, on a clock of its own.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use rustix::process::Signal;
 use tempfile::TempDir;

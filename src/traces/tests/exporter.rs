@@ -1,6 +1,6 @@
 //! The exporter's thread, seen from outside.
 
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -8,8 +8,9 @@ use tokio::runtime::Builder;
 use super::super::exporter::run;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it is what names are looked up with")]
 fn a_name_that_is_looked_up_for_ever_holds_up_no_end() {
-    let (release, stuck) = channel::<()>();
+    let (release, stuck) = sync_channel::<()>(0);
     let (end, ended) = sync_channel(1);
     let thread = std::thread::spawn(move || {
         let runtime = Builder::new_current_thread().build().unwrap();
