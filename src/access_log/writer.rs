@@ -51,7 +51,9 @@ impl Writer {
         loop {
             match self.next(received) {
                 Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => drop(self.look(None)),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look(None);
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             while let Ok(message) = received.try_recv() {
@@ -122,9 +124,15 @@ impl Writer {
             let whole = bytes.get(..at).and_then(|done| done.iter().rposition(|b| *b == b'\n'));
             lines_end = whole.map_or(0, |end| end + 1);
         }
-        let done = match bytes.get(..lines_end) {
+        self.count(batch, lines_end, lost);
+    }
+
+    /// Counts what became of a batch: so many bytes are whole lines that are done with, of which so
+    /// many are lost.
+    fn count(&self, batch: &Batch, lines_end: usize, lost: u64) {
+        let done = match batch.bytes.get(..lines_end) {
             // Which is what mostly happens.
-            Some(all) if all.len() == bytes.len() => batch.lines,
+            Some(all) if all.len() == batch.bytes.len() => batch.lines,
             done => done.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64,
         };
         let series: &LogSeries = &self.registry.log;
