@@ -40,7 +40,7 @@ fn field(out: &mut Vec<u8>, field: LogField, record: &Record<'_>) {
         LogField::Peer => known(out, ending.peer),
         LogField::Country => known(out, record.country()),
         LogField::Deployment => {
-            known(out, notes.deployment.as_ref().map_or(&[], |name| name.as_bytes()))
+            known(out, notes.deployment.as_ref().map_or(&[], |name| name.as_bytes()));
         }
         LogField::Region => known(out, last(|attempt| &attempt.region)),
         LogField::Endpoint => known(out, last(|attempt| &attempt.endpoint)),
