@@ -250,6 +250,30 @@ fn modules_import_downwards_only() {
             }
         }
     }
+    for (module, allowed) in MAY_IMPORT {
+        let own = sources.iter().filter(|source| source.module() == *module);
+        let used: BTreeSet<_> = own.flat_map(Source::imports).collect();
+        for unused in allowed.iter().filter(|name| !used.contains(**name)) {
+            complaints.push(format!("{module} does not import {unused}: take it out of the table"));
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
+fn the_map_of_the_architecture_shows_the_same_imports() {
+    let text = std::fs::read_to_string(manifest().join("docs/architecture.md")).unwrap();
+    let mut complaints = Vec::new();
+    for (module, allowed) in MAY_IMPORT {
+        let start = format!("| `{module}` |");
+        let row = text.lines().find(|line| line.starts_with(&start)).expect("a row");
+        let column = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let shown: BTreeSet<_> = column.split('`').skip(1).step_by(2).collect();
+        let allowed: BTreeSet<_> = allowed.iter().copied().collect();
+        if shown != allowed {
+            complaints.push(format!("{module}: shown {shown:?}, allowed {allowed:?}"));
+        }
+    }
     assert_none(&complaints);
 }
 

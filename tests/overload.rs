@@ -2,9 +2,12 @@
 //!
 //! The program is started with few descriptors (`prlimit`), or with little memory.
 
+use std::fmt::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::support::client::{Client, Request};
 use crate::support::edge::{get, http2, run, tcp, text};
@@ -70,7 +73,7 @@ fn as_many_connections_as_there_are_descriptors_for_and_the_others_are_told() {
 fn a_tls_client_is_told_by_an_alert() {
     let origin = Origin::named("us");
     let authority = crate::support::edge::Authority::default();
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let (certificate, key) = authority.issue(&["a.test"]);
     std::fs::write(dir.path().join("a.pem"), certificate).unwrap();
     std::fs::write(dir.path().join("a.key"), key).unwrap();
@@ -209,11 +212,19 @@ fn under_a_flood_of_connections_those_that_are_there_are_served() {
     assert!(proxy.is_running());
 }
 
-/// Without a memory limit: a reload brings one that is close to what the program has.
-fn with_classes(origin: &Origin) -> Setup {
-    Setup::over(&[("us", origin.address)]).trusting().deployment(
+/// Without a memory limit: a reload brings one that is close to what the program has. Tenants make that
+/// more than the least that can be configured.
+fn with_classes(origin: &Origin, dir: &TempDir) -> Setup {
+    let file = dir.path().join("tenants.csv");
+    let mut text = "tenant,region\n".to_owned();
+    for tenant in 0..500_000 {
+        let _ = writeln!(text, "{tenant:0>128},us");
+    }
+    std::fs::write(&file, text).unwrap();
+    let setup = Setup::over(&[("us", origin.address)]).trusting().deployment(
         "priorities: { header: x-priority, classes: { batch: 50, user: 100 }, default_percent: 100 }",
-    )
+    );
+    setup.top(&format!("tenants: {{ file: {} }}", file.display()))
 }
 
 /// Puts a memory limit in place of which the program uses so many percent, and waits for the level.
@@ -231,8 +242,8 @@ fn press(proxy: &Proxy, setup: &Setup, percent: usize, level: f64) {
 
 #[test]
 fn close_to_the_memory_limit_new_connections_and_low_classes_are_refused() {
-    let origin = Origin::named("us");
-    let setup = with_classes(&origin);
+    let (origin, dir) = (Origin::named("us"), TempDir::new().unwrap());
+    let setup = with_classes(&origin, &dir);
     let proxy = setup.start();
     let mut client = proxy.client();
     assert_eq!(client.ask(&Request::get("/")).status(), 200);
@@ -253,9 +264,9 @@ fn close_to_the_memory_limit_new_connections_and_low_classes_are_refused() {
 #[test]
 fn at_the_memory_limit_all_that_is_new_is_refused_and_what_is_under_way_is_finished() {
     let (origin, open) = Origin::gated("us");
-    let dir = tempfile::TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let log = dir.path().join("access.log");
-    let setup = with_classes(&origin).access_log(&log);
+    let setup = with_classes(&origin, &dir).access_log(&log);
     let proxy = setup.start();
     let (mut busy, mut next) = (proxy.client(), proxy.client());
     busy.send(Request::get("/").bytes());

@@ -1,7 +1,7 @@
 //! The commands of the program, one file each. Not here: what they command.
 //!
 //! Results go to standard output, errors to standard error. Exit codes: 0 done, 1 not done (the
-//! message says why), 2 the command line itself was wrong; `simulate` also ends with 2 when more moves
+//! message says why), 2 the command line itself was wrong; `simulate` ends with 3 when more moves
 //! than may, and `run` has [codes of its own](run::run).
 
 pub mod check;

@@ -54,7 +54,8 @@ pub(super) struct File {
     /// The address for operators.
     #[serde(default)]
     pub(super) admin: Field<Admin>,
-    /// Threads that serve requests: `auto` is one for each core. A change needs a restart.
+    /// Threads that serve requests: `auto` is one for each core. A change needs a restart
+    /// or an upgrade.
     #[serde(default)]
     #[schemars(schema_with = "super::schema::workers")]
     pub(super) workers: Field<TextOr<i64>>,
@@ -70,8 +71,8 @@ pub(super) struct File {
     /// Limits on what clients may use.
     #[serde(default)]
     pub(super) limits: Field<Limits>,
-    /// Memory that the process may have: bytes, or a number with `KiB`, `MiB` or `GiB`. Close to it,
-    /// new work is refused. What the control group allows, less a tenth, when absent.
+    /// Memory that the process may have: bytes, or a number with `KiB`, `MiB`, `GiB` or `TiB`. Close to
+    /// it, new work is refused. What the control group allows, less a tenth, when absent.
     #[serde(default)]
     #[schemars(schema_with = "super::schema::memory")]
     pub(super) memory_limit: Field<TextOr<i64>>,

@@ -6,6 +6,7 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 
 use super::raw;
+use crate::model::limits::{MEMORY_LIMIT_MAX, MEMORY_LIMIT_MIN};
 
 /// The JSON Schema of the configuration file.
 pub fn schema() -> serde_json::Value {
@@ -26,7 +27,7 @@ pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [
             { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]{1,6})?\\s*([KMGT]iB)?\\s*$" },
-            { "type": "integer", "minimum": 33_554_432, "maximum": 1_125_899_906_842_624_i64 },
+            { "type": "integer", "minimum": MEMORY_LIMIT_MIN, "maximum": MEMORY_LIMIT_MAX },
         ],
     })
 }

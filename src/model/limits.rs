@@ -234,8 +234,9 @@ pub const MEMORY_HIGH_PERCENT: u32 = 90;
 pub const MEMORY_CRITICAL_PERCENT: u32 = 95;
 /// Below this one, nothing any more.
 pub const MEMORY_EASE_PERCENT: u32 = 85;
-/// Smallest memory limit that can be configured.
-pub const MEMORY_LIMIT_MIN: u64 = 32 << 20;
+/// Smallest memory limit that can be configured: the program at rest takes half of it, and new work is
+/// refused from [`MEMORY_HIGH_PERCENT`] on.
+pub const MEMORY_LIMIT_MIN: u64 = 64 << 20;
 /// Largest memory limit that can be configured.
 pub const MEMORY_LIMIT_MAX: u64 = 1 << 50;
 /// Part of a control group's memory that is left to what is not counted, as one divided by this.

@@ -89,18 +89,33 @@ pub fn is_shortage(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::limits::CONNECTIONS_PER_WORKER;
 
     #[test]
     fn there_is_a_descriptor_to_an_endpoint_for_every_client_and_some_are_left() {
-        for (limit, workers, connections) in
-            [(256, 2, 43), (256, 1, 88), (1_024, 2, 196), (20_000, 2, 4_247), (64, 2, 7), (1, 8, 1)]
-        {
+        for (limit, workers, connections) in [
+            (256, 2, 43),
+            (256, 1, 88),
+            (1_024, 2, 196),
+            (20_000, 2, 4_247),
+            (64, 2, 7),
+            (1, 8, 1),
+        ] {
             let shares = Shares::of(limit, workers);
             assert_eq!(shares.connections, connections, "{limit} for {workers}");
             let used = (2 * shares.connections + shares.refusals) * workers;
             assert!(limit < 64 || (used as u64) < limit, "{limit} for {workers}: {used}");
         }
         assert_eq!(Shares::of(u64::MAX, 0).refusals, REFUSALS_LINGERING);
+    }
+
+    /// What docs/operations.md asks for.
+    #[test]
+    fn with_24_000_a_worker_all_connections_fit() {
+        for workers in 1..=64 {
+            let Shares { connections, .. } = Shares::of(24_000 * workers as u64, workers);
+            assert!(connections >= CONNECTIONS_PER_WORKER, "{connections} for {workers}");
+        }
     }
 
     #[test]

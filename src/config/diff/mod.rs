@@ -45,7 +45,7 @@ impl fmt::Display for Change {
             (Some(from), None) => write!(f, "{}: removed {from}", self.path),
             (None, None) => f.write_str(&self.path),
         }?;
-        if self.needs_restart { f.write_str(" (needs a restart)") } else { Ok(()) }
+        if self.needs_restart { f.write_str(" (needs a restart or an upgrade)") } else { Ok(()) }
     }
 }
 

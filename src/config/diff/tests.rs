@@ -35,7 +35,7 @@ fn names_every_changed_field() {
             "0.0.0.0:80",
             "listeners: [0.0.0.0:8080, [::1]:8081] -> [0.0.0.0:80, [::1]:8081]",
         ),
-        ("workers: auto", "workers: 4", "workers: auto -> 4 (needs a restart)"),
+        ("workers: auto", "workers: 4", "workers: auto -> 4 (needs a restart or an upgrade)"),
         ("127.0.0.1:9090", "127.0.0.1:9091", "admin.address: 127.0.0.1:9090 -> 127.0.0.1:9091"),
         ("latitude: 38.95", "latitude: 39", "regions[us-east-1].latitude: 38.95 -> 39"),
         (

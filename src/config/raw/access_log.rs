@@ -34,7 +34,7 @@ pub(in crate::config) struct AccessLog {
     /// Header fields of requests that are logged in the format `json`. Of those that carry secrets,
     /// only what is none.
     #[serde(default)]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(max = 32))]
     pub(in crate::config) headers: Field<Vec<Field<String>>>,
 }
 

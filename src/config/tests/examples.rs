@@ -107,6 +107,7 @@ fn the_schema_refuses_what_the_program_refuses() {
         (14, "    timeouts: { stream_idle_seconds: 0 }"),
         (1, "workers: none\nlisteners:"),
         (1, "workers: 0\nlisteners:"),
+        (1, "memory_limit: 67108863\nlisteners:"),
         (4, "  - id: 'a b'"),
         (5, "    latitude: 91"),
         (5, "    latitude: north"),

@@ -50,8 +50,10 @@ fn memory(field: &Field<TextOr<i64>>, raw: &TextOr<i64>, cx: Context<'_>) -> Opt
     };
     let fitting = bytes.filter(|bytes| (MEMORY_LIMIT_MIN..=MEMORY_LIMIT_MAX).contains(bytes));
     if fitting.is_none() {
-        let message = format!("{written} is not in the range from 32MiB to 1024TiB");
-        cx.report.error(field.at, message, "the program alone takes some 30 MiB");
+        let (least, most) = (MEMORY_LIMIT_MIN >> 20, MEMORY_LIMIT_MAX >> 40);
+        let message = format!("{written} is not in the range from {least}MiB to {most}TiB");
+        let help = "the program alone takes some 30 MiB, and what it serves comes on top";
+        cx.report.error(field.at, message, help);
     }
     fitting.and_then(NonZeroU64::new)
 }
