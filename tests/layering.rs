@@ -22,13 +22,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("measure", &["model", "config", "metrics", "routing"]),
     ("proxy_protocol", &["model", "config"]),
     ("overload", &["model"]),
-    ("upstream", &["model", "config", "metrics", "overload", "proxy_protocol", "tls"]),
+    ("upstream", &["model", "config", "overload", "proxy_protocol"]),
     ("access_log", &["model", "config", "metrics"]),
     ("compression", &["model", "config"]),
     ("simulate", &["model", "config", "geo", "routing"]),
     ("shadow", &["model", "metrics", "routing"]),
     ("traces", &["model", "config", "metrics", "snapshot", "tls"]),
-    ("snapshot", &["model", "config", "geo", "routing", "shadow", "tls", "tokens"]),
+    ("snapshot", &["config", "geo", "routing", "shadow", "tls", "tokens"]),
     (
         "failover",
         &[
@@ -57,7 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "access_log",
         ],
     ),
-    ("inquiry", &["model", "config", "proxy", "routing", "geo", "metrics", "measure", "snapshot"]),
+    ("inquiry", &["model", "proxy", "routing", "geo", "measure", "snapshot"]),
     (
         "server",
         &[
@@ -73,7 +73,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "snapshot",
             "tls",
             "traces",
-            "upstream",
         ],
     ),
     (
@@ -148,9 +147,16 @@ impl Source {
     /// Lines of code with their numbers: no comments, nothing behind `#[cfg(test)]`.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_test = self.is_test();
+        // A test module in a file of its own is declared among the others.
+        let next = self.text.lines().skip(1).chain([""]);
+        let begins = |line: &str, next: &str| {
+            line.trim() == "#[cfg(test)]" && !next.trim().starts_with("mod ")
+        };
         self.text
             .lines()
-            .take_while(move |line| !is_test && line.trim() != "#[cfg(test)]")
+            .zip(next)
+            .take_while(move |(line, next)| !is_test && !begins(line, next))
+            .map(|(line, _)| line)
             .enumerate()
             .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or(line)))
     }
