@@ -96,6 +96,24 @@ pub(super) struct Document {
     pub(super) problems: Vec<SyntaxProblem>,
 }
 
+#[cfg(test)]
+impl Node {
+    /// As JSON, for tests; what is broken is null.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null | Value::Broken => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Integer(value) => (*value).into(),
+            Value::Float(value) => (*value).into(),
+            Value::Text(value) => (**value).into(),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|e| (e.name().to_owned(), e.value.to_json())).collect()
+            }
+        }
+    }
+}
+
 /// Gives every node of the tree its number.
 pub(super) fn number(node: &mut Node, next: &mut u32) {
     node.id = NodeId(*next);

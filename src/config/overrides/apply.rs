@@ -167,7 +167,7 @@ fn put(root: &mut Node, place: &Found, text: &str, variable: u16) {
     let mut node = root;
     for step in &place.steps {
         let at = Position { variable: Some(variable), ..node.at };
-        if let (Step::Field(_), Value::Bool(_)) = (step, &node.value) {
+        if let (Step::Field(_), Value::Bool(_) | Value::Null) = (step, &node.value) {
             (node.value, node.at) = (Value::Map(Vec::new()), at);
         }
         let next = match (step, &mut node.value) {

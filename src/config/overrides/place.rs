@@ -125,7 +125,9 @@ impl<'a> Chart<'a> {
     pub(super) fn children(&self, place: Place<'a>) -> Vec<Child<'a>> {
         let shape = self.shape(place);
         let mut children = Vec::new();
-        match (place.node.map(|node| &node.value), shape) {
+        let there = place.node.map(|node| &node.value);
+        // A section without anything in it is as if it were not there.
+        match (there.filter(|value| !matches!(value, Value::Null)), shape) {
             // A switch that is off or on may be told more instead.
             (None | Some(Value::Map(_) | Value::Bool(_)), Shape { fields: Some(fields), .. }) => {
                 children.extend(fields.iter().map(|(name, schema)| Child {

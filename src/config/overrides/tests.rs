@@ -94,6 +94,21 @@ fn a_value_of_the_environment_counts_in_place_of_the_files() {
 }
 
 #[test]
+fn an_empty_section_is_as_if_it_were_not_there() {
+    for (section, name, value) in [
+        ("admin:", "RHUMB_ADMIN_ADDRESS", "127.0.0.1:7070"),
+        ("limits: ~", "RHUMB_LIMITS_URI_BYTES", "1024"),
+        ("tracing: { otlp: }", "RHUMB_TRACING_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+    ] {
+        let without = FILE.replace("admin: { address: \"127.0.0.1:9090\" }\n", "");
+        let there = format!("{without}{section}\n");
+        let there = read(&there, &[(name, value)]).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(there.overridden.len(), 1, "{section}");
+        assert_eq!(there.config, read(&without, &[(name, value)]).unwrap().config, "{section}");
+    }
+}
+
+#[test]
 fn errors_name_the_variable() {
     for (name, value, path, part) in [
         ("RHUMB_ADMIN_ADDRESS", "here", "admin.address", "not an address"),
@@ -207,20 +222,6 @@ fn no_error_shows_anything_of_a_secret() {
     );
 }
 
-fn as_json(node: &Node) -> Json {
-    match &node.value {
-        Value::Null | Value::Broken => Json::Null,
-        Value::Bool(value) => json!(value),
-        Value::Integer(value) => json!(value),
-        Value::Float(value) => json!(value),
-        Value::Text(value) => json!(&**value),
-        Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Map(entries) => {
-            entries.iter().map(|entry| (entry.name().to_owned(), as_json(&entry.value))).collect()
-        }
-    }
-}
-
 /// Every scalar, and every list with a scalar in it, with its JSON pointer and the path of its field.
 fn leaves(value: &Json, pointer: &str, path: &str, found: &mut BTreeMap<String, String>) {
     match value {
@@ -246,7 +247,7 @@ fn leaves(value: &Json, pointer: &str, path: &str, found: &mut BTreeMap<String, 
 
 fn example() -> (Node, Vec<(Setting, String)>) {
     let root = build(EXAMPLE, &env).root.unwrap();
-    let value = as_json(&root);
+    let value = root.to_json();
     let mut paths = BTreeMap::new();
     leaves(&value, "", "", &mut paths);
     let settings = settings_of(EXAMPLE, &env).unwrap();
@@ -300,7 +301,7 @@ fn edited(node: &Node, here: &str, pointer: &str, replacement: &Json) -> String 
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }
-        _ => as_json(node).to_string(),
+        _ => node.to_json().to_string(),
     }
 }
 
@@ -309,7 +310,7 @@ fn written(kind: ValueKind, text: &str) -> Json {
     match kind {
         ValueKind::List => text.split(',').map(|part| json!(part)).collect(),
         ValueKind::Text => json!(text),
-        ValueKind::Plain | ValueKind::Mixed => as_json(&build(text, &|_| None).root.unwrap()),
+        ValueKind::Plain | ValueKind::Mixed => build(text, &|_| None).root.unwrap().to_json(),
     }
 }
 
@@ -330,7 +331,7 @@ fn assert_like_edited(setting: &Setting, pointer: &str, root: &Node, text: &str)
 #[test]
 fn every_scalar_of_the_example_has_a_variable_that_does_what_an_edit_does() {
     let (root, known) = example();
-    let value = as_json(&root);
+    let value = root.to_json();
     assert!(known.len() > 150, "{}", known.len());
     let mut changed = 0;
     for (setting, pointer) in &known {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::super::document::{Node, Value, build};
+use super::super::document::build;
 use super::super::{Overrides, load, parse, schema};
 
 fn shipped() -> Vec<PathBuf> {
@@ -17,22 +17,8 @@ fn shipped() -> Vec<PathBuf> {
     files
 }
 
-fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Null | Value::Broken => Json::Null,
-        Value::Bool(value) => json!(value),
-        Value::Integer(value) => json!(value),
-        Value::Float(value) => json!(value),
-        Value::Text(value) => json!(&**value),
-        Value::List(items) => items.iter().map(json).collect(),
-        Value::Map(entries) => {
-            entries.iter().map(|e| (e.name().to_owned(), json(&e.value))).collect()
-        }
-    }
-}
-
 fn as_json(text: &str) -> Json {
-    json(&build(text, &|_| None).root.unwrap())
+    build(text, &|_| None).root.unwrap().to_json()
 }
 
 #[test]
@@ -196,6 +182,62 @@ fn every_field_in_the_schema_is_described() {
         fields(name, definition, &mut found);
     }
     assert!(found > 200, "{found}");
+}
+
+/// Every field of `value` that has a default in the schema, as a JSON pointer, with the default.
+fn defaults(root: &Json, schema: &Json, value: &Json, at: &str, found: &mut Vec<(String, Json)>) {
+    if let Some(target) = schema["$ref"].as_str() {
+        let target = root.pointer(target.trim_start_matches('#')).unwrap();
+        defaults(root, target, value, at, found);
+    }
+    for word in ["anyOf", "oneOf"] {
+        for alternative in schema[word].as_array().into_iter().flatten() {
+            defaults(root, alternative, value, at, found);
+        }
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        defaults(root, &schema["items"], item, &format!("{at}/{index}"), found);
+    }
+    let Some(fields) = value.as_object() else { return };
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let at = format!("{at}/{name}");
+        if let Some(default) = schema.get("default") {
+            found.push((at.clone(), default.clone()));
+        }
+        if let Some(value) = fields.get(name) {
+            defaults(root, schema, value, &at, found);
+        }
+    }
+    let entries = schema.get("additionalProperties").filter(|entries| entries.is_object());
+    for (name, value) in entries.map(|_| fields).into_iter().flatten() {
+        defaults(root, &schema["additionalProperties"], value, &format!("{at}/{name}"), found);
+    }
+}
+
+/// A default that is written changes nothing. Where a field alone is no configuration, it is none with
+/// the default either.
+#[test]
+fn every_default_in_the_schema_is_the_programs() {
+    let schema = schema();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let example = as_json(&fs::read_to_string(dir.join("rhumb.yaml")).unwrap());
+    let mut found = Vec::new();
+    defaults(&schema, &schema, &example, "", &mut found);
+    let read = |value: &Json| parse(&value.to_string(), "json", &dir, &|_| None).ok();
+    let mut same = 0;
+    for (pointer, default) in &found {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let mut without = example.clone();
+        let fields = without.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        fields.remove(name);
+        let mut with = without.clone();
+        with.pointer_mut(parent).unwrap()[name] = default.clone();
+        let (without, with) = (read(&without), read(&with));
+        same += usize::from(with.is_some());
+        let (without, with) = (without.map(|it| it.config), with.map(|it| it.config));
+        assert!(without == with, "{pointer}: {default}\n{without:#?}\n{with:#?}");
+    }
+    assert!(same > 100 && found.len() < same + 20, "{same} of {}", found.len());
 }
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
