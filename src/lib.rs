@@ -14,6 +14,7 @@
 //! | module | is about |
 //! |---|---|
 //! | [`model`] | words: ids, places, states, limits |
+//! | [`bounded_file`] | files of which no more is read than they may have |
 //! | [`config`] | from a YAML file to a configuration that can be trusted |
 //! | [`geo`] | where a client is |
 //! | [`tokens`] | what is signed, and by whom |
@@ -47,6 +48,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod app;
+pub mod bounded_file;
 pub mod cli;
 pub mod compression;
 pub mod config;

@@ -274,5 +274,18 @@ fn run_with_a_database_or_table_that_is_not_there_exits_1() {
         let output = rhumb(&["run", "-c", config.as_str()]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(stderr(&output).contains("nowhere"), "{output:?}");
+        assert!(stderr(&output).starts_with("error: "), "{output:?}");
+        assert_eq!(stderr(&output).matches("error: ").count(), 1, "{output:?}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_read_to_its_limit_only() {
+    for command in [&["schema", "--environment"][..], &["check"], &["run"]] {
+        let output = rhumb(&[command, &["-c", "/dev/zero"]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let said = format!("{}{}", stdout(&output), stderr(&output));
+        assert!(said.contains("at most 64 MiB"), "{command:?}: {said}");
+        assert_eq!(said.matches("error: ").count(), 1, "{command:?}: {said}");
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! When it is read again is the business of `files`.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::load_error::LoadError;
 use super::tenants;
+use crate::bounded_file;
 use crate::config::{self, Config, ConfigError, FileWatch, Loaded, Overridden, Overrides};
 use crate::geo::{self, Age, Databases};
 use crate::model::{Continent, Country, limits};
@@ -120,10 +122,13 @@ pub(super) fn warned(databases: Databases) -> Databases {
 pub(super) fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>, LoadError> {
     let Some(path) = config.latency.table.clone() else { return Ok(None) };
     let unreadable = |source| LoadError::LatencyUnreadable { path: path.clone(), source };
-    if std::fs::metadata(&path).map_err(unreadable)?.len() > limits::LATENCY_TABLE_BYTES {
-        return Err(LoadError::LatencyTooLarge { path });
-    }
-    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+    let read = bounded_file::read(&path, limits::LATENCY_TABLE_BYTES);
+    let read = read.map_err(|source| match source.kind() {
+        ErrorKind::FileTooLarge => LoadError::LatencyTooLarge { path: path.clone() },
+        _ => unreadable(source),
+    });
+    let text = String::from_utf8(read?.bytes)
+        .map_err(|_| unreadable(io::Error::new(ErrorKind::InvalidData, "it is not UTF-8")))?;
     let known = |id: &str| config.regions.iter().any(|region| region.id.as_str() == id);
     match LatencyTable::parse(&text, &known) {
         Ok(table) => Ok(Some(Arc::new(table))),
@@ -132,11 +137,60 @@ pub(super) fn load_latency(config: &Config) -> Result<Option<Arc<LatencyTable>>,
 }
 
 pub(super) fn load_keys(config: &Config) -> Result<Keys, KeysError> {
-    Keys::load(config, |path| {
-        if std::fs::metadata(path)?.len() > limits::JWKS_BYTES {
-            let message = format!("it has more than {} bytes", limits::JWKS_BYTES);
-            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    Keys::load(config, |path| Ok(bounded_file::read(path, limits::JWKS_BYTES)?.bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    const TEXT: &str = r#"
+        listeners: [{ address: "127.0.0.1:0" }]
+        latency: { table: FILE }
+        tenants: { file: FILE }
+        regions:
+          - { id: eu, latitude: 0, longitude: 0, country: DE, endpoints: ["http://1.1.1.1:1"] }
+        deployments:
+          - { name: api, primary_region: eu, tenant: { jwt: { header: a, claim: b, jwks: FILE } } }
+    "#;
+
+    fn naming(path: &Path) -> Config {
+        let text = TEXT.replace("FILE", path.to_str().unwrap());
+        let loaded = config::parse(&text, "test.yaml", "/".as_ref(), &|_| None);
+        loaded.unwrap_or_else(|errors| panic!("{errors}")).config
+    }
+
+    /// What is said when all three files are that one.
+    fn said(path: &Path) -> [String; 3] {
+        let config = naming(path);
+        let keys = load_keys(&config).map_err(LoadError::Keys).unwrap_err();
+        let errors =
+            [load_latency(&config).unwrap_err(), tenants::load(&config).unwrap_err(), keys];
+        errors.map(|error| super::super::causes(&error))
+    }
+
+    #[test]
+    fn what_has_no_end_is_no_file_that_a_configuration_can_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for path in [&pipe, Path::new("/dev/zero")] {
+            for words in said(path) {
+                assert!(words.contains("not a regular file; check the path"), "{words}");
+                assert_eq!(words.matches("regular file").count(), 1, "{words}");
+            }
         }
-        std::fs::read(path)
-    })
+    }
+
+    #[test]
+    fn a_file_has_its_limit_and_is_read_no_further() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("large");
+        std::fs::File::create(&path).unwrap().set_len(limits::TENANTS_BYTES + 1).unwrap();
+        for words in said(&path) {
+            assert!(words.contains("has more than"), "{words}");
+        }
+    }
 }

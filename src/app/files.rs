@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::bundle::{Bundle, load_config, load_keys, load_latency, open_geoip, paths, warned};
-use super::load_error::LoadError;
+use super::load_error::{LoadError, causes};
 use super::ports::{Change, Ports};
 use super::retired::Retired;
 use super::shadow::ShadowReader;
@@ -150,7 +150,7 @@ impl Reader {
                 ports.apply(change);
             }
             Err(error) => {
-                self.send(Command::Reject { file: error.file(), report: error.report() });
+                self.send(Command::Reject { file: error.file(), report: causes(&error) });
             }
         }
     }

@@ -1,15 +1,16 @@
 //! What is wrong with the files that a configuration names: everything at once, for `rhumb check`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use super::bundle::{load_keys, load_latency};
-use super::load_error::LoadError;
+use super::load_error::{LoadError, causes};
 use super::prefixes::odd_prefixes;
 use super::tenants;
 use crate::config::{self, Config, ConfigError, Severity};
 use crate::geo::{Age, Databases};
 use crate::names::{Book, NameReport, first_answers_blocking};
+use crate::routing::LineError;
 use crate::tls::{CertificateInfo, Tls, TlsError, TlsWarning, Validity};
 use crate::tokens::KeysError;
 
@@ -30,9 +31,7 @@ pub fn inspect(config: &Config, file: &Path, now: SystemTime) -> Inspection {
     match Databases::open(&config.geoip) {
         Ok(databases) => problems.extend(too_old(&databases, now)),
         Err(error) => {
-            let file = config.geoip.databases.first().or(config.geoip.asn_database.as_ref());
-            let file = file.map_or(Path::new(""), PathBuf::as_path);
-            problems.push(ConfigError::of_file(file, LoadError::Geoip(error).report()));
+            problems.push(ConfigError::of_file(error.path(), causes(&error)));
         }
     }
     if let Err(error) = load_latency(config) {
@@ -52,8 +51,7 @@ pub fn inspect(config: &Config, file: &Path, now: SystemTime) -> Inspection {
     }
     if let Err(error) = load_keys(config) {
         let (KeysError::Unreadable { path, .. } | KeysError::Unusable { path, .. }) = &error;
-        let path = path.clone();
-        problems.push(ConfigError::of_file(&path, LoadError::Keys(error).report()));
+        problems.push(ConfigError::of_file(path, causes(&error)));
     }
     let (tls, errors) = Tls::inspect(config);
     problems.extend(tls_problems(&tls, errors, config, now));
@@ -88,7 +86,7 @@ fn tls_problems(
     for error in errors {
         let file = error.file().map(Path::to_owned);
         let file = file.or_else(|| Tls::paths(config).next().map(Path::to_owned));
-        let report = LoadError::Tls(error).report();
+        let report = causes(&error);
         // A file that is named twice is wrong once.
         if !problems.iter().any(|known| known.message == report) {
             problems.push(ConfigError::of_file(&file.unwrap_or_default(), report));
@@ -131,16 +129,11 @@ fn too_old(databases: &Databases, now: SystemTime) -> Vec<ConfigError> {
 
 /// An error of a file, or all errors of its lines.
 fn problems_of(error: LoadError, file: &Path) -> Vec<ConfigError> {
-    let lines: Vec<_> = match error {
-        LoadError::Latency { errors, .. } => {
-            errors.into_iter().map(|error| (error.line, error.message)).collect()
-        }
-        LoadError::Tenants { errors, .. } => {
-            errors.into_iter().map(|error| (error.line, error.message)).collect()
-        }
-        error => return vec![ConfigError::of_file(file, error.report())],
+    let lines = match error {
+        LoadError::Latency { errors, .. } | LoadError::Tenants { errors, .. } => errors,
+        error => return vec![ConfigError::of_file(file, causes(&error))],
     };
-    let problem = |(line, message)| {
+    let problem = |LineError { line, message }| {
         let mut problem = ConfigError::of_file(file, message);
         problem.line = u32::try_from(line).unwrap_or(u32::MAX);
         problem.column = 1;
@@ -220,6 +213,19 @@ mod tests {
             assert!(said.len() == 1 && said[0].0 == severity, "once for both listeners: {said:?}");
             assert!(said[0].1.contains(words), "{said:?}");
         }
+    }
+
+    #[test]
+    fn the_database_that_is_bad_is_the_one_that_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = listening(dir.path(), &[]);
+        let bad = dir.path().join("bad.mmdb");
+        fs::write(&bad, "nothing").unwrap();
+        let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("geoip/country.mmdb");
+        config.geoip.databases = vec![good, bad.clone()];
+        let problems = inspect(&config, Path::new(""), UNIX_EPOCH).problems;
+        let found = problems.iter().find(|problem| problem.message.contains("MaxMind"));
+        assert_eq!(found.map(|problem| problem.file.as_str()), bad.to_str());
     }
 
     #[test]

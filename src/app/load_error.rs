@@ -1,12 +1,13 @@
 //! Why a configuration, or a file that it names, cannot be used.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use crate::access_log::OpenError;
 use crate::config::ConfigErrors;
 use crate::geo::GeoError;
 use crate::model::limits;
-use crate::routing::{LatencyError, TenantError};
+use crate::routing::LineError;
 use crate::server::BindError;
 use crate::tls::TlsError;
 use crate::tokens::KeysError;
@@ -21,7 +22,10 @@ pub enum LoadError {
     #[error(transparent)]
     Geoip(#[from] GeoError),
     /// The latency table cannot be read.
-    #[error("cannot read the latency table {}", .path.display())]
+    #[error(
+        "cannot read the latency table {}: {source}; check the path and the file's permissions",
+        .path.display()
+    )]
     LatencyUnreadable {
         /// The file.
         path: PathBuf,
@@ -29,21 +33,27 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The latency table is larger than allowed.
-    #[error("the latency table {} has more than {} bytes", .path.display(), limits::LATENCY_TABLE_BYTES)]
+    #[error(
+        "the latency table {} has more than {} bytes; give it fewer and larger networks",
+        .path.display(), limits::LATENCY_TABLE_BYTES
+    )]
     LatencyTooLarge {
         /// The file.
         path: PathBuf,
     },
     /// The latency table has errors.
-    #[error("{}", latency_report(.path, .errors))]
+    #[error("{}", line_report(.path, .errors))]
     Latency {
         /// The file.
         path: PathBuf,
         /// All of them.
-        errors: Vec<LatencyError>,
+        errors: Vec<LineError>,
     },
     /// The file of tenants cannot be read.
-    #[error("cannot read the file of tenants {}", .path.display())]
+    #[error(
+        "cannot read the file of tenants {}: {source}; check the path and the file's permissions",
+        .path.display()
+    )]
     TenantsUnreadable {
         /// The file.
         path: PathBuf,
@@ -51,18 +61,21 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The file of tenants is larger than allowed.
-    #[error("the file of tenants {} has more than {} bytes", .path.display(), limits::TENANTS_BYTES)]
+    #[error(
+        "the file of tenants {} has more than {} bytes; leave out who may be answered anywhere",
+        .path.display(), limits::TENANTS_BYTES
+    )]
     TenantsTooLarge {
         /// The file.
         path: PathBuf,
     },
     /// The file of tenants has errors.
-    #[error("{}", tenants_report(.path, .errors))]
+    #[error("{}", line_report(.path, .errors))]
     Tenants {
         /// The file.
         path: PathBuf,
         /// All of them.
-        errors: Vec<TenantError>,
+        errors: Vec<LineError>,
     },
     /// A key set cannot be used.
     #[error(transparent)]
@@ -78,18 +91,10 @@ pub enum LoadError {
     Bind(#[from] BindError),
 }
 
-fn latency_report(path: &Path, errors: &[LatencyError]) -> String {
-    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
-}
-
-fn tenants_report(path: &Path, errors: &[TenantError]) -> String {
-    line_report(path, errors.iter().map(|error| (error.line, error.message.as_str())))
-}
-
-fn line_report<'a>(path: &Path, errors: impl Iterator<Item = (usize, &'a str)>) -> String {
-    let lines = errors
-        .take(limits::CONFIG_ERRORS)
-        .map(|(line, message)| format!("error: {message}\n  --> {}:{line}", path.display()));
+fn line_report(path: &Path, errors: &[LineError]) -> String {
+    let lines = errors.iter().take(limits::CONFIG_ERRORS).map(|LineError { line, message }| {
+        format!("error: {message}\n  --> {}:{line}", path.display())
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -110,17 +115,23 @@ impl LoadError {
         }
     }
 
-    /// The error with its causes, for people.
-    pub fn report(&self) -> String {
-        let mut report = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let words = error.to_string();
-            if !report.contains(&words) {
-                report.push_str(&format!(": {words}"));
-            }
-            cause = error.source();
-        }
-        report
+    /// Whether its words are a list of problems, each of which says itself that it is an error.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Latency { .. } | Self::Tenants { .. })
     }
+}
+
+/// An error with its causes, for people.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.contains(&words) {
+            text.push_str(&format!(": {words}"));
+        }
+        cause = error.source();
+    }
+    text
 }

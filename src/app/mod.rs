@@ -51,7 +51,7 @@ pub use bundle::{Bundle, continent_of};
 pub use error::AppError;
 pub use inspect::{Inspection, inspect, inspect_names};
 pub use legacy::{Legacy, Passing};
-pub use load_error::LoadError;
+pub use load_error::{LoadError, causes};
 pub use plans::Plans;
 pub use pulse::Pulse;
 

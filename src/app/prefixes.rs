@@ -35,15 +35,19 @@ pub(super) fn odd_prefixes(config: &Config, file: &Path) -> Vec<ConfigError> {
 /// All prefixes of a deployment, with the fields that they are in.
 fn prefixes(deployment: &Deployment) -> impl Iterator<Item = (String, &str)> {
     let own = [("path_prefix".to_owned(), deployment.path_prefix.as_str())];
-    let rules = deployment.rules.iter().flat_map(|rule| {
-        let field = format!("routing_rules[{}].path_prefixes", rule.id);
-        rule.path_prefixes.iter().map(move |prefix| (field.clone(), prefix.as_str()))
+    let rules = deployment.rules.iter().enumerate().flat_map(|(rule, settings)| {
+        listed(format!("routing_rules[{rule}].path_prefixes"), &settings.path_prefixes)
     });
-    let policies = deployment.residency.iter().flat_map(|policy| {
-        let field = format!("residency[{}].applies_to.path_prefixes", policy.name);
-        policy.applies_to.path_prefixes.iter().map(move |prefix| (field.clone(), prefix.as_str()))
+    let policies = deployment.residency.iter().enumerate().flat_map(|(policy, settings)| {
+        let field = format!("residency[{policy}].applies_to.path_prefixes");
+        listed(field, &settings.applies_to.path_prefixes)
     });
     own.into_iter().chain(rules).chain(policies)
+}
+
+fn listed(field: String, prefixes: &[String]) -> impl Iterator<Item = (String, &str)> {
+    let prefixes = prefixes.iter().enumerate();
+    prefixes.map(move |(place, prefix)| (format!("{field}[{place}]"), prefix.as_str()))
 }
 
 #[cfg(test)]
@@ -83,11 +87,11 @@ mod tests {
             [
                 ("deployments[0].path_prefix".to_owned(), format!("write `{normal}`")),
                 (
-                    "deployments[0].routing_rules[r].path_prefixes".to_owned(),
+                    "deployments[0].routing_rules[0].path_prefixes[0]".to_owned(),
                     format!("write `{normal}/r`"),
                 ),
                 (
-                    "deployments[0].residency[p].applies_to.path_prefixes".to_owned(),
+                    "deployments[0].residency[0].applies_to.path_prefixes[0]".to_owned(),
                     format!("write `{normal}/p`"),
                 ),
             ]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::bundle::{Bundle, continent_of};
+use super::load_error::causes;
 use crate::config::{self, FileWatch, Overrides};
 use crate::failover::Command;
 use crate::routing::{EndpointIds, Plan};
@@ -46,7 +47,7 @@ impl ShadowReader {
     fn read(&mut self, wanted: &config::Shadow) -> Result<Arc<Candidate>, String> {
         let overrides = self.overrides.clone();
         let bundle = Bundle::load_watched(&wanted.config, &mut self.watch, overrides);
-        let bundle = bundle.map_err(|error| error.report())?;
+        let bundle = bundle.map_err(|error| causes(&error))?;
         let sources = bundle.tables.sources(continent_of);
         let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
         Ok(Arc::new(Candidate {

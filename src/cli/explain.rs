@@ -158,7 +158,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
 
 /// The snapshot that `rhumb run` would start with: everything healthy.
 fn snapshot(config: &Path) -> Result<Snapshot, String> {
-    let bundle = Bundle::load(config).map_err(|error| error.report())?;
+    let bundle = Bundle::load(config).map_err(|error| super::report_load_error(&error))?;
     let mut ids = EndpointIds::default();
     let plan = Plan::compile(&bundle.config, bundle.tables.sources(continent_of), &mut ids);
     Ok(Snapshot {

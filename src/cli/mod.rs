@@ -16,9 +16,12 @@ pub mod simulate;
 pub mod token;
 pub mod upgrade;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::app::{LoadError, causes};
 
 /// Edge traffic-routing proxy: decides which region answers each request, and says why.
 #[derive(Debug, Parser)]
@@ -113,17 +116,12 @@ impl Command {
     }
 }
 
-/// An error with its causes, on one line, as it goes to standard error.
-pub(crate) fn report_error(error: &dyn std::error::Error) -> String {
-    let mut text = format!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        // Some errors repeat their cause in their own words.
-        if !text.contains(&words) {
-            text.push_str(&format!(": {words}"));
-        }
-        cause = error.source();
-    }
-    text
+/// An error with its causes, as it goes to standard error.
+pub(crate) fn report_error(error: &dyn Error) -> String {
+    format!("error: {}", causes(error))
+}
+
+/// The same of files that cannot be used.
+pub(crate) fn report_load_error(error: &LoadError) -> String {
+    if error.is_list() { causes(error) } else { report_error(error) }
 }

@@ -189,7 +189,7 @@ fn announce(args: &RunArgs, app: &App) {
 
 fn describe(error: &RunError) -> String {
     if let RunError::App(AppError::Load(error)) = error {
-        return error.report();
+        return super::report_load_error(error);
     }
     super::report_error(error)
 }

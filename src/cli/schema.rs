@@ -29,7 +29,7 @@ pub fn run(args: &SchemaArgs) -> ExitCode {
         (true, Some(path)) => match of_file(path) {
             Ok(settings) => print(&settings, args.json),
             Err(error) => {
-                eprintln!("error: {error}");
+                eprintln!("{error}");
                 return ExitCode::FAILURE;
             }
         },
@@ -42,9 +42,9 @@ pub fn run(args: &SchemaArgs) -> ExitCode {
 
 fn of_file(path: &Path) -> Result<Vec<Setting>, String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    let text = config::read_text(path).map_err(|errors| errors.to_string())?;
     config::settings_of(&text, &config::environment)
-        .ok_or_else(|| format!("{shown} is not valid; see `rhumb check -c {shown}`"))
+        .ok_or_else(|| format!("error: {shown} is not valid; see `rhumb check -c {shown}`"))
 }
 
 fn print(settings: &[Setting], json: bool) -> io::Result<()> {

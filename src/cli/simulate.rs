@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use self::args::SimulateArgs;
 use self::args::hundredths;
 use self::progress::Progress;
-use crate::app::{Bundle, continent_of};
+use crate::app::{Bundle, LoadError, continent_of};
 use crate::config::Config;
 use crate::geo::AddressSpace;
 use crate::routing::{EndpointIds, Plan, Scenario, ScenarioError, Table};
@@ -31,8 +31,8 @@ const TOO_MUCH_MOVED: u8 = 3;
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 enum SimulateError {
-    #[error("{0}")]
-    Load(String),
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -58,8 +58,8 @@ pub fn run(args: &SimulateArgs) -> ExitCode {
         Err(SimulateError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
-        Err(SimulateError::Load(report)) => {
-            eprintln!("{report}");
+        Err(SimulateError::Load(error)) => {
+            eprintln!("{}", super::report_load_error(&error));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -105,7 +105,7 @@ struct Loaded {
 
 impl Loaded {
     fn read(path: &Path) -> Result<Self, SimulateError> {
-        let bundle = Bundle::load(path).map_err(|error| SimulateError::Load(error.report()))?;
+        let bundle = Bundle::load(path)?;
         let sources = bundle.tables.sources(continent_of);
         let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
         Ok(Self { table: Table::healthy(1, Arc::new(plan)), bundle })

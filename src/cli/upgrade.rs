@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::app::LoadError;
+use crate::app::{LoadError, causes};
 use crate::config;
 use crate::handover::{AskError, ask};
 
@@ -42,14 +42,14 @@ pub fn run(args: &UpgradeArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let report = match &error {
-                UpgradeError::Load(error) => error.report(),
-                error => super::report_error(error),
-            };
             if args.json {
-                let reason = report.trim_start_matches("error: ");
+                let reason = causes(&error);
                 println!("{}", serde_json::json!({ "upgraded": false, "reason": reason }));
             }
+            let report = match &error {
+                UpgradeError::Load(error) => super::report_load_error(error),
+                error => super::report_error(error),
+            };
             eprintln!("{report}");
             ExitCode::FAILURE
         }

@@ -12,12 +12,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::model::limits::CONFIG_BYTES;
+
 /// Characters of a source line that are shown around a problem.
 const SHOWN_WIDTH: usize = 100;
 /// Characters of a message that are shown: it may repeat what somebody wrote.
 const TEXT_WIDTH: usize = 1_000;
 /// Characters of a value that are repeated in a message.
 const QUOTED_WIDTH: usize = 60;
+
+/// What to do about a file that is too large.
+const MOST: &str =
+    "a file has at most 64 MiB; lists of tenants and of round trips have files of their own";
+const _: () = assert!(CONFIG_BYTES == 64 << 20);
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -80,6 +87,8 @@ impl ConfigError {
         let help = match cause.kind() {
             io::ErrorKind::NotFound => "check the name of the file and the directory it is in",
             io::ErrorKind::PermissionDenied => "the user that runs rhumb must be able to read it",
+            io::ErrorKind::IsADirectory => "name the file in it",
+            io::ErrorKind::FileTooLarge => MOST,
             _ => "the last good configuration, if there is one, stays in use",
         };
         Self {

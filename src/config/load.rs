@@ -4,8 +4,6 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -20,6 +18,7 @@ use super::report::{Problem, Report};
 use super::secrets::{self, Hiding};
 use super::settings::Config;
 use super::validate::{Valid, validate};
+use crate::bounded_file;
 use crate::model::limits::CONFIG_BYTES;
 
 /// A configuration that was accepted.
@@ -29,8 +28,6 @@ pub struct Loaded {
     pub config: Config,
     /// What is probably not meant, in order of position.
     pub warnings: Vec<ConfigError>,
-    /// Tells the file's bytes from others, within one process: equal bytes, equal digests.
-    pub digest: u64,
     /// Other files that it was made from, such as those of secrets.
     pub files: Vec<PathBuf>,
     /// What the environment has set.
@@ -38,7 +35,7 @@ pub struct Loaded {
 }
 
 /// Reads the environment of the process, for [`load`].
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "what a file asks for; `Overrides` has the rest")]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -55,10 +52,9 @@ pub fn load(
     overrides: &Overrides,
 ) -> Result<Loaded, ConfigErrors> {
     let name = path.display().to_string();
-    let bytes = read(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
+    let text = read_text(path)?;
     let base_dir = path.parent().unwrap_or_else(|| Path::new(""));
-    let text = std::str::from_utf8(&bytes).map_err(|error| not_text(&bytes, &name, error))?;
-    parse_with(text, &name, base_dir, env, overrides)
+    parse_with(&text, &name, base_dir, env, overrides)
 }
 
 /// Reads a configuration from text; `file_name` is only shown, relative paths start at `base_dir`.
@@ -89,14 +85,14 @@ pub(super) fn parse_with(
         found.add(Severity::Error, Position::START, String::new(), message, None);
         None
     } else {
-        read_text(text, base_dir, env, overrides, &mut found)
+        understand(text, base_dir, env, overrides, &mut found)
     };
     let refused = found.has_errors();
     match valid {
         Some(Valid { config, files }) if !refused => {
             let overridden = std::mem::take(&mut found.overridden);
             let warnings = found.into_errors(text, file_name);
-            Ok(Loaded { config, warnings, digest: digest(text.as_bytes()), files, overridden })
+            Ok(Loaded { config, warnings, files, overridden })
         }
         _ => {
             if !refused {
@@ -108,7 +104,7 @@ pub(super) fn parse_with(
     }
 }
 
-fn read_text(
+fn understand(
     text: &str,
     base_dir: &Path,
     env: &Environment<'_>,
@@ -237,20 +233,17 @@ impl Found {
     }
 }
 
-/// Reads no more than is allowed, whatever the file's size says.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
-    }
-    let mut bytes = Vec::new();
-    file.take(CONFIG_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CONFIG_BYTES {
-        let message = format!("it has more than {CONFIG_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(bytes)
+/// The text of a configuration file; also of a pipe, which is what a shell makes of a command.
+///
+/// # Errors
+///
+/// That it cannot be read, is too large, or is no text.
+pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+    let read = File::open(path).and_then(|file| bounded_file::read_stream(&file, CONFIG_BYTES));
+    let bytes = read.map_err(|cause| ConfigError::unreadable(path, cause))?;
+    String::from_utf8(bytes).map_err(|error| {
+        not_text(error.as_bytes(), &path.display().to_string(), error.utf8_error())
+    })
 }
 
 fn not_text(bytes: &[u8], file_name: &str, error: std::str::Utf8Error) -> ConfigErrors {
@@ -264,10 +257,4 @@ fn not_text(bytes: &[u8], file_name: &str, error: std::str::Utf8Error) -> Config
     let mut found = Found::default();
     found.add(Severity::Error, at, String::new(), "this byte is not UTF-8".to_owned(), help);
     ConfigErrors::new(found.into_errors(good, file_name))
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }

@@ -32,7 +32,7 @@ mod watch;
 
 pub use diff::{Change, diff};
 pub use error::{ConfigError, ConfigErrors, Severity};
-pub use load::{Loaded, environment, load, parse};
+pub use load::{Loaded, environment, load, parse, read_text};
 pub use overrides::{Overridden, Overrides, Setting, ValueKind, settings, settings_of};
 pub use pins::pins_outside_policy;
 pub use schema::schema;

@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -20,6 +19,7 @@ use super::error::{GeoError, TreeProblem};
 use super::ranges::{Builder, Builder6, NONE, Ranges, Ranges6};
 use super::record::{Fields, Record};
 use super::tree::{ALIASES, Alias, Leaf, Tree};
+use crate::bounded_file;
 use crate::model::limits;
 
 /// A verified database of places or of autonomous systems.
@@ -169,22 +169,16 @@ impl<R> fmt::Debug for Database<R> {
     }
 }
 
-/// Reads a regular file, but never more than the limit, even while someone appends to it.
 fn read(path: &Path) -> Result<Vec<u8>, GeoError> {
     let limit = limits::GEOIP_BYTES;
-    let failed = |source| GeoError::Read { path: path.to_path_buf(), source };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    let too_large = || GeoError::TooLarge { path: path.to_path_buf(), limit };
-    if metadata.len() > limit {
-        return Err(too_large());
-    }
-    let file = File::open(path).map_err(failed)?;
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    let read = file.take(limit + 1).read_to_end(&mut content).map_err(failed)?;
-    if read as u64 > limit { Err(too_large()) } else { Ok(content) }
+    let read = bounded_file::read(path, limit).map_err(|source| {
+        let path = path.to_path_buf();
+        match source.kind() {
+            ErrorKind::FileTooLarge => GeoError::TooLarge { path, limit },
+            _ => GeoError::Read { path, source },
+        }
+    });
+    Ok(read?.bytes)
 }
 
 enum LoadFailure {

@@ -1,7 +1,7 @@
 //! Why a GeoIP database was refused: which file, what is wrong with it, what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maxminddb::MaxMindDbError;
 
@@ -75,6 +75,20 @@ pub enum GeoError {
         /// What was looked for.
         wanted: &'static str,
     },
+}
+
+impl GeoError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::Format { path, .. }
+            | Self::Tree { path, .. }
+            | Self::Record { path, .. }
+            | Self::NothingUseful { path, .. } => path,
+        }
+    }
 }
 
 /// What is wrong with a search tree.

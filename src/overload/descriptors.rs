@@ -93,14 +93,9 @@ mod tests {
 
     #[test]
     fn there_is_a_descriptor_to_an_endpoint_for_every_client_and_some_are_left() {
-        for (limit, workers, connections) in [
-            (256, 2, 43),
-            (256, 1, 88),
-            (1_024, 2, 196),
-            (20_000, 2, 4_247),
-            (64, 2, 7),
-            (1, 8, 1),
-        ] {
+        for (limit, workers, connections) in
+            [(256, 2, 43), (256, 1, 88), (1_024, 2, 196), (20_000, 2, 4_247), (64, 2, 7), (1, 8, 1)]
+        {
             let shares = Shares::of(limit, workers);
             assert_eq!(shares.connections, connections, "{limit} for {workers}");
             let used = (2 * shares.connections + shares.refusals) * workers;

@@ -2,8 +2,7 @@
 //! What is in them is read by others.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::error::TlsError;
+use crate::bounded_file::{self, Contents};
 use crate::model::limits;
 
 /// Read by anyone on the machine.
@@ -38,15 +38,14 @@ impl Sources {
         if let Some(known) = self.0.get(path) {
             return Ok(known.clone());
         }
-        let unreadable = |source| TlsError::Unreadable { path: path.to_owned(), source };
         let limit = limits::TLS_FILE_BYTES;
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > limit {
-            return Err(TlsError::TooLarge { path: path.to_owned(), limit });
-        }
+        let Contents { bytes, metadata } = bounded_file::read(path, limit).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                ErrorKind::FileTooLarge => TlsError::TooLarge { path, limit },
+                _ => TlsError::Unreadable { path, source },
+            }
+        })?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Err(TlsError::Empty { path: path.to_owned() });
         }

@@ -22,7 +22,10 @@ pub struct Keys {
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The file cannot be read.
-    #[error("cannot read the key set {}", .path.display())]
+    #[error(
+        "cannot read the key set {}: {source}; check the path and the file's permissions",
+        .path.display()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -30,7 +33,10 @@ pub enum KeysError {
         source: std::io::Error,
     },
     /// The file is no key set that verifies anything.
-    #[error("{} is no usable key set", .path.display())]
+    #[error(
+        "{} is no usable key set: {source}; fetch it anew from where the issuer publishes it",
+        .path.display()
+    )]
     Unusable {
         /// The file.
         path: PathBuf,

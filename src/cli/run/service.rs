@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::signals::{Ending, Signals, Wanted};
-use crate::app::{App, Legacy, Passing, Pulse, systemd};
+use crate::app::{App, Legacy, Passing, Pulse, causes, systemd};
 use crate::config::{Drain, Upgrade};
 use crate::handover::{Asked, Asker, Desk, Given, Program};
 use crate::proxy::WorkCounts;
@@ -121,7 +121,7 @@ impl Service {
                     Ok(passing)
                 }
                 Err(error) => {
-                    let reason = reason(&error);
+                    let reason = causes(&error);
                     if let Some(asker) = asker {
                         asker.failed(reason.clone()).await;
                     }
@@ -141,7 +141,7 @@ impl Service {
             match legacy.to_asker(&mut asker, ready).await {
                 Ok(passing) => Ok(passing),
                 Err(error) => {
-                    let reason = reason(&error);
+                    let reason = causes(&error);
                     asker.failed(reason.clone()).await;
                     Err(reason)
                 }
@@ -256,12 +256,6 @@ fn counted(WorkCounts { requests, streams, tunnels }: WorkCounts) -> String {
         .map(|(count, name)| format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
         .collect();
     if some.is_empty() { "nothing".to_owned() } else { some.join(", ") }
-}
-
-/// An error with its causes, on one line.
-fn reason(error: &dyn std::error::Error) -> String {
-    let text = crate::cli::report_error(error);
-    text.trim_start_matches("error: ").to_owned()
 }
 
 /// What comes of it, if there is something.

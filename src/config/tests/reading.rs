@@ -287,15 +287,6 @@ fn json_is_yaml() {
 }
 
 #[test]
-fn the_digest_tells_texts_apart() {
-    let one = read(BASE).unwrap();
-    assert_eq!(one.digest, read(BASE).unwrap().digest);
-    let other = read(&format!("{BASE}# more\n")).unwrap();
-    assert_ne!(one.digest, other.digest);
-    assert_eq!(one.config, other.config);
-}
-
-#[test]
 fn a_file_that_cannot_be_read_is_an_error_like_any_other() {
     let dir = tempfile::tempdir().unwrap();
     let missing = load(&dir.path().join("no.yaml"), &|_| None, &Overrides::none()).unwrap_err();
@@ -314,4 +305,15 @@ fn a_file_that_cannot_be_read_is_an_error_like_any_other() {
         load(&bytes, &|_| None, &Overrides::none()).unwrap_err().into_iter().next().unwrap();
     assert_eq!((error.line, error.column), (2, 4));
     assert!(error.message.contains("UTF-8"));
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_what_to_do() {
+    let said = |path: &str| {
+        let errors = load(Path::new(path), &|_| None, &Overrides::none());
+        errors.unwrap_err().to_string()
+    };
+    assert!(said("/").contains("name the file in it"), "{}", said("/"));
+    assert!(said("/dev/zero").contains("a file has at most 64 MiB"), "{}", said("/dev/zero"));
+    assert!(said("/nowhere").contains("check the name"), "{}", said("/nowhere"));
 }

@@ -168,7 +168,7 @@ fn can_be(at: NodeId, text: &str, ends: (bool, bool), source: Source, report: &R
     if wrong {
         let what = if matches!(source, Source::Header) { "header" } else { "cookie" };
         let message = format!("{} has a character that no {what} can have", Quoted(text));
-        report.error(at, message, "");
+        report.error(at, message, "it would never match; write what such a request has");
     }
     !wrong
 }

@@ -137,7 +137,7 @@ pub(super) fn frameworks(
     let mut frameworks = optional_texts(field, name, report, framework)?;
     if frameworks.len() > FRAMEWORKS {
         let message = format!("{} frameworks are more than {FRAMEWORKS}", frameworks.len());
-        report.error(field.at, message, "");
+        report.error(field.at, message, "name those that policies ask for");
         return None;
     }
     frameworks.sort();

@@ -2,13 +2,13 @@
 //!
 //! No message here repeats anything of a secret.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Context;
 use super::values::{Seen, count, is_name, name, only_one, path};
+use crate::bounded_file;
 use crate::config::document::NodeId;
 use crate::config::field::{Field, State};
 use crate::config::raw;
@@ -67,35 +67,40 @@ fn secret(raw: &raw::SigningKey, at: NodeId, cx: Context<'_>) -> Option<Arc<[u8]
             let at = raw.secret_file.at;
             let path = path(at, raw.secret_file.value()?, cx)?;
             cx.files.borrow_mut().push(path.clone());
-            let read = read(&path).map_err(|error| {
-                let message = format!("cannot read the file of the secret: {error}");
-                let help = "the user that runs rhumb must be able to read it";
-                cx.report.error(at, message, help);
-            });
-            (at, read.ok()?)
+            (at, read(&path).map_err(|error| unreadable(at, &error, cx)).ok()?)
         }
     };
     let length = bytes.len();
     if !(SIGNING_SECRET_BYTES..=SIGNING_SECRET_BYTES_MAX).contains(&length) {
-        let message = format!(
-            "the secret has {length} bytes; it needs {SIGNING_SECRET_BYTES} to \
-             {SIGNING_SECRET_BYTES_MAX}"
-        );
-        cx.report.error(at, message, "make one with `openssl rand -base64 32`");
+        wrong_length(at, &length.to_string(), cx);
         return None;
     }
     Some(bytes.into())
 }
 
+fn wrong_length(at: NodeId, length: &str, cx: Context<'_>) {
+    let message = format!(
+        "the secret has {length} bytes; it needs {SIGNING_SECRET_BYTES} to \
+         {SIGNING_SECRET_BYTES_MAX}"
+    );
+    cx.report.error(at, message, "make one with `openssl rand -base64 32`");
+}
+
+fn unreadable(at: NodeId, error: &io::Error, cx: Context<'_>) {
+    let help = match error.kind() {
+        ErrorKind::FileTooLarge => {
+            return wrong_length(at, &format!("more than {SIGNING_SECRET_BYTES_MAX}"), cx);
+        }
+        ErrorKind::IsADirectory => "name the file in it",
+        _ => "the user that runs rhumb must be able to read it",
+    };
+    cx.report.error(at, format!("cannot read the file of the secret: {error}"), help);
+}
+
 /// The file's bytes without a line break at the end, and no more than a secret may have.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    let most = SIGNING_SECRET_BYTES_MAX as u64 + 3;
-    file.take(most).read_to_end(&mut bytes)?;
+    let line_break = 2;
+    let mut bytes = bounded_file::read(path, SIGNING_SECRET_BYTES_MAX as u64 + line_break)?.bytes;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
         if bytes.last() == Some(&b'\r') {

@@ -38,7 +38,8 @@ pub(super) fn streams(raw: &raw::Deployment, cx: Context<'_>) -> Option<Streams>
 
 fn upgrades(at: NodeId, list: &[Field<String>], report: &Report<'_>) -> Option<Vec<String>> {
     if list.len() > UPGRADES {
-        report.error(at, format!("{} protocols are more than {UPGRADES}", list.len()), "");
+        let message = format!("{} protocols are more than {UPGRADES}", list.len());
+        report.error(at, message, "name those that clients use, such as `websocket`");
         return None;
     }
     unique_texts(list, report, upgrade)

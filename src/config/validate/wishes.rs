@@ -125,7 +125,7 @@ fn classes(
     }
     if entries.len() > PRIORITY_CLASSES {
         let message = format!("{} classes are more than {PRIORITY_CLASSES}", entries.len());
-        report.error(field.at, message, "");
+        report.error(field.at, message, "give those that may fill as much one name");
         return None;
     }
     let mut all = Vec::with_capacity(entries.len());

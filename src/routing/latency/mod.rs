@@ -23,7 +23,6 @@ use foldhash::quality::FixedState;
 
 pub use ages::RowAges;
 pub(super) use key::ClientKey;
-pub use parse::LatencyError;
 
 use super::continents::Continents;
 use super::networks::{self, Networks};
@@ -31,6 +30,7 @@ use super::plan::RegionPosition;
 use super::regions::RegionSet;
 use crate::config::Freshness;
 use crate::model::{Continent, Country, Location, RegionId};
+use crate::routing::LineError;
 
 /// A table of expected round-trip times. Cheap to clone: the rows are shared.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub(super) struct Wanted<'a> {
 impl LatencyTable {
     /// Reads CSV `client,region,rtt_ms[,updated]`. `known` says whether a region exists. All errors come at
     /// once, up to [`CONFIG_ERRORS`](crate::model::limits::CONFIG_ERRORS).
-    pub fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Self, Vec<LatencyError>> {
+    pub fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Self, Vec<LineError>> {
         parse::parse(text, known).map(|rows| Self(Arc::new(rows)))
     }
 

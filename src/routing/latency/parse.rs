@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 use foldhash::quality::FixedState;
 use jiff::Timestamp;
-use thiserror::Error;
 
 use super::key::ClientKey;
 use super::networks::Networks;
 use super::{Entry, Rows, Updated};
 use crate::model::RegionId;
 use crate::model::limits::CONFIG_ERRORS;
+use crate::routing::LineError;
 
 /// The columns, which the first line names.
 const COLUMNS: [&str; 3] = ["client", "region", "rtt_ms"];
@@ -22,16 +22,6 @@ const UPDATED: &str = "updated";
 
 /// The longest round trip that a row may have: an hour.
 const RTT_MS_MAX: f64 = 3_600_000.0;
-
-/// What is wrong in a latency table.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {message}")]
-pub struct LatencyError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong there, and what to write instead.
-    pub message: String,
-}
 
 /// One line.
 struct Row {
@@ -45,7 +35,7 @@ struct Row {
 /// The fields of a line, and the fourth if there is one.
 type Fields<'a> = ([&'a str; 3], Option<&'a str>);
 
-pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Vec<LatencyError>> {
+pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Vec<LineError>> {
     let mut errors = Vec::new();
     let mut rows = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -63,7 +53,7 @@ pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Ve
             let message = "the first line must be `client,region,rtt_ms`, with `,updated` behind \
                            it if rows say when they were measured"
                 .to_owned();
-            return Err(vec![LatencyError { line, message }]);
+            return Err(vec![LineError { line, message }]);
         }
     };
     let mut reader = Reader { known, dated, numbers: HashMap::default(), regions: Vec::new() };
@@ -73,7 +63,7 @@ pub(super) fn parse(text: &str, known: &dyn Fn(&str) -> bool) -> Result<Rows, Ve
         }
         match reader.row(line, text) {
             Ok(row) => rows.push(row),
-            Err(message) => errors.push(LatencyError { line: line as usize, message }),
+            Err(message) => errors.push(LineError { line: line as usize, message }),
         }
     }
     rows.sort_unstable_by_key(|row| (row.key, row.region, row.line));
@@ -168,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Errors of rows that say again what an earlier line said.
-    fn duplicates<'r>(&'r self, sorted: &'r [Row]) -> impl Iterator<Item = LatencyError> + 'r {
+    fn duplicates<'r>(&'r self, sorted: &'r [Row]) -> impl Iterator<Item = LineError> + 'r {
         let pairs = sorted.windows(2).filter_map(|pair| <&[Row; 2]>::try_from(pair).ok());
         let same = pairs.filter(|[a, b]| (a.key, a.region) == (b.key, b.region));
         same.map(|[first, second]| {
@@ -177,7 +167,7 @@ impl<'a> Reader<'a> {
                 "line {} already has a row for {} and region `{region}`; keep one of them",
                 first.line, second.key
             );
-            LatencyError { line: second.line as usize, message }
+            LineError { line: second.line as usize, message }
         })
     }
 }

@@ -8,10 +8,9 @@ mod fields;
 mod homes;
 mod parse;
 
-use thiserror::Error;
-
 use self::homes::Homes;
 use crate::model::RegionId;
+use crate::routing::LineError;
 
 /// Which tenant is at home where.
 #[derive(Debug, Default)]
@@ -30,16 +29,6 @@ pub struct Pin {
     pub strict: bool,
 }
 
-/// What is wrong in a file of tenants.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {message}")]
-pub struct TenantError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong there, and what to write instead.
-    pub message: String,
-}
-
 impl TenantTable {
     /// Reads CSV `tenant,region[,strict]`.
     ///
@@ -56,7 +45,7 @@ impl TenantTable {
         modified: Option<u64>,
         seed: u64,
         known: &dyn Fn(&str) -> bool,
-    ) -> Result<Self, Vec<TenantError>> {
+    ) -> Result<Self, Vec<LineError>> {
         let (regions, homes) = parse::parse(text, seed, known)?;
         Ok(Self { regions, homes, modified })
     }

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use memchr::memchr;
 
+use super::Pin;
 use super::fields::{self, Fields};
 use super::homes::{Builder, Conflict, Homes};
-use super::{Pin, TenantError};
 use crate::model::RegionId;
 use crate::model::limits::{CONFIG_ERRORS, TENANT_LENGTH};
+use crate::routing::LineError;
 
 /// The columns, which the first line names; the last one may be missing.
 const HEADER: [&str; 3] = ["tenant", "region", "strict"];
@@ -24,7 +25,7 @@ pub(super) fn parse(
     text: &[u8],
     seed: u64,
     known: &dyn Fn(&str) -> bool,
-) -> Result<(Vec<RegionId>, Homes), Vec<TenantError>> {
+) -> Result<(Vec<RegionId>, Homes), Vec<LineError>> {
     let mut reader = Reader::new(known);
     let mut lines = lines(text);
     reader.columns = match lines.next() {
@@ -64,9 +65,9 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
-fn header_error(line: u32) -> TenantError {
+fn header_error(line: u32) -> LineError {
     let message = "the first line must be `tenant,region` or `tenant,region,strict`".to_owned();
-    TenantError { line: line as usize, message }
+    LineError { line: line as usize, message }
 }
 
 struct Reader<'a> {
@@ -78,7 +79,7 @@ struct Reader<'a> {
     homes: Builder,
     /// Line of each tenant of `homes`.
     lines: Vec<u32>,
-    errors: Vec<TenantError>,
+    errors: Vec<LineError>,
 }
 
 impl<'a> Reader<'a> {
@@ -94,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn header(&self, line: u32, text: &[u8]) -> Result<usize, Vec<TenantError>> {
+    fn header(&self, line: u32, text: &[u8]) -> Result<usize, Vec<LineError>> {
         let fields = std::str::from_utf8(text).ok().and_then(|text| fields::split(text).ok());
         let named = fields.filter(|fields| {
             fields.len() >= 2 && fields.iter().zip(HEADER).all(|(field, column)| field == column)
@@ -185,10 +186,10 @@ impl<'a> Reader<'a> {
     }
 
     fn fail(&mut self, line: u32, message: String) {
-        self.errors.push(TenantError { line: line as usize, message });
+        self.errors.push(LineError { line: line as usize, message });
     }
 
-    fn finish(self, seed: u64) -> Result<(Vec<RegionId>, Homes), Vec<TenantError>> {
+    fn finish(self, seed: u64) -> Result<(Vec<RegionId>, Homes), Vec<LineError>> {
         let Self { mut errors, lines, regions, homes, .. } = self;
         let line = |number: usize| lines.get(number).map_or(0, |line| *line as usize);
         match homes.finish(seed) {
@@ -200,13 +201,13 @@ impl<'a> Reader<'a> {
                     let message = format!(
                         "the tenant has a home on line {first} already; keep one of the lines"
                     );
-                    TenantError { line: line(later), message }
+                    LineError { line: line(later), message }
                 }));
             }
             Err(Conflict::Collisions) => {
                 let message = "too many tenants are alike to the index, as if chosen to be; \
                                load the file once more, or take out tenants that look random";
-                errors.push(TenantError { line: 1, message: message.to_owned() });
+                errors.push(LineError { line: 1, message: message.to_owned() });
             }
         }
         errors.sort_by_key(|error| error.line);
