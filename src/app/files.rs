@@ -2,7 +2,7 @@
 //!
 //! On a thread of its own, because reading and verifying a large database takes longer than a
 //! failover may wait. What is valid goes to the controller; what is not is reported to it, and
-//! nothing changes. What is read is the business of `bundle`.
+//! nothing changes. What is read is the business of `bundle`, and which of it again that of `renew`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,21 +13,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::bundle::{Bundle, load_config, load_keys, load_latency, open_geoip, paths, warned};
+use super::bundle::{Bundle, load_config, paths, warned};
 use super::load_error::{LoadError, causes};
 use super::ports::{Change, Ports};
+use super::renew::Renewal;
 use super::retired::Retired;
 use super::shadow::ShadowReader;
-use super::tenants;
 use crate::access_log;
-use crate::config::{Config, FileWatch, Loaded};
+use crate::config::{Config, ConfigError, FileWatch, Loaded};
 use crate::failover::Command;
 use crate::names::{Book, first_answers_blocking};
 use crate::routing::Tables;
 use crate::server::BindError;
 use crate::snapshot::Live;
-use crate::tls::Tls;
-use crate::tokens::Keys;
 
 /// How often files are looked at; a change is taken up when it has settled for one more look.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -187,55 +185,15 @@ impl Reader {
         let Loaded { config, warnings, files, overridden, .. } =
             load_config(&self.path, &overrides)?;
         watch.set_paths(paths(&config, &self.path).into_iter().chain(files));
-        for warning in &warnings {
-            if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
-                tracing::warn!("{warning}");
-            }
-        }
-        let touched = |path: &PathBuf| self.pending.contains(path);
-        let old = &self.bundle.config;
-        let geo_stale = config.geoip != old.geoip
-            || config.geoip.databases.iter().chain(&config.geoip.asn_database).any(touched);
-        let geo = match geo_stale {
-            true => Some(open_geoip(&config)?),
-            false => None,
-        };
-        let latency_stale = config.latency != old.latency
-            || config.regions != old.regions
-            || config.latency.table.iter().any(touched);
-        let latency = match latency_stale
-            && (config.latency.table.is_some() || old.latency.table.is_some())
-        {
-            true => load_latency(&config)?,
-            false => self.bundle.tables.latency.clone(),
-        };
-        let file = |config: &Config| config.tenants.as_ref().map(|it| it.file.clone());
-        let tenants_stale = file(&config) != file(old)
-            || config.regions != old.regions
-            || file(&config).iter().any(touched);
-        let tenants = match tenants_stale {
-            true => tenants::load(&config)?,
-            false => self.bundle.tables.tenants.clone(),
-        };
+        self.warn(&warnings);
+        let old = &self.bundle;
+        let renewal = Renewal { old, config: &config, pending: &self.pending };
+        let geo = renewal.geo()?;
+        let (latency, tenants) = (renewal.latency()?, renewal.tenants()?);
         let tables = Tables { latency, tenants, ..Tables::default() };
-        let keys_stale = config.signing != old.signing
-            || !Keys::paths(&config).eq(Keys::paths(old))
-            || Keys::paths(&config).any(|path| self.pending.contains(path));
-        let keys = match keys_stale {
-            true => Arc::new(load_keys(&config)?),
-            false => Arc::clone(&self.bundle.keys),
-        };
-        let tls_stale = Tls::differs(&config, old)
-            || Tls::paths(&config).any(|path| self.pending.contains(path));
-        let tls = match tls_stale {
-            true => Arc::new(Tls::load(&config, Some(&self.bundle.tls))?),
-            false => {
-                self.bundle.tls.warn_of_insecure();
-                Arc::clone(&self.bundle.tls)
-            }
-        };
+        let (keys, tls) = (renewal.keys()?, renewal.tls()?);
         if let Some(log) = config.access_log.as_deref()
-            && config.access_log != old.access_log
+            && config.access_log != old.config.access_log
         {
             access_log::verify(log)?;
         }
@@ -254,6 +212,15 @@ impl Reader {
             overrides,
         };
         Ok((Command::Adopt { config, tables, geo, keys, tls, names }, change))
+    }
+
+    /// Tells of what was not so before.
+    fn warn(&self, warnings: &[ConfigError]) {
+        for warning in warnings {
+            if !self.bundle.warnings.iter().any(|known| known.message == warning.message) {
+                tracing::warn!("{warning}");
+            }
+        }
     }
 
     /// Asks for names that are new, so that the table that has them knows where they are.

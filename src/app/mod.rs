@@ -22,6 +22,7 @@ mod prefixes;
 mod prepare;
 mod pressure;
 mod pulse;
+mod renew;
 mod retired;
 mod shadow;
 pub mod systemd;
