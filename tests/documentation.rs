@@ -203,7 +203,7 @@ fn the_limits_are_those_of_the_program() {
             format!("{} bytes/s", limits::BODY_BYTES_PER_SECOND),
         ),
         (
-            "response of type `text/event-stream` without progress",
+            "stream without progress: `text/event-stream`, gRPC, `streaming: true`, a tunnel",
             seconds(limits::STREAM_IDLE_TIMEOUT),
         ),
         ("client connection between requests", seconds(limits::KEEP_ALIVE_IDLE_TIMEOUT)),
