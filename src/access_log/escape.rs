@@ -150,6 +150,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_byte_counts_wherever_it_is() {
+        for length in [1, 7, 8, 9, 16, 17, 31] {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut value = vec![b'~'; length];
+                    value[at] = byte;
+                    assert_eq!(is_plain(&value), PLAIN[usize::from(byte)], "{byte:#x} at {at}");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn json_reads_what_was_written(value in proptest::collection::vec(any::<u8>(), 0..200)) {
