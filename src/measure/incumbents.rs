@@ -5,7 +5,7 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use super::Network;
 use crate::model::limits::INCUMBENTS_PER_WORKER;

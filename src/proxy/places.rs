@@ -8,7 +8,7 @@
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use crate::geo::{Databases, Found, Located};
 use crate::model::limits;

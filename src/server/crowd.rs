@@ -12,7 +12,7 @@ use dashmap::mapref::entry::Entry;
 
 /// Connections by client address.
 #[derive(Debug, Default)]
-pub(super) struct Crowd(DashMap<Origin, u32, foldhash::fast::RandomState>);
+pub(super) struct Crowd(DashMap<Origin, u32, foldhash::quality::RandomState>);
 
 /// Who counts as one client: an IPv4 address, or the /64 that an IPv6 address lies in, because a
 /// whole one is what a subscriber is given at least.
