@@ -263,6 +263,49 @@ fn an_answer_with_an_error_status_is_an_answer() {
     assert_eq!(eu.count(), 0);
 }
 
+/// A region that answers with server errors, and whose checks come so rarely that only requests can
+/// tell of its end; beside another one.
+fn failing() -> (Origin, Origin, Proxy) {
+    let us = Origin::with("us", |exchange| exchange.answer("500 Oh", "", b"no"));
+    let eu = Origin::named("eu");
+    let deployment = "routing_strategy: failover\n\
+         health_check: { path: /health, interval_seconds: 300, timeout_seconds: 1 }\n";
+    let proxy = two_regions(us.address, eu.address, deployment);
+    (us, eu, proxy)
+}
+
+#[test]
+fn a_region_that_answers_with_server_errors_is_checked_at_once() {
+    let (us, _eu, proxy) = failing();
+    us.set_healthy(false);
+    // On one connection, so that one worker has them all.
+    let mut client = proxy.client();
+    for _ in 0..5 {
+        assert_eq!(client.ask(&Request::get("/")).status(), 500);
+    }
+    proxy.until_state("us", "down");
+    assert_eq!(client.ask(&Request::get("/")).region(), "eu");
+    assert_eq!(event(&proxy, "us", "down")["cause"]["signal"], "server_error");
+    let labels = ["region=\"us\"", "kind=\"server_error\""];
+    assert_eq!(proxy.metric("rhumb_upstream_failures_total", &labels), 5.0);
+}
+
+#[test]
+fn a_region_that_fails_requests_but_passes_its_checks_stays_in() {
+    let (us, eu, proxy) = failing();
+    let (before, mut client) = (us.checks(), proxy.client());
+    for _ in 0..4 {
+        client.ask(&Request::get("/"));
+    }
+    assert_eq!(us.checks(), before);
+    client.ask(&Request::get("/"));
+    until("a check of the region", || us.checks() > before);
+    for _ in 0..20 {
+        assert_eq!(client.ask(&Request::get("/")).region(), "us");
+    }
+    assert_eq!((proxy.state("us"), eu.count()), ("healthy".to_owned(), 0));
+}
+
 #[test]
 fn connections_that_an_origin_closed_while_idle_are_noticed_by_nobody() {
     let origin = Origin::named("us");

@@ -9,7 +9,7 @@ use super::{Counter, Histogram, StatusCodes};
 /// Places for reasons of decisions; routing's reasons are numbered below this.
 pub const REASONS: usize = 32;
 /// Places for kinds of passive signals.
-pub const SIGNALS: usize = 4;
+pub const SIGNALS: usize = 5;
 
 /// Which deployment and region a series is about; `None` where a request had none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -49,12 +49,19 @@ pub enum SignalKind {
     Reset,
     /// No response head came in time.
     FirstByteTimeout,
+    /// A response came whose status says that the server has failed (RFC 9110 section 15.6).
+    ServerError,
 }
 
 impl SignalKind {
     /// Every kind, for metrics that show one series a kind.
-    pub const ALL: [Self; 4] =
-        [Self::ConnectFailed, Self::ConnectTimeout, Self::Reset, Self::FirstByteTimeout];
+    pub const ALL: [Self; 5] = [
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::Reset,
+        Self::FirstByteTimeout,
+        Self::ServerError,
+    ];
 
     /// The word used in metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -63,6 +70,7 @@ impl SignalKind {
             Self::ConnectTimeout => "connect_timeout",
             Self::Reset => "reset",
             Self::FirstByteTimeout => "first_byte_timeout",
+            Self::ServerError => "server_error",
         }
     }
 }

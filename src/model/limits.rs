@@ -371,6 +371,9 @@ pub const CHECK_HANG_FACTOR: u32 = 4;
 pub const CHECK_HANG_TIMEOUT_MIN: Duration = Duration::from_millis(75);
 /// Timeouts of real requests in a row that make an endpoint seem to hang.
 pub const HANG_SIGNALS: u32 = 3;
+/// Answers of a server that has failed, in a row at one endpoint, that make it suspect, and as many
+/// again.
+pub const ERROR_SIGNALS: u32 = 5;
 
 /// Bytes of a compiled regular expression.
 pub const PATTERN_BYTES: usize = 1 << 20;

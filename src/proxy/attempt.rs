@@ -37,6 +37,15 @@ pub(super) struct Target {
     pub(super) series: Series,
 }
 
+impl Target {
+    /// Counts what an attempt met there.
+    pub(super) fn count(&self, kind: SignalKind) {
+        if let Some(counter) = self.series.signals.get(kind as usize) {
+            counter.increment();
+        }
+    }
+}
+
 /// An attempt that brought no response.
 pub(super) struct Failed {
     pub(super) reason: ErrorReason,
@@ -113,6 +122,7 @@ impl Forward {
             return Err(Failed::protocol());
         }
         self.count_answer(target, started, connecting);
+        self.judge(target, &response);
         self.ticket.trace.answered(&response, started);
         let pace = self.pace(&response);
         let request = self.replies.progress.clone();

@@ -325,11 +325,28 @@ impl Forward {
     }
 
     fn blame(&self, target: &Target, kind: SignalKind) {
-        if let Some(counter) = target.series.signals.get(kind as usize) {
-            counter.increment();
+        target.count(kind);
+        self.signal(target, kind, target.endpoint.failed());
+    }
+
+    /// Looks whether a response says that its server has failed. One does not mean much: a request may
+    /// be the only one that makes it fail.
+    pub(super) fn judge(&self, target: &Target, response: &Response<Incoming>) {
+        let failed = response.status().is_server_error()
+            || self.ticket.grpc()
+                && response.body().is_end_stream()
+                && grpc::status(response.headers()).is_some_and(grpc::is_server_error);
+        let errors = target.endpoint.answered(failed);
+        if failed {
+            target.count(SignalKind::ServerError);
+            if errors.is_multiple_of(limits::ERROR_SIGNALS) {
+                self.signal(target, SignalKind::ServerError, errors);
+            }
         }
+    }
+
+    fn signal(&self, target: &Target, kind: SignalKind, consecutive: u32) {
         let endpoint = target.endpoint.id();
-        let consecutive = target.endpoint.failed();
         self.ticket.connection().worker.signal(EndpointSignal { endpoint, kind, consecutive });
     }
 }

@@ -67,6 +67,12 @@ pub(super) fn status(headers: &HeaderMap) -> Option<u32> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }
 
+/// Whether a code says that the server has failed rather than the call: internal, unavailable, data
+/// loss.
+pub(super) const fn is_server_error(code: u32) -> bool {
+    matches!(code, 13..=15)
+}
+
 /// The code that stands for a status of HTTP.
 pub(super) const fn code(status: u16) -> u32 {
     match status {

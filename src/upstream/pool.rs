@@ -30,6 +30,8 @@ pub struct Endpoint<B> {
     pub(super) sessions: Sessions<B>,
     outstanding: Cell<u32>,
     failures: Cell<u32>,
+    /// Answers in a row that say that the server has failed.
+    errors: Cell<u32>,
     /// When the log was told of trouble.
     complained: Cell<Option<Instant>>,
 }
@@ -77,6 +79,7 @@ impl<B> Endpoint<B> {
             sessions: Sessions::default(),
             outstanding: Cell::default(),
             failures: Cell::default(),
+            errors: Cell::default(),
             complained: Cell::default(),
         }
     }
@@ -114,6 +117,13 @@ impl<B> Endpoint<B> {
     /// A request got its response head.
     pub fn succeeded(&self) {
         self.failures.set(0);
+    }
+
+    /// A response came, which says that the server has failed or that it has not; how many did so in
+    /// a row.
+    pub fn answered(&self, failed: bool) -> u32 {
+        self.errors.set(if failed { self.errors.get().saturating_add(1) } else { 0 });
+        self.errors.get()
     }
 
     /// A request failed; how many did so in a row.

@@ -259,6 +259,8 @@ impl Stage {
             })
             .collect();
         seen.extend(broken.iter().filter_map(|bytes| head_of(bytes)));
+        // The log comes through a pipe, the requests did not.
+        seen.iter().for_each(|(id, ..)| self.proxy.until_logged(id));
         let mut logged: Vec<_> = self.proxy.log().lines().filter_map(logged).collect();
         logged.sort();
         assert!(!seen.is_empty());
