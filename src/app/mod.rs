@@ -42,7 +42,7 @@ use crate::access_log::AccessLogThread;
 use crate::admin::{Doors, Readiness};
 use crate::config::{ConfigError, Overridden, Overrides};
 use crate::failover::Handle;
-use crate::handover::{Given, Inherited};
+use crate::handover::Inherited;
 use crate::metrics::Registry;
 use crate::server::{Drain, Left, Workers};
 use crate::snapshot::Live;
@@ -184,9 +184,13 @@ impl App {
 
     /// Stops accepting, and lets what is under way finish for at most `timeout`. `successor` is
     /// the process that accepts instead.
-    pub async fn drain(&mut self, timeout: Duration, successor: Option<&Given>) -> Left {
+    pub async fn drain(&mut self, timeout: Duration, successor: Option<Passing>) -> Left {
         self.readiness.set(false);
-        let passed_on = self.ports.hold().await.leave(successor.map(|given| &*given.left));
+        let passed_on = match successor {
+            // No reload comes in between: the other process knows of none.
+            Some(Passing { given, mut grip }) => grip.leave(Some(&given.left)),
+            None => self.ports.hold().await.leave(None),
+        };
         self.workers.drain(&Drain { timeout, passed_on }).await
     }
 

@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::admin::Doors;
 use crate::config::Config;
 use crate::handover::{Inherited, Offer, Passed, Role};
+use crate::model::limits;
 use crate::server::{BindError, Bound, Orders};
 
 /// The ports of this process. Whoever holds them is the only one who changes them.
@@ -30,6 +32,11 @@ pub(super) struct Held {
     workers: usize,
     /// Who accepts, once somebody does.
     staff: Option<(Orders, Doors)>,
+    /// Sockets that nobody accepts from, but that are open whatever is done here: systemd has
+    /// them, so nobody could bind their addresses anew.
+    idle: Vec<Bound>,
+    /// Addresses whose last clients are still let in, and since when.
+    closing: Vec<(SocketAddr, Instant)>,
     /// They are no longer this process's to change.
     left: bool,
 }
@@ -54,7 +61,8 @@ impl Ports {
             listeners.push(bind(Role::Listener, address, workers, &listeners, inherited)?);
         }
         let admin = bind(Role::Admin, config.admin.address, 1, &listeners, inherited)?;
-        let held = Held { listeners, admin, workers, staff: None, left: false };
+        let (idle, closing) = (Vec::new(), Vec::new());
+        let held = Held { listeners, admin, workers, staff: None, idle, closing, left: false };
         Ok(Self(Arc::new(Mutex::new(held))))
     }
 
@@ -88,8 +96,9 @@ fn bind(
     let mine = |passed: &mut Passed| {
         is_it(passed) && passed.socket.local_addr().is_ok_and(|address| address == port)
     };
-    let sockets = inherited.extract_if(.., mine).map(|passed| passed.socket).collect();
-    Bound::inherit(configured, sockets)
+    let mine: Vec<_> = inherited.extract_if(.., mine).collect();
+    let kept = mine.iter().any(|passed| passed.kept);
+    Bound::inherit(configured, mine.into_iter().map(|passed| passed.socket).collect(), kept)
 }
 
 fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> {
@@ -125,13 +134,14 @@ impl Held {
         }
         let mut own: Vec<_> = self.addresses();
         own.push(self.admin.address);
+        own.extend(self.closing.iter().filter(|(_, since)| is_recent(*since)).map(|it| it.0));
         let mut unchanged: Vec<_> = self.listeners.iter().map(|bound| bound.configured).collect();
         let mut added = Vec::new();
         for address in addresses(config) {
             match unchanged.iter().position(|known| *known == address) {
                 // Each stands for one listener, even if several have port 0.
                 Some(place) => drop(unchanged.swap_remove(place)),
-                None => added.push(Bound::open(address, self.workers, &own)?),
+                None => added.push(self.reopen(address, &own)?),
             }
         }
         let admin = match config.admin.address == self.admin.configured {
@@ -139,6 +149,14 @@ impl Held {
             false => Some(Bound::open(config.admin.address, 1, &own)?),
         };
         Ok(Change { listeners: addresses(config).collect(), added, admin })
+    }
+
+    /// What there is for an address already, or new sockets.
+    fn reopen(&self, address: SocketAddr, own: &[SocketAddr]) -> Result<Bound, BindError> {
+        match self.idle.iter().find(|bound| bound.configured == address) {
+            Some(idle) => idle.again(),
+            None => Bound::open(address, self.workers, own),
+        }
     }
 
     /// Accepts from what was added, and no longer from what is gone. To be called when the
@@ -150,6 +168,7 @@ impl Held {
                 Ok(()) => tracing::info!(address = %bound.address, "listening"),
                 Err(error) => tracing::error!(%error, "a listener does not work"),
             }
+            self.idle.retain(|idle| idle.configured != bound.configured);
             self.listeners.push(bound);
         }
         if let Some(admin) = change.admin {
@@ -164,10 +183,15 @@ impl Held {
             let place = wanted.iter().position(|address| *address == bound.configured);
             place.map(|place| wanted.swap_remove(place)).is_none()
         });
+        self.closing.retain(|(_, since)| is_recent(*since));
         for bound in gone {
             bound.turn_away();
             orders.close(bound.address);
             tracing::info!(address = %bound.address, "no longer listening");
+            match bound.kept {
+                true => self.idle.push(bound),
+                false => self.closing.push((bound.address, Instant::now())),
+            }
         }
     }
 
@@ -175,10 +199,16 @@ impl Held {
     pub(super) fn offers(&self) -> Vec<Offer<'_>> {
         let offer = |role, bound| {
             let bound: &Bound = bound;
-            Offer { role, configured: bound.configured, sockets: bound.sockets() }
+            Offer { role, configured: bound.configured, kept: bound.kept, sockets: bound.sockets() }
         };
         let listeners = self.listeners.iter().map(|bound| offer(Role::Listener, bound));
         listeners.chain([offer(Role::Admin, &self.admin)]).collect()
+    }
+
+    /// Another process may accept from all that was offered from now on.
+    pub(super) fn offer(&mut self) {
+        self.listeners.iter_mut().for_each(Bound::offer);
+        self.admin.offer();
     }
 
     /// Nobody accepts any more, but for a process that has taken all except what it has left. Says
@@ -186,19 +216,26 @@ impl Held {
     pub(super) fn leave(&mut self, taken: Option<&[SocketAddr]>) -> BTreeSet<SocketAddr> {
         self.left = true;
         let Some((_, doors)) = self.staff.take() else { return BTreeSet::new() };
-        let is_passed_on = |address| taken.is_some_and(|left| !left.contains(&address));
+        let is_passed_on = |bound: &Bound| {
+            bound.is_offered() && taken.is_some_and(|left| !left.contains(&bound.address))
+        };
         if taken.is_some() {
             doors.close();
         }
         let mut passed_on = BTreeSet::new();
         for bound in self.listeners.drain(..) {
-            match is_passed_on(bound.address) {
+            match is_passed_on(&bound) {
                 true => drop(passed_on.insert(bound.address)),
                 false => bound.turn_away(),
             }
         }
         passed_on
     }
+}
+
+/// Whether a listener that was closed then may still be open: workers take a moment for it.
+fn is_recent(closed: Instant) -> bool {
+    closed.elapsed() < limits::THREAD_ANSWER
 }
 
 /// Moves the admin address.

@@ -78,7 +78,7 @@ pub fn sort(sockets: Vec<std::net::TcpListener>, config: &Config) -> Inherited {
                 continue;
             }
         };
-        inherited.push(Passed { role, configured: address, socket });
+        inherited.push(Passed { role, configured: address, kept: true, socket });
     }
     inherited
 }

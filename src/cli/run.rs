@@ -1,7 +1,8 @@
 //! `rhumb run`: starts the proxy, or takes the place of one that runs.
 //!
-//! What happens while it runs, and how it ends, is `service`.
+//! What happens while it runs is `service`, and how it ends is `ending`.
 
+mod ending;
 mod service;
 mod signals;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use self::service::Service;
 use self::signals::Signals;
 use crate::app::{App, AppError, Plans, systemd};
-use crate::config::{Overridden, Overrides};
+use crate::config::{Overridden, Overrides, Upgrade};
 use crate::handover::{Desk, DeskError, Heir, HeirError, Inherited, Passed, Program, Role};
 use crate::model::limits;
 
@@ -84,8 +85,9 @@ async fn start(
     };
     let known = match parent {
         None if args.take_over => {
-            let socket = plans.config().upgrade.socket.as_deref();
-            Heir::of_socket(socket.ok_or(RunError::NowhereToAsk)?).await?
+            let Upgrade { socket, ready } = &plans.config().upgrade;
+            let socket = socket.as_deref().ok_or(RunError::NowhereToAsk)?;
+            Heir::of_socket(socket, *ready).await?
         }
         parent => parent,
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::app::{LoadError, causes};
-use crate::config;
+use crate::config::{self, Upgrade};
 use crate::handover::{AskError, ask};
 
 /// Arguments of `rhumb upgrade`.
@@ -60,8 +60,9 @@ fn upgrade(args: &UpgradeArgs) -> Result<u32, UpgradeError> {
     let overrides = config::Overrides::of_process().lenient();
     let loaded = config::load(&args.config, &config::environment, &overrides);
     let loaded = loaded.map_err(LoadError::Config)?;
-    let socket = loaded.config.upgrade.socket.ok_or(UpgradeError::NoSocket)?;
+    let Upgrade { socket, ready } = loaded.config.upgrade;
+    let socket = socket.ok_or(UpgradeError::NoSocket)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(UpgradeError::Runtime)?;
-    Ok(runtime.block_on(ask(&socket))?)
+    Ok(runtime.block_on(ask(&socket, ready))?)
 }

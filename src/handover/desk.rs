@@ -13,10 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::elder::{GiveError, Given, Offer, give};
-use super::heir::{is_friend, is_nobody};
+use super::elder::{GiveError, Given, Offer, go, offer};
 use super::message::Message;
-use super::wire::{Wire, WireError};
+use super::wire::{ReachError, Wire, WireError, is_friend};
 use crate::model::limits;
 
 /// How long accepting pauses when it does not work.
@@ -60,6 +59,9 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
+    /// It says nothing.
+    #[error("the process has not answered within {} s; its log says what became of the upgrade", .0.as_secs_f64())]
+    Silent(Duration),
     /// They did not understand each other, or it did not work out.
     #[error("no upgrade: {0}")]
     Wire(#[from] WireError),
@@ -119,6 +121,20 @@ impl Desk {
     pub async fn next(&mut self) -> Option<Asked> {
         self.asked.recv().await
     }
+
+    /// Tells everybody who asks that it comes to nothing, and why.
+    pub async fn refuse(&mut self, why: &str) {
+        while let Some(Asked::Upgrade(asker) | Asked::Take(asker)) = self.next().await {
+            asker.failed(why.to_owned()).await;
+        }
+    }
+
+    /// Lets nobody ask any more; who has asked already is told why it comes to nothing.
+    pub async fn close(mut self, why: &str) {
+        self.task.abort();
+        self.asked.close();
+        self.refuse(why).await;
+    }
 }
 
 impl Drop for Desk {
@@ -166,17 +182,23 @@ async fn greet(mut wire: Wire) -> Result<Asked, WireError> {
 }
 
 impl Asker {
-    /// Passes everything on that is offered.
+    /// Passes everything on that is offered, and waits until the other process is ready, for at
+    /// most `ready`. Which one it is.
     ///
     /// # Errors
     ///
-    /// Why the other process does not serve.
-    pub async fn give(
-        &mut self,
-        offers: &[Offer<'_>],
-        ready: Duration,
-    ) -> Result<Given, GiveError> {
-        give(&mut self.0, offers, ready).await
+    /// Why it is not.
+    pub async fn offer(&mut self, offers: &[Offer<'_>], ready: Duration) -> Result<u32, GiveError> {
+        offer(&mut self.0, offers, ready).await
+    }
+
+    /// Lets it serve; it is `pid`, and accepts from now on.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not serve.
+    pub async fn go(&mut self, pid: u32) -> Result<Given, GiveError> {
+        go(&mut self.0, pid).await
     }
 
     /// Says that the new process serves.
@@ -191,25 +213,27 @@ impl Asker {
     }
 }
 
-/// Asks the process at `path` to start the binary on disk, and waits until that serves. Its process.
+/// Asks the process at `path` to start the binary on disk, and waits until that serves. It may take
+/// `ready` for that. Its process.
 ///
 /// # Errors
 ///
 /// Why it does not.
-pub async fn ask(path: &Path) -> Result<u32, AskError> {
-    let io = |source| AskError::Io { path: path.to_owned(), source };
-    let stream = match UnixStream::connect(path).await {
-        Ok(stream) => stream,
-        Err(error) if is_nobody(&error) => return Err(AskError::Nobody(path.to_owned())),
-        Err(error) => return Err(io(error)),
+pub async fn ask(path: &Path, ready: Duration) -> Result<u32, AskError> {
+    let path = path.to_owned();
+    let mut wire = match Wire::to(&path).await {
+        Ok(wire) => wire,
+        Err(ReachError::Nobody) => return Err(AskError::Nobody(path)),
+        Err(ReachError::Stranger(uid)) => return Err(AskError::Stranger { path, uid }),
+        Err(ReachError::Io(source)) => return Err(AskError::Io { path, source }),
     };
-    let mut wire = Wire::new(stream);
-    let uid = wire.peer_uid().map_err(io)?;
-    if !is_friend(uid) {
-        return Err(AskError::Stranger { path: path.to_owned(), uid });
-    }
-    wire.say(&Message::Upgrade, &[]).await?;
-    match wire.hear().await? {
+    // A reload may have to come to its end first, and when it is ready it has to be told so.
+    let patience = 2 * (ready + limits::THREAD_ANSWER);
+    let asking = async {
+        wire.say(&Message::Upgrade, &[]).await?;
+        wire.hear().await
+    };
+    match timeout(patience, asking).await.map_err(|_| AskError::Silent(patience))?? {
         Message::Done { pid } => Ok(pid),
         _ => Err(WireError::OutOfTurn.into()),
     }

@@ -17,6 +17,8 @@ pub struct Offer<'a> {
     pub role: Role,
     /// The address as it is in the configuration.
     pub configured: SocketAddr,
+    /// Whoever bound them has them for good.
+    pub kept: bool,
     /// The sockets.
     pub sockets: &'a [TcpListener],
 }
@@ -33,6 +35,9 @@ pub struct Given {
 /// Why the new process does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum GiveError {
+    /// It cannot begin.
+    #[error("a reload is under way, and takes longer than {} s", .0.as_secs_f64())]
+    Busy(Duration),
     /// It takes too long.
     #[error("it was not ready within {} s", .0.as_secs_f64())]
     Slow(Duration),
@@ -44,12 +49,13 @@ pub enum GiveError {
     Wire(#[from] WireError),
 }
 
-/// Passes everything on that is offered. `ready` is how long the new process may take.
-pub(super) async fn give(
+/// Passes everything on that is offered, and waits until the new process is ready, for at most
+/// `ready`. Its process.
+pub(super) async fn offer(
     wire: &mut Wire,
     offers: &[Offer<'_>],
     ready: Duration,
-) -> Result<Given, GiveError> {
+) -> Result<u32, GiveError> {
     let preparing = async {
         pass(wire, offers).await?;
         match wire.hear().await? {
@@ -57,7 +63,12 @@ pub(super) async fn give(
             _ => Err(WireError::OutOfTurn),
         }
     };
-    let pid = timeout(ready, preparing).await.map_err(|_| GiveError::Slow(ready))??;
+    Ok(timeout(ready, preparing).await.map_err(|_| GiveError::Slow(ready))??)
+}
+
+/// Lets the process that is ready serve. From here on it may accept connections, whatever becomes
+/// of this.
+pub(super) async fn go(wire: &mut Wire, pid: u32) -> Result<Given, GiveError> {
     let serving = async {
         wire.say(&Message::Go, &[]).await?;
         match wire.hear().await? {
@@ -72,8 +83,8 @@ pub(super) async fn give(
 async fn pass(wire: &Wire, offers: &[Offer<'_>]) -> Result<(), WireError> {
     let all: Vec<(Passed, BorrowedFd<'_>)> = offers
         .iter()
-        .flat_map(|Offer { role, configured, sockets }| {
-            let passed = Passed { role: *role, configured: *configured };
+        .flat_map(|Offer { role, configured, kept, sockets }| {
+            let passed = Passed { role: *role, configured: *configured, kept: *kept };
             sockets.iter().map(move |socket| (passed, socket.as_fd()))
         })
         .collect();

@@ -6,12 +6,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
-use tokio::net::UnixStream;
+use rustix::net::AddressFamily;
 use tokio::time::timeout;
 
-use super::message::{Message, Role};
-use super::wire::{Wire, WireError};
+use super::message::{Message, Passed as Line, Role};
+use super::wire::{ReachError, Wire, WireError};
 use crate::model::limits;
 
 /// Tells a process that its standard input is the socket of the old one.
@@ -33,6 +34,8 @@ pub struct Passed {
     pub role: Role,
     /// The address in the configuration that it was bound for.
     pub configured: SocketAddr,
+    /// Whoever bound it has it for good: systemd.
+    pub kept: bool,
     /// The socket.
     pub socket: TcpListener,
 }
@@ -47,8 +50,8 @@ pub enum HeirError {
     #[error("the process that hands over belongs to user {0}, and not to this one or to root")]
     Stranger(u32),
     /// It says nothing.
-    #[error("the process that hands over does not answer within {} s", limits::THREAD_ANSWER.as_secs())]
-    Silent,
+    #[error("the process that hands over does not answer within {} s", .0.as_secs_f64())]
+    Silent(Duration),
     /// There is something wrong with the socket.
     #[error("cannot take over")]
     Io(#[from] io::Error),
@@ -68,45 +71,50 @@ impl Heir {
             return Ok(None);
         }
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
-        let heir = Self { wire: Wire::of(socket)?, is_child: true };
         // A program that this one starts may have the variable, but not the socket.
-        match heir.wire.peer_uid() {
-            Ok(_) => heir.receive().await.map(Some),
-            Err(_) => Ok(None),
+        if rustix::net::sockopt::socket_domain(&socket) != Ok(AddressFamily::UNIX) {
+            return Ok(None);
         }
+        let heir = Self { wire: Wire::of(socket)?, is_child: true };
+        heir.receive(limits::THREAD_ANSWER).await.map(Some)
     }
 
-    /// Asks the process that listens at `socket`; `None` when there is none.
+    /// Asks the process that listens at `socket`, which may be busy with a reload for `ready`;
+    /// `None` when there is none.
     ///
     /// # Errors
     ///
     /// When it does not hand over.
-    pub async fn of_socket(socket: &Path) -> Result<Option<(Self, Inherited)>, HeirError> {
-        let stream = match UnixStream::connect(socket).await {
-            Ok(stream) => stream,
-            Err(error) if is_nobody(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
+    pub async fn of_socket(
+        socket: &Path,
+        ready: Duration,
+    ) -> Result<Option<(Self, Inherited)>, HeirError> {
+        let wire = match Wire::to(socket).await {
+            Ok(wire) => wire,
+            Err(ReachError::Nobody) => return Ok(None),
+            Err(ReachError::Stranger(uid)) => return Err(HeirError::Stranger(uid)),
+            Err(ReachError::Io(error)) => return Err(error.into()),
         };
-        let heir = Self { wire: Wire::new(stream), is_child: false };
-        let uid = heir.wire.peer_uid()?;
-        if !is_friend(uid) {
-            return Err(HeirError::Stranger(uid));
-        }
-        heir.wire.say(&Message::Take { pid: std::process::id() }, &[]).await?;
-        heir.receive().await.map(Some)
+        wire.say(&Message::Take { pid: std::process::id() }, &[]).await?;
+        let heir = Self { wire, is_child: false };
+        heir.receive(ready + limits::THREAD_ANSWER).await.map(Some)
     }
 
-    async fn receive(mut self) -> Result<(Self, Inherited), HeirError> {
+    async fn receive(mut self, mut patience: Duration) -> Result<(Self, Inherited), HeirError> {
         let mut inherited = Vec::new();
         loop {
-            let heard = timeout(limits::THREAD_ANSWER, self.wire.hear()).await;
-            let Message::Sockets { sockets, last } = heard.map_err(|_| HeirError::Silent)?? else {
+            let heard = timeout(patience, self.wire.hear()).await;
+            let heard = heard.map_err(|_| HeirError::Silent(patience))??;
+            let Message::Sockets { sockets, last } = heard else {
                 return Err(WireError::OutOfTurn.into());
             };
+            // It has begun.
+            patience = limits::THREAD_ANSWER;
             let descriptors = self.wire.take(sockets.len())?;
             inherited.extend(sockets.into_iter().zip(descriptors).map(|(passed, descriptor)| {
                 let socket = TcpListener::from(descriptor);
-                Passed { role: passed.role, configured: passed.configured, socket }
+                let Line { role, configured, kept } = passed;
+                Passed { role, configured, kept, socket }
             }));
             if last {
                 return Ok((self, inherited));
@@ -125,7 +133,7 @@ impl Heir {
             Ok(Ok(Message::Go)) => Ok(()),
             Ok(Ok(_)) => Err(WireError::OutOfTurn.into()),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(HeirError::Silent),
+            Err(_) => Err(HeirError::Silent(limits::THREAD_ANSWER)),
         }
     }
 
@@ -154,14 +162,4 @@ impl Heir {
             }
         }
     }
-}
-
-/// Whether a process of that user may hand over to this one, and the other way round.
-pub(super) fn is_friend(uid: u32) -> bool {
-    uid == 0 || uid == rustix::process::geteuid().as_raw()
-}
-
-/// Whether nobody listens there.
-pub(super) fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

@@ -59,6 +59,13 @@ pub(super) struct Passed {
     pub(super) role: Role,
     /// As it is in the configuration of the old process.
     pub(super) configured: SocketAddr,
+    /// Whoever bound it has it for good.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub(super) kept: bool,
+}
+
+fn is_not(kept: &bool) -> bool {
+    !kept
 }
 
 /// What a listening socket is for.
@@ -81,13 +88,18 @@ mod tests {
     #[test]
     fn lines_stay_what_they_are() {
         let configured = "127.0.0.1:80".parse().unwrap();
-        let passed = Passed { role: Role::Admin, configured };
+        let passed = Passed { role: Role::Admin, configured, kept: false };
+        let kept = Passed { role: Role::Listener, configured, kept: true };
         let lines = [
             (Message::Take { pid: 7 }, r#"{"say":"take","pid":7}"#),
             (Message::Upgrade, r#"{"say":"upgrade"}"#),
             (
                 Message::Sockets { sockets: vec![passed], last: true },
                 r#"{"say":"sockets","sockets":[{"role":"admin","configured":"127.0.0.1:80"}],"last":true}"#,
+            ),
+            (
+                Message::Sockets { sockets: vec![kept], last: true },
+                r#"{"say":"sockets","sockets":[{"role":"listener","configured":"127.0.0.1:80","kept":true}],"last":true}"#,
             ),
             (Message::Ready { pid: 7 }, r#"{"say":"ready","pid":7}"#),
             (Message::Go, r#"{"say":"go"}"#),

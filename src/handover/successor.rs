@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{interval, timeout};
 
-use super::elder::{GiveError, Given, Offer, give};
+use super::elder::{GiveError, Given, Offer, go, offer};
 use super::heir::{STDIN, VARIABLE};
 use super::program::Program;
 use super::wire::{Wire, WireError};
@@ -74,32 +74,48 @@ impl Successor {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Passes everything on that is offered, within the time that it may take to get ready.
+    /// Passes everything on that is offered, and waits until it is ready, for at most `ready`. Its
+    /// process.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
+    pub async fn offer(
+        &mut self,
+        offers: &[Offer<'_>],
+        ready: Duration,
+    ) -> Result<u32, UpgradeError> {
+        match offer(&mut self.wire, offers, ready).await {
+            Ok(pid) => Ok(pid),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// Lets it serve; it is `pid`, and accepts from now on.
     ///
     /// # Errors
     ///
     /// Why it does not serve; it has been ended then.
-    pub async fn give(
-        mut self,
-        offers: &[Offer<'_>],
-        ready: Duration,
-    ) -> Result<Given, UpgradeError> {
-        let error = match give(&mut self.wire, offers, ready).await {
+    pub async fn go(mut self, pid: u32) -> Result<Given, UpgradeError> {
+        match go(&mut self.wire, pid).await {
             Ok(given) => {
                 self.child = None;
-                return Ok(given);
+                Ok(given)
             }
-            Err(error) => error,
-        };
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    async fn explain(&mut self, error: GiveError) -> UpgradeError {
         let ended = match &error {
             GiveError::Wire(_) => self.last_word().await,
-            GiveError::Slow(_) | GiveError::Stuck => None,
+            GiveError::Busy(_) | GiveError::Slow(_) | GiveError::Stuck => None,
         };
-        Err(match (error, ended) {
+        match (error, ended) {
             (GiveError::Wire(WireError::Failed(reason)), _) => UpgradeError::Refused(reason),
             (GiveError::Wire(_), Some(status)) => UpgradeError::Ended(status),
             (error, _) => error.into(),
-        })
+        }
     }
 
     /// How it ended, if it is about to.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -41,6 +42,16 @@ pub enum WireError {
     Failed(String),
 }
 
+/// Why the process that listens somewhere is not spoken with.
+#[derive(Debug)]
+pub(super) enum ReachError {
+    /// There is none.
+    Nobody,
+    /// It is this user's.
+    Stranger(u32),
+    Io(io::Error),
+}
+
 /// One end.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -52,6 +63,19 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream, read: Vec::new(), descriptors: VecDeque::new() }
+    }
+
+    /// To the process that listens at `path`.
+    pub(super) async fn to(path: &Path) -> Result<Self, ReachError> {
+        let wire = match UnixStream::connect(path).await {
+            Ok(stream) => Self::new(stream),
+            Err(error) if is_nobody(&error) => return Err(ReachError::Nobody),
+            Err(error) => return Err(ReachError::Io(error)),
+        };
+        match wire.peer_uid().map_err(ReachError::Io)? {
+            uid if is_friend(uid) => Ok(wire),
+            uid => Err(ReachError::Stranger(uid)),
+        }
     }
 
     /// From a socket that was opened by other means.
@@ -126,6 +150,16 @@ impl Wire {
     }
 }
 
+/// Whether a process of that user may hand over to this one, and the other way round.
+pub(super) fn is_friend(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+/// Whether nobody listens there.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
 fn send(stream: &UnixStream, bytes: &[u8], with: &[BorrowedFd<'_>]) -> rustix::io::Result<usize> {
     let mut space =
         [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(limits::HANDOVER_SOCKETS))];
@@ -175,7 +209,7 @@ mod tests {
         let (old, mut new) = pair();
         let sockets: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let configured = "127.0.0.1:0".parse().unwrap();
-        let passed = Passed { role: Role::Listener, configured };
+        let passed = Passed { role: Role::Listener, configured, kept: false };
         let line = |count, last| Message::Sockets { sockets: vec![passed; count], last };
         let fds: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
         old.say(&line(2, false), &fds[..2]).await.unwrap();

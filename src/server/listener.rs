@@ -41,6 +41,10 @@ pub struct Bound {
     pub configured: SocketAddr,
     /// The same with the port that the system chose, if it did.
     pub address: SocketAddr,
+    /// Whoever bound them has them for good: systemd.
+    pub kept: bool,
+    /// Another process may have them by now.
+    offered: bool,
     sockets: Vec<TcpListener>,
 }
 
@@ -66,24 +70,54 @@ impl Bound {
         for _ in 1..workers {
             sockets.push(open(address).map_err(error)?);
         }
-        Ok(Self { configured, address, sockets })
+        Ok(Self { configured, address, kept: false, offered: false, sockets })
     }
 
-    /// Takes sockets over that somebody else has bound; all of them listen on one address.
+    /// Takes sockets over that somebody else has bound, and that are `kept` there or not; all of
+    /// them listen on one address.
     ///
     /// # Errors
     ///
     /// When one of them is not a socket that listens.
-    pub fn inherit(configured: SocketAddr, sockets: Vec<TcpListener>) -> Result<Self, BindError> {
+    pub fn inherit(
+        configured: SocketAddr,
+        sockets: Vec<TcpListener>,
+        kept: bool,
+    ) -> Result<Self, BindError> {
         let error = |source| BindError { address: configured, source };
         let mut address = configured;
         for socket in &sockets {
             socket.set_nonblocking(true).map_err(error)?;
             // Whoever passed it on may have bound it without listening, or with a short queue.
-            SockRef::from(socket).listen(limits::LISTEN_BACKLOG).map_err(error)?;
+            let known = SockRef::from(socket);
+            known.listen(limits::LISTEN_BACKLOG).map_err(error)?;
+            // Usually there is none. Whoever had it before may have turned clients away.
+            let _ = known.detach_filter();
             address = socket.local_addr().map_err(error)?;
         }
-        Ok(Self { configured, address, sockets })
+        Ok(Self { configured, address, kept, offered: false, sockets })
+    }
+
+    /// The same sockets once more.
+    ///
+    /// # Errors
+    ///
+    /// When no descriptor is free.
+    pub fn again(&self) -> Result<Self, BindError> {
+        let Self { configured, address, kept, offered, .. } = *self;
+        let sockets: io::Result<_> = self.sockets.iter().map(TcpListener::try_clone).collect();
+        let sockets = sockets.map_err(|source| BindError { address: configured, source })?;
+        Ok(Self { configured, address, kept, offered, sockets })
+    }
+
+    /// Another process may accept from them from now on.
+    pub fn offer(&mut self) {
+        self.offered = true;
+    }
+
+    /// Whether [`Bound::offer`] was said.
+    pub fn is_offered(&self) -> bool {
+        self.offered
     }
 
     /// Opens sockets until there are enough for `workers`. If that cannot be, some share.
@@ -129,7 +163,13 @@ impl Bound {
     /// Turns away who has not begun to connect yet, before the sockets are closed: what a closed
     /// socket has in its queue is reset. Whoever has begun can still finish, and who is turned away
     /// tries again by itself a second later.
+    ///
+    /// Not where somebody else may have the sockets: a filter is theirs as well, and nothing is
+    /// closed as long as they have them.
     pub fn turn_away(&self) {
+        if self.kept || self.offered {
+            return;
+        }
         for socket in &self.sockets {
             if let Err(error) = SockRef::from(socket).attach_filter(&NO_NEW) {
                 let address = self.address;
@@ -215,7 +255,7 @@ mod tests {
     fn sockets_that_were_passed_on_are_added_to() {
         let first = Bound::open(local(), 2, &[]).unwrap();
         let clones = first.shares(1).unwrap().remove(0);
-        let mut second = Bound::inherit(local(), clones).unwrap();
+        let mut second = Bound::inherit(local(), clones, false).unwrap();
         assert_eq!(second.address, first.address);
         second.widen(4);
         assert_eq!(second.sockets().len(), 4);
@@ -244,5 +284,21 @@ mod tests {
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         let (_, peer) = bound.sockets()[0].accept().unwrap();
         assert_eq!(peer, early.local_addr().unwrap());
+        // Whoever has the socket next is not deaf.
+        let next = Bound::inherit(local(), bound.shares(1).unwrap().remove(0), true).unwrap();
+        TcpStream::connect_timeout(&next.address, brief).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_turned_away_from_sockets_that_others_have() {
+        let sockets = |bound: &Bound| bound.shares(1).unwrap().remove(0);
+        let kept = Bound::open(local(), 1, &[]).unwrap();
+        let kept = Bound::inherit(local(), sockets(&kept), true).unwrap();
+        let mut offered = Bound::open(local(), 1, &[]).unwrap();
+        offered.offer();
+        for bound in [kept, offered] {
+            bound.turn_away();
+            TcpStream::connect_timeout(&bound.address, limits::THREAD_ANSWER).unwrap();
+        }
     }
 }
