@@ -26,6 +26,7 @@ mod edge;
 mod environment;
 mod exchanges;
 mod failover;
+mod handover;
 mod headers;
 mod layering;
 mod limits;

@@ -3,6 +3,7 @@
 //!
 //! What an answer is worth is the business of `names`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -45,8 +46,8 @@ impl Naming {
     pub(super) fn adopt(&mut self, config: &Config, first: Book, now: Duration) -> Places {
         self.moved |= self.book.adopt(config, Some(first), now);
         self.asker.adopt(&config.names);
-        let known: Vec<String> = self.book.status(now).map(|it| it.question.to_string()).collect();
-        self.registry.control.retain_names(|name| known.iter().any(|it| it == name));
+        let known: HashSet<_> = self.book.status(now).map(|it| it.question.to_string()).collect();
+        self.registry.control.retain_names(|name| known.contains(name));
         for status in self.book.status(now) {
             self.count(&status);
         }

@@ -23,6 +23,8 @@ mod heir;
 mod message;
 mod program;
 mod successor;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use desk::{AskError, Asked, Asker, Desk, DeskError, ask};

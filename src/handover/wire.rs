@@ -199,6 +199,10 @@ mod tests {
     use super::super::message::{Passed, Role};
     use super::*;
 
+    async fn hear(wire: &mut Wire) -> Result<Message, WireError> {
+        tokio::time::timeout(limits::THREAD_ANSWER, wire.hear()).await.expect("something to hear")
+    }
+
     fn pair() -> (Wire, Wire) {
         let (one, other) = UnixStream::pair().unwrap();
         (Wire::new(one), Wire::new(other))
@@ -216,7 +220,7 @@ mod tests {
         old.say(&line(1, true), &fds[2..]).await.unwrap();
         let mut heard = Vec::new();
         for _ in 0..2 {
-            let Message::Sockets { sockets, .. } = new.hear().await.unwrap() else { panic!() };
+            let Message::Sockets { sockets, .. } = hear(&mut new).await.unwrap() else { panic!() };
             heard.extend(new.take(sockets.len()).unwrap());
         }
         for (sent, heard) in sockets.iter().zip(heard) {
@@ -230,7 +234,7 @@ mod tests {
     async fn what_is_too_long_nonsense_or_over_is_an_error() {
         let (old, mut new) = pair();
         drop(old);
-        assert!(matches!(new.hear().await, Err(WireError::HungUp)));
+        assert!(matches!(hear(&mut new).await, Err(WireError::HungUp)));
         for (bytes, expected) in [
             (vec![b'x'; limits::HANDOVER_MESSAGE_BYTES + 8192], "says more than"),
             (b"[]\n".to_vec(), "does not make sense"),
@@ -241,7 +245,7 @@ mod tests {
                 let mut old = old;
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut old.stream, &bytes).await;
             });
-            let error = new.hear().await.unwrap_err().to_string();
+            let error = hear(&mut new).await.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
             drop(new);
             writing.await.unwrap();

@@ -134,6 +134,8 @@ pub const POOL_CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Addresses of one family that are taken from one host's DNS records, the lowest ones.
 pub const ADDRESSES_PER_NAME: usize = 64;
+/// Aliases (CNAME) that are followed from one name, in one answer.
+pub const ALIASES_PER_NAME: usize = 16;
 /// Hosts that are taken from the SRV records of one name, those of the best priority first.
 pub const TARGETS_PER_SERVICE: usize = 32;
 /// Names that are looked up at once.

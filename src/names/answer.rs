@@ -168,7 +168,8 @@ impl Reader<'_> {
 
     fn recall(&mut self, key: (Arc<str>, bool)) {
         if let Some(before) = self.known.get(&key) {
-            self.good.insert(key, before.clone());
+            // The same host at another port may have brought something new.
+            self.good.entry(key).or_insert_with(|| before.clone());
         }
     }
 }

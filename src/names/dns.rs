@@ -4,6 +4,7 @@
 //! without believing answers that belong to no question of its own. Not here: when to ask, and what an
 //! answer is worth.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::rdata::SRV;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 use tokio::task::JoinSet;
@@ -23,7 +25,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::{Family, Host, Reply, Trouble};
 use crate::config::Names;
-use crate::model::limits::{NAME_FAMILY_DELAY, NAME_FILE_TTL, TARGETS_PER_SERVICE};
+use crate::model::limits::{
+    ALIASES_PER_NAME, NAME_FAMILY_DELAY, NAME_FILE_TTL, TARGETS_PER_SERVICE,
+};
 use crate::model::{Question, Sought};
 
 /// Servers, and the file of hosts. Cheap to clone.
@@ -76,19 +80,26 @@ impl Dns {
                 targets.push(srv.clone());
             }
         }
-        targets.sort_by_key(|srv| (srv.priority, srv.target.to_string(), srv.port));
+        targets.sort_by_cached_key(|srv| (srv.priority, srv.target.to_string(), srv.port));
         targets.truncate(TARGETS_PER_SERVICE);
-        let mut lookups = JoinSet::new();
+        // One host may offer the service at several ports.
+        let mut by_host = BTreeMap::<Arc<str>, Vec<SRV>>::new();
         for srv in targets {
+            by_host.entry(srv.target.to_lowercase().to_string().into()).or_default().push(srv);
+        }
+        let mut lookups = JoinSet::new();
+        for (name, offers) in by_host {
             let dns = self.clone();
             lookups.spawn(async move {
-                let name: Arc<str> = srv.target.to_lowercase().to_string().into();
                 let (v6, v4) = dns.addresses(&name, deadline).await;
-                let (priority, weight, port) = (srv.priority, srv.weight, Some(srv.port));
-                Host { name, priority, weight, port, v6, v4 }
+                let host = |SRV { priority, weight, port, .. }| {
+                    let (name, v6, v4) = (Arc::clone(&name), v6.clone(), v4.clone());
+                    Host { name, priority, weight, port: Some(port), v6, v4 }
+                };
+                offers.into_iter().map(host).collect::<Vec<_>>()
             });
         }
-        let hosts: Vec<Host> = lookups.join_all().await;
+        let hosts = lookups.join_all().await.concat();
         if hosts.is_empty() { Err(Trouble::Empty) } else { Ok(Reply { hosts, ttl }) }
     }
 
@@ -152,23 +163,36 @@ impl Dns {
 }
 
 /// The records of an answer that are about the name that was asked for, or an alias of it; a server may
-/// add what it likes.
+/// add what it likes, in whatever order.
 fn about(found: &Lookup) -> impl Iterator<Item = &Record> {
-    let mut names = vec![found.query().name()];
-    // Each alias leads one further, in whatever order they come.
-    for _ in found.answers() {
-        let alias = found.answers().iter().find_map(|record| match &record.data {
-            RData::CNAME(alias) if names.contains(&&record.name) => {
-                (!names.contains(&&alias.0)).then_some(&alias.0)
-            }
-            _ => None,
-        });
-        match alias {
-            Some(alias) => names.push(alias),
-            None => break,
+    let (mut onward, mut back) = (HashMap::new(), HashMap::new());
+    for record in found.answers() {
+        if let RData::CNAME(alias) = &record.data {
+            onward.entry(&record.name).or_insert(&alias.0);
+            back.entry(&alias.0).or_insert(&record.name);
         }
     }
-    found.answers().iter().filter(move |record| names.contains(&&record.name))
+    // The library asks for an alias by itself where the server does not follow it. Then the answer is to
+    // that question, and how long the way to it is good for stands before it.
+    let name = found.query().name();
+    let (names, before) = (follow(name, &onward), follow(name, &back));
+    found.answers().iter().filter(move |record| {
+        let is_alias = matches!(record.data, RData::CNAME(_));
+        names.contains(&record.name) || (is_alias && before.contains(&record.name))
+    })
+}
+
+/// A name, and those that follow from it one after the other, as far as that is bearable.
+fn follow<'a>(name: &'a Name, next: &HashMap<&'a Name, &'a Name>) -> HashSet<&'a Name> {
+    let mut names = HashSet::from([name]);
+    let mut last = name;
+    for _ in 0..ALIASES_PER_NAME {
+        match next.get(last) {
+            Some(alias) if names.insert(alias) => last = alias,
+            _ => break,
+        }
+    }
+    names
 }
 
 fn server(address: &SocketAddr) -> NameServerConfig {
@@ -220,4 +244,60 @@ fn has_route(address: &IpAddr) -> bool {
     };
     // Connecting a datagram socket asks the system for the way, and no more.
     UdpSocket::bind(any).is_ok_and(|socket| socket.connect((*address, 9)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::rdata::{A, CNAME};
+
+    use super::*;
+
+    fn name(number: usize) -> Name {
+        Name::from_ascii(format!("n{number}.test.")).unwrap()
+    }
+
+    fn alias(from: usize, to: usize, ttl: u32) -> Record {
+        Record::from_rdata(name(from), ttl, RData::CNAME(CNAME(name(to))))
+    }
+
+    fn address(of: usize) -> Record {
+        Record::from_rdata(name(of), 300, RData::A(A::new(192, 0, 2, 1)))
+    }
+
+    /// What is about the name `asked`: how many records, the shortest TTL, and whether there is an
+    /// address.
+    fn read(asked: usize, answers: Vec<Record>) -> (usize, Option<u32>, bool) {
+        let query = Query::query(name(asked), RecordType::A);
+        let found = Lookup::new_with_max_ttl(query, answers);
+        let records: Vec<_> = about(&found).collect();
+        let ttl = records.iter().map(|record| record.ttl).min();
+        (records.len(), ttl, records.iter().any(|record| record.data.ip_addr().is_some()))
+    }
+
+    #[test]
+    fn aliases_are_followed_in_any_order_and_no_others() {
+        let stranger = || alias(7, 8, 1);
+        let answers = vec![address(2), stranger(), alias(1, 2, 20), address(8), alias(0, 1, 10)];
+        assert_eq!(read(0, answers), (3, Some(10), true));
+        // In a circle.
+        assert_eq!(read(0, vec![alias(0, 1, 10), alias(1, 0, 10)]), (2, Some(10), false));
+    }
+
+    #[test]
+    fn an_alias_that_was_asked_for_by_itself_counts_with_its_ttl() {
+        assert_eq!(read(1, vec![alias(0, 1, 10), address(1)]), (2, Some(10), true));
+        // Whoever leads to the same address by another name has not been asked.
+        assert_eq!(read(1, vec![alias(0, 1, 10), address(0)]), (1, Some(10), false));
+    }
+
+    #[test]
+    fn of_many_aliases_the_first_few_are_followed() {
+        let answers = |count| -> Vec<_> {
+            let aliases = (0..count).rev().map(|number| alias(number, number + 1, 10));
+            aliases.chain([address(count)]).collect()
+        };
+        assert_eq!(read(0, answers(ALIASES_PER_NAME)).0, ALIASES_PER_NAME + 1);
+        let (count, _, has_address) = read(0, answers(2_000));
+        assert_eq!((count, has_address), (ALIASES_PER_NAME + 1, false));
+    }
 }

@@ -1,7 +1,7 @@
 //! What one worker keeps between requests: its [`View`] of the current snapshot, its clock, its
 //! entropy, and where it reports to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub struct WorkerContext {
     pub(super) observer: Observer,
     entropy: RefCell<fastrand::Rng>,
     clock: Clock,
+    /// When [`Self::relieve`] found nothing to give back.
+    in_vain: Cell<Option<Instant>>,
     /// Where what is noted of requests becomes lines.
     pub(super) log: Logger,
     /// What its responses are compressed with.
@@ -87,6 +89,7 @@ impl WorkerContext {
             view: RefCell::new(Rc::new(view)),
             entropy: RefCell::new(fastrand::Rng::new()),
             clock: Clock::new(),
+            in_vain: Cell::new(None),
             encoders: Stock::new(limits::COMPRESSION_MEMORY),
             live,
             registry,
@@ -181,18 +184,25 @@ impl WorkerContext {
         &self.gauge
     }
 
-    /// No descriptor was free: gives those back that wait for a request.
+    /// No descriptor was free: gives those back that wait for a request. Where there was none a moment
+    /// ago, not every request looks through all endpoints.
     pub fn relieve(&self) {
         self.gauge.note_exhausted();
-        self.let_go(Duration::ZERO);
+        let now = Instant::now();
+        let is_recent = |then| now.saturating_duration_since(then) < limits::SHORTAGE_PAUSE;
+        if !self.in_vain.get().is_some_and(is_recent) {
+            self.in_vain.set((!self.let_go(Duration::ZERO)).then_some(now));
+        }
     }
 
-    /// Closes upstream connections that have been waiting for a request so long.
-    fn let_go(&self, waited: Duration) {
+    /// Closes upstream connections that have been waiting for a request so long. Whether there was one.
+    fn let_go(&self, waited: Duration) -> bool {
         let now = Instant::now();
+        let mut any = false;
         for endpoint in self.view().endpoints() {
-            endpoint.let_go(now, waited);
+            any |= endpoint.let_go(now, waited);
         }
+        any
     }
 
     /// Hands on what was measured of client networks, gives memory back, and keeps nothing that is

@@ -22,6 +22,8 @@ use crate::proxy::{Watch, WorkerContext};
 #[derive(Debug)]
 pub(super) struct Hall {
     pub(super) door: Door,
+    /// Where connections go, if that is the same for all of them.
+    pub(super) destination: Option<SocketAddr>,
     pub(super) worker: Rc<WorkerContext>,
     pub(super) open: Rc<OpenConnections>,
     pub(super) crowd: Arc<Crowd>,
@@ -80,15 +82,11 @@ fn admit(
     terms: Rc<Terms>,
     counted: Option<Counted>,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::trace!(%error, "client left before it was served");
-        return;
-    }
-    let Ok(local) = stream.local_addr() else { return };
+    let Some(destination) = hall.destination.or_else(|| stream.local_addr().ok()) else { return };
     let watch = Rc::new(Watch::new(tokio::time::Instant::now().into_std()));
     let entered = hall.open.enter(&watch, &hall.worker);
     let arrival =
-        Arrival { source: peer, destination: local, terms, watch, hall: Rc::clone(hall), counted };
+        Arrival { source: peer, destination, terms, watch, hall: Rc::clone(hall), counted };
     spawn_local(async move {
         client::serve(stream, arrival).await;
         drop(entered);

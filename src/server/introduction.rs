@@ -58,6 +58,7 @@ mod tests {
 
     use super::*;
     use crate::proxy::Watch;
+    use crate::server::tests::fixture::run;
 
     const CLIENT: &str = "192.0.2.7:7777";
     const FRONT: &str = "192.0.2.1:443";
@@ -98,45 +99,57 @@ mod tests {
         (heard, rest)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_header_of_a_trusted_peer_is_believed_however_it_is_cut() {
-        let told = Some((CLIENT.parse().unwrap(), FRONT.parse().unwrap()));
-        let whole = [header(), b"GET /".to_vec()].concat();
-        for cut in 0..whole.len() {
-            for required in [true, false] {
-                let (first, second) = whole.split_at(cut);
-                let (heard, rest) = hear("10.1.2.3", required, &[first, second]).await;
-                assert_eq!(heard.unwrap(), told, "cut at {cut}");
-                assert_eq!(rest, b"GET /");
+    #[test]
+    fn a_header_of_a_trusted_peer_is_believed_however_it_is_cut() {
+        run(async {
+            let told = Some((CLIENT.parse().unwrap(), FRONT.parse().unwrap()));
+            let whole = [header(), b"GET /".to_vec()].concat();
+            for cut in 0..whole.len() {
+                for required in [true, false] {
+                    let (first, second) = whole.split_at(cut);
+                    let (heard, rest) = hear("10.1.2.3", required, &[first, second]).await;
+                    assert_eq!(heard.unwrap(), told, "cut at {cut}");
+                    assert_eq!(rest, b"GET /");
+                }
             }
-        }
-        let (heard, _) = hear("::ffff:10.1.2.3", true, &[&whole]).await;
-        assert_eq!(heard.unwrap(), told, "a trusted address in another notation");
+            let (heard, _) = hear("::ffff:10.1.2.3", true, &[&whole]).await;
+            assert_eq!(heard.unwrap(), told, "a trusted address in another notation");
+        });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_header() {
-        let (heard, rest) = hear("10.1.2.3", false, &[b"P", b"OST / HTTP/1.1\r\n"]).await;
-        assert_eq!((heard.unwrap(), &rest[..]), (None, &b"POST / HTTP/1.1\r\n"[..]));
-        let (heard, _) = hear("10.1.2.3", true, &[b"GET / HTTP/1.1\r\n"]).await;
-        assert!(matches!(heard, Err(Unintroduced::Unreadable(_))));
-        let (heard, rest) = hear("192.0.2.9", true, &[b"GET /"]).await;
-        assert_eq!((heard.unwrap(), &rest[..]), (None, &b"GET /"[..]), "nobody asks it for one");
+    #[test]
+    fn a_connection_without_a_header() {
+        run(async {
+            let (heard, rest) = hear("10.1.2.3", false, &[b"P", b"OST / HTTP/1.1\r\n"]).await;
+            assert_eq!((heard.unwrap(), &rest[..]), (None, &b"POST / HTTP/1.1\r\n"[..]));
+            let (heard, _) = hear("10.1.2.3", true, &[b"GET / HTTP/1.1\r\n"]).await;
+            assert!(matches!(heard, Err(Unintroduced::Unreadable(_))));
+            let (heard, rest) = hear("192.0.2.9", true, &[b"GET /"]).await;
+            assert_eq!(
+                (heard.unwrap(), &rest[..]),
+                (None, &b"GET /"[..]),
+                "nobody asks it for one"
+            );
+        });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nobody_else_may_send_one() {
-        for required in [true, false] {
-            let (heard, _) = hear("192.0.2.9", required, &[b"PRO", b"XY TCP4"]).await;
-            assert!(matches!(heard, Err(Unintroduced::Untrusted)));
-        }
+    #[test]
+    fn nobody_else_may_send_one() {
+        run(async {
+            for required in [true, false] {
+                let (heard, _) = hear("192.0.2.9", required, &[b"PRO", b"XY TCP4"]).await;
+                assert!(matches!(heard, Err(Unintroduced::Untrusted)));
+            }
+        });
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn half_a_header_is_waited_for_ten_seconds_in_all() {
-        let started = tokio::time::Instant::now();
-        let (heard, _) = hear("10.1.2.3", true, &[b"PROXY TCP4 192.0.2.7"]).await;
-        assert!(matches!(heard, Err(Unintroduced::Unfinished)));
-        assert_eq!(started.elapsed().as_secs(), 10);
+    #[test]
+    fn half_a_header_is_waited_for_ten_seconds_in_all() {
+        run(async {
+            let started = tokio::time::Instant::now();
+            let (heard, _) = hear("10.1.2.3", true, &[b"PROXY TCP4 192.0.2.7"]).await;
+            assert!(matches!(heard, Err(Unintroduced::Unfinished)));
+            assert_eq!(started.elapsed().as_secs(), 10);
+        });
     }
 }

@@ -91,6 +91,7 @@ impl Bound {
             // Whoever passed it on may have bound it without listening, or with a short queue.
             let known = SockRef::from(socket);
             known.listen(limits::LISTEN_BACKLOG).map_err(error)?;
+            known.set_tcp_nodelay(true).map_err(error)?;
             // Usually there is none. Whoever had it before may have turned clients away.
             let _ = known.detach_filter();
             address = socket.local_addr().map_err(error)?;
@@ -155,6 +156,12 @@ impl Bound {
         Ok(shares)
     }
 
+    /// Where connections go that are accepted here, if that is the same for all of them: not with
+    /// a wildcard, and where systemd made the socket, it may be a transparent one.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        (!self.kept && !self.address.ip().is_unspecified()).then_some(self.address)
+    }
+
     /// All sockets, to pass them on.
     pub fn sockets(&self) -> &[TcpListener] {
         &self.sockets
@@ -214,6 +221,8 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     socket.listen(limits::LISTEN_BACKLOG)?;
+    // Connections have it from the socket that they are accepted from.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -287,6 +296,27 @@ mod tests {
         // Whoever has the socket next is not deaf.
         let next = Bound::inherit(local(), bound.shares(1).unwrap().remove(0), true).unwrap();
         TcpStream::connect_timeout(&next.address, brief).unwrap();
+    }
+
+    #[test]
+    fn connections_do_not_wait_for_full_segments() {
+        let opened = Bound::open(local(), 1, &[]).unwrap();
+        let plain = TcpListener::bind(local()).unwrap();
+        let inherited = Bound::inherit(local(), vec![plain], false).unwrap();
+        for bound in [opened, inherited] {
+            let _client = TcpStream::connect(bound.address).unwrap();
+            let accepted = bound.sockets()[0].set_nonblocking(false);
+            let (accepted, _) = accepted.and_then(|()| bound.sockets()[0].accept()).unwrap();
+            assert!(accepted.nodelay().unwrap());
+            assert_eq!(bound.destination(), Some(accepted.local_addr().unwrap()));
+        }
+    }
+
+    #[test]
+    fn the_destination_is_known_where_there_is_one() {
+        let all = Bound::open("0.0.0.0:0".parse().unwrap(), 1, &[]).unwrap();
+        let kept = Bound::inherit(local(), vec![TcpListener::bind(local()).unwrap()], true);
+        assert_eq!((all.destination(), kept.unwrap().destination()), (None, None));
     }
 
     #[test]

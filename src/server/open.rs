@@ -163,37 +163,40 @@ impl Drop for Entered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::tests::fixture::run;
 
-    #[tokio::test]
-    async fn connections_are_found_however_many_there_are() {
-        let (open, now) = (OpenConnections::default(), Instant::now());
-        let count = limits::DUMP_STEP * 2 + 3;
-        let watches: Vec<_> = (0..count)
-            .map(|number| {
-                let watch = Rc::new(Watch::new(now));
-                let last = u8::from(number + 1 == count);
-                watch.shown().come_from(([192, 0, 2, last], 1).into());
-                open.seats.borrow_mut().enter(Rc::downgrade(&watch));
-                watch
-            })
-            .collect();
-        let wanted = |connections, client: Option<&str>| {
-            let client = client.map(|address| address.parse().unwrap());
-            Wanted { connections, client, ..Wanted::COUNTS }
-        };
-        for (connections, client, expected) in [
-            (0, None, 0),
-            (1, None, 1),
-            (limits::DUMP_STEP + 1, None, limits::DUMP_STEP + 1),
-            (usize::MAX, None, count),
-            (5, Some("192.0.2.1"), 1),
-            (5, Some("::ffff:192.0.2.1"), 1),
-            (5, Some("192.0.2.2"), 0),
-        ] {
-            let found = open.dump(&wanted(connections, client), now).await;
-            assert_eq!(found.len(), expected, "{connections} {client:?}");
-        }
-        drop(watches);
-        assert_eq!(open.dump(&wanted(5, None), now).await, [], "they have gone");
+    #[test]
+    fn connections_are_found_however_many_there_are() {
+        run(async {
+            let (open, now) = (OpenConnections::default(), Instant::now());
+            let count = limits::DUMP_STEP * 2 + 3;
+            let watches: Vec<_> = (0..count)
+                .map(|number| {
+                    let watch = Rc::new(Watch::new(now));
+                    let last = u8::from(number + 1 == count);
+                    watch.shown().come_from(([192, 0, 2, last], 1).into());
+                    open.seats.borrow_mut().enter(Rc::downgrade(&watch));
+                    watch
+                })
+                .collect();
+            let wanted = |connections, client: Option<&str>| {
+                let client = client.map(|address| address.parse().unwrap());
+                Wanted { connections, client, ..Wanted::COUNTS }
+            };
+            for (connections, client, expected) in [
+                (0, None, 0),
+                (1, None, 1),
+                (limits::DUMP_STEP + 1, None, limits::DUMP_STEP + 1),
+                (usize::MAX, None, count),
+                (5, Some("192.0.2.1"), 1),
+                (5, Some("::ffff:192.0.2.1"), 1),
+                (5, Some("192.0.2.2"), 0),
+            ] {
+                let found = open.dump(&wanted(connections, client), now).await;
+                assert_eq!(found.len(), expected, "{connections} {client:?}");
+            }
+            drop(watches);
+            assert_eq!(open.dump(&wanted(5, None), now).await, [], "they have gone");
+        });
     }
 }

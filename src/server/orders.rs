@@ -30,6 +30,8 @@ pub(super) struct Share {
     pub(super) configured: SocketAddr,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// Where connections go, if that is the same for all of them.
+    pub(super) destination: Option<SocketAddr>,
     pub(super) sockets: Vec<TcpListener>,
     /// Hears when they are accepted from, or why not.
     pub(super) done: SyncSender<io::Result<()>>,

@@ -156,17 +156,28 @@ fn is_all(said: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::time::Duration;
 
     use tokio::net::TcpListener;
 
     use super::*;
 
     const WORD: &[u8] = b"no";
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// A client and the worker's end of its connection.
     async fn pair(listener: &TcpListener) -> (Socket, Socket) {
         let client = Socket::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_write_timeout(Some(PATIENCE)).unwrap();
         (client, listener.accept().await.unwrap().0.into_std().unwrap())
+    }
+
+    fn until(mut holds: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < PATIENCE, "it does not come to that");
+        }
     }
 
     fn refuse(refusals: &Refusals, socket: Socket) {
@@ -207,12 +218,13 @@ mod tests {
             assert!(!refusals.takes(&socket));
             let (third, asking) = pair(&listener).await;
             (&third).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-            while !has_said_all(&asking) {}
+            until(|| has_said_all(&asking));
             refuse(&refusals, asking);
             drop(first);
-            while !refusals.places.borrow().is_empty() {
+            until(|| {
                 refusals.look(Instant::now());
-            }
+                refusals.places.borrow().is_empty()
+            });
             refuse(&refusals, socket);
             let mut read = Vec::new();
             second.read_to_end(&mut read).unwrap();

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::proxy::Watch;
+
 /// Most bytes that are read ahead at once.
 const AHEAD_BYTES: usize = 8 << 10;
 
@@ -171,6 +173,18 @@ impl<S> Transport<S> {
         match &self.stream {
             Channel::Clear(_) => self.written,
             Channel::Tls(stream) => stream.get_ref().0.written,
+        }
+    }
+
+    /// Tells the watch what the client has taken since `told`, and when it takes no more.
+    pub(super) fn note<T>(&self, told: &mut u64, watch: &Watch, polled: &Poll<T>) {
+        let taken = self.taken();
+        if taken > *told {
+            watch.took(taken - *told);
+            *told = taken;
+        }
+        if polled.is_pending() {
+            watch.write_blocked();
         }
     }
 

@@ -143,11 +143,15 @@ impl Worker {
 
 impl Post {
     /// Accepts from more sockets.
-    fn listen(&mut self, Share { configured, address, sockets, done }: Share) {
+    fn listen(&mut self, share: Share) {
+        let Share { configured, address, destination, sockets, done } = share;
         let mut result = Ok(());
         for socket in sockets {
-            match self.desk(configured, address, socket) {
-                Ok(desk) => self.desks.push(desk),
+            match self.hall(configured, destination, socket) {
+                Ok((listener, hall)) => {
+                    let accepting = spawn_local(accept(Rc::clone(&listener), Rc::clone(&hall)));
+                    self.desks.push(Desk { address, listener, hall, accepting });
+                }
                 Err(error) => result = Err(error),
             }
         }
@@ -155,23 +159,23 @@ impl Post {
         let _ = done.send(result);
     }
 
-    fn desk(
+    fn hall(
         &self,
         configured: SocketAddr,
-        address: SocketAddr,
+        destination: Option<SocketAddr>,
         socket: std::net::TcpListener,
-    ) -> io::Result<Desk> {
+    ) -> io::Result<(Rc<TcpListener>, Rc<Hall>)> {
         let listener = Rc::new(TcpListener::from_std(socket)?);
         let hall = Rc::new(Hall {
             door: Door::new(configured, &self.live, &self.registry),
+            destination,
             worker: Rc::clone(&self.context),
             open: Rc::clone(&self.open),
             crowd: Arc::clone(&self.crowd),
             most: self.most,
             refusals: Rc::clone(&self.refusals),
         });
-        let accepting = spawn_local(accept(Rc::clone(&listener), Rc::clone(&hall)));
-        Ok(Desk { address, listener, hall, accepting })
+        Ok((listener, hall))
     }
 
     /// Closes sockets that nobody else has, after whoever is in their queues was accepted.

@@ -126,13 +126,19 @@ impl Workers {
         &self.orders
     }
 
-    /// Tells the workers to finish what they have and end, and waits until they have.
+    /// Tells the workers to finish what they have and end, and waits until they have; not for one
+    /// that has no ear for it.
     pub async fn drain(&mut self, how: &Drain) -> Left {
         self.orders.drain(how);
         let mut left = Left::default();
-        // Ends when the last worker has said what became of it, or has gone without a word.
-        while let Some(one) = self.ended.recv().await {
-            left = left.plus(one);
+        let all = async {
+            // Ends when the last worker has said what became of it, or has gone without a word.
+            while let Some(one) = self.ended.recv().await {
+                left = left.plus(one);
+            }
+        };
+        if tokio::time::timeout(how.timeout + limits::THREAD_ANSWER, all).await.is_err() {
+            tracing::error!("a worker does not come to its end; what it has is cut");
         }
         left
     }
@@ -158,7 +164,8 @@ impl Orders {
         let (done, heard) = sync_channel(self.0.len());
         let shares = bound.shares(self.0.len())?;
         for (orders, sockets) in self.0.iter().zip(shares) {
-            let share = Share { configured, address, sockets, done: done.clone() };
+            let destination = bound.destination();
+            let share = Share { configured, address, destination, sockets, done: done.clone() };
             let sent = orders.try_send(Order::Listen(share));
             sent.map_err(|_| error(io::Error::other("a worker takes no orders")))?;
         }

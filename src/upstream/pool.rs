@@ -220,13 +220,16 @@ impl<B> Endpoint<B> {
         self.sessions.count()
     }
 
-    /// Closes every connection that has been waiting for a request so long.
-    pub fn let_go(&self, now: Instant, waited: Duration) {
+    /// Closes every connection that has been waiting for a request so long. Whether there was one.
+    pub fn let_go(&self, now: Instant, waited: Duration) -> bool {
+        let connections = || self.idle() + self.http2_connections();
+        let before = connections();
         let is_fresh = |idle: &Idle<B>| now.saturating_duration_since(idle.since) < waited;
         self.idle.borrow_mut().retain(is_fresh);
         if waited.is_zero() {
             self.sessions.let_go();
         }
+        connections() < before
     }
 
     /// Connections without a request, of HTTP/1.1.

@@ -29,6 +29,14 @@ impl Service {
     pub(super) async fn end(self, end: End) -> ExitCode {
         let Self { mut app, mut signals, desk, upgrading, .. } = self;
         let drain = app.live().load().config.drain;
+        let was_told = matches!(end, End::Told(_));
+        let second = async {
+            if !was_told {
+                let signal = signals.end().await;
+                tracing::info!("{signal}: another process serves already; this one is finishing");
+            }
+            signals.end().await
+        };
         let finishing = async {
             let end = match end {
                 End::Told(signal) => match outcome(upgrading).await {
@@ -44,7 +52,7 @@ impl Service {
         };
         tokio::select! {
             biased;
-            signal = signals.end() => {
+            signal = second => {
                 tracing::warn!("second signal, {signal}: ended at once; what was under way is cut");
                 ExitCode::from(signal.exit_code())
             }

@@ -93,14 +93,7 @@ impl<S> ClientIo<S> {
 
     /// Tells the watch what the client has taken, and whether it takes more.
     fn noted<T>(&mut self, polled: Poll<T>) -> Poll<T> {
-        let taken = self.stream.taken();
-        if taken > self.taken {
-            self.watch.took(taken - self.taken);
-            self.taken = taken;
-        }
-        if polled.is_pending() {
-            self.watch.write_blocked();
-        }
+        self.stream.note(&mut self.taken, &self.watch, &polled);
         polled
     }
 }

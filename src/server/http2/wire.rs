@@ -135,16 +135,8 @@ impl<S: Socket> Wire<S> {
 }
 
 impl<S: Socket> Inner<S> {
-    /// Tells the watch what the client has taken, and whether it takes more.
     fn note<T>(&mut self, polled: &Poll<io::Result<T>>) {
-        let taken = self.transport.taken();
-        if taken > self.taken {
-            self.watch.took(taken - self.taken);
-            self.taken = taken;
-        }
-        if polled.is_pending() {
-            self.watch.write_blocked();
-        }
+        self.transport.note(&mut self.taken, &self.watch, polled);
     }
 
     /// Writes what waits in the buffer.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -27,6 +28,9 @@ use crate::server::transport::Socket;
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
 use crate::traces::Traces;
+
+/// After this long a test has failed. All of them together take less.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Rhumb answers it by itself: no deployment has this host.
@@ -80,6 +84,7 @@ impl World {
         });
         let hall = Rc::new(Hall {
             door: Door::new(configured, &live, &registry),
+            destination: None,
             worker: Rc::new(worker),
             open: Rc::new(OpenConnections::default()),
             crowd: Arc::new(Crowd::default()),
@@ -213,11 +218,26 @@ impl Client {
 }
 
 /// Runs a test on a clock of its own.
-pub(super) fn run(test: impl Future<Output = ()>) {
+pub(in crate::server) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build_local(tokio::runtime::LocalOptions::default())
         .unwrap();
-    runtime.block_on(test);
+    let (late, over) = tokio::sync::oneshot::channel();
+    let (_done, ended) = std::sync::mpsc::channel::<()>();
+    // By a clock that does not stand still: a connection that wakes itself keeps the other one from
+    // moving.
+    std::thread::spawn(move || {
+        if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = late.send(());
+        }
+    });
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = test => {}
+            Ok(()) = over => panic!("it does not come to its end"),
+        }
+    });
 }

@@ -1,6 +1,6 @@
 //! Connections in memory, on a clock that stands still until everybody waits.
 
-mod fixture;
+pub(super) mod fixture;
 mod goodbye;
 mod http2;
 mod limits;
