@@ -112,6 +112,7 @@ fn a_reload_that_comes_meanwhile_changes_no_port() {
     taker.ready();
     taker.serving();
     assert_eq!(proxy.ended().code(), Some(0));
+    proxy.until_logged("stopped:");
     let log = proxy.log();
     assert!(!log.contains(&format!("listening address={added}")), "{log}");
 }
@@ -175,6 +176,11 @@ impl Activated {
         let mut command = Command::new("sh");
         command.args(["-c", script, env!("CARGO_BIN_EXE_rhumb")]).arg(config);
         command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+        Self::ready(command)
+    }
+
+    /// Waits until it serves.
+    fn ready(mut command: Command) -> Self {
         let mut started = Self(command.stdout(Stdio::piped()).spawn().unwrap());
         let mut byte = [0];
         while byte != *b"\n" {
@@ -255,4 +261,40 @@ fn a_listener_of_systemd_goes_and_comes_back() {
     }
     started.end();
     until_refused(other);
+}
+
+#[test]
+fn who_has_the_variable_and_not_the_socket_starts_as_usual() {
+    let origin = Origin::named("us");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("rhumb.yaml");
+    std::fs::write(&config, Setup::over(&[("us", origin.address)]).yaml()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rhumb"));
+    command.args(["run", "--json", "-c"]).arg(&config);
+    command.env("RHUMB_HANDOVER", "stdin").stdin(Stdio::null());
+    Activated::ready(command).end();
+}
+
+#[test]
+fn a_listener_that_goes_may_come_back_at_once() {
+    let origin = Origin::named("us");
+    let setup = Setup::over(&[("us", origin.address)]);
+    let (proxy, added) = (setup.start(), free_address());
+    let yaml = setup.yaml();
+    let with = with_listener(&yaml, added);
+    let reload = |yaml: &str| {
+        let before = proxy.reloads("config", "success");
+        proxy.replace_config(yaml);
+        proxy.signal(Signal::HUP);
+        until("the reload", || {
+            assert_eq!(proxy.reloads("config", "failure"), 0.0);
+            proxy.reloads("config", "success") > before
+        });
+    };
+    for _ in 0..5 {
+        reload(&with);
+        reload(&yaml);
+    }
+    reload(&with);
+    until("an answer", || answer(added).is_ok_and(|status| status == 200));
 }

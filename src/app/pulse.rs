@@ -14,7 +14,7 @@ pub struct Pulse {
 impl Pulse {
     /// Asks them all.
     pub async fn is_there(&self) -> bool {
-        let control = tokio::time::timeout(limits::THREAD_ANSWER, self.handle.status());
-        matches!(control.await, Ok(Some(_))) && self.orders.all_answer().await
+        let control = tokio::time::timeout(limits::THREAD_ANSWER, self.handle.is_there());
+        control.await.unwrap_or(false) && self.orders.all_answer().await
     }
 }

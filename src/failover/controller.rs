@@ -55,6 +55,8 @@ pub enum Command {
     Age(Arc<Databases>),
     /// A candidate to try beside the live configuration was read or refused, or there is to be none.
     Shadow(Option<Result<Arc<Candidate>, String>>),
+    /// Somebody wants to know whether it gets to what it is sent.
+    Ping(oneshot::Sender<()>),
     /// Somebody wants to know how things are.
     Status(oneshot::Sender<Status>),
 }
@@ -119,6 +121,12 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Status(reply)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// Waits until the controller has done what it was sent; false when it is gone.
+    pub async fn is_there(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Ping(reply)).await.is_ok() && answer.await.is_ok()
     }
 }
 
@@ -297,8 +305,13 @@ impl Controller {
                 self.shadow(read);
                 None
             }
-            Command::Status(reply) => {
+            Command::Ping(reply) => {
                 // Whoever asked may have gone away.
+                let _ = reply.send(());
+                None
+            }
+            Command::Status(reply) => {
+                // The same.
                 let _ = reply.send(self.status());
                 None
             }

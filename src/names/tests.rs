@@ -124,6 +124,22 @@ fn whatever_goes_wrong_the_last_good_answer_stays_and_is_asked_for_with_growing_
 }
 
 #[test]
+fn what_a_host_was_known_by_does_not_replace_what_is_new() {
+    let (old, new): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    let known = Good::from([(("x".into(), false), vec![old])]);
+    for failed in [80, 81] {
+        let at = |port| {
+            let found = if port == failed { &["?"][..] } else { &["10.0.0.2"] };
+            host("x", 0, Some(port), Family::Nothing, family(found, 9))
+        };
+        let reply = Reply { hosts: vec![at(80), at(81)], ttl: SECOND };
+        let places = read(&reply, &known, &[]).unwrap().places;
+        let places: Vec<_> = places.iter().map(|place| (place.address, place.port)).collect();
+        assert_eq!(places, [(new, Some(80)), (new, Some(81))], "{failed}");
+    }
+}
+
+#[test]
 fn the_same_trouble_is_news_once() {
     let mut book = book_of("\"http://x\"");
     let news = |book: &mut Book, answer| {

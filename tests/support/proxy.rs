@@ -427,7 +427,7 @@ impl Proxy {
     /// Waits until it has ended by itself.
     pub fn ended(&mut self) -> ExitStatus {
         let status = eventually("rhumb to end", || self.child.try_wait().unwrap());
-        if self.processes().len() == 1 {
+        if self.processes().len() <= 1 {
             // Others write on.
             self.collecting.drain(..).for_each(|thread| thread.join().unwrap());
         }

@@ -107,15 +107,14 @@ async fn give_way(
     tracing::info!(pid, "another process serves; finishing what is under way");
     let refusing = async {
         // The other one opens its own in a moment.
-        match &mut desk {
-            Some(desk) => desk.refuse("another process serves by now; ask again").await,
-            None => {}
+        if let Some(desk) = &mut desk {
+            desk.refuse("another process serves by now; ask again").await;
         }
         pending().await
     };
     tokio::select! {
         left = app.drain(timeout, Some(passing)) => left,
-        () = refusing => Left::default(),
+        left = refusing => left,
     }
 }
 

@@ -225,7 +225,7 @@ pub(in crate::server) fn run(test: impl Future<Output = ()>) {
         .build_local(tokio::runtime::LocalOptions::default())
         .unwrap();
     let (late, over) = tokio::sync::oneshot::channel();
-    let (_done, ended) = std::sync::mpsc::channel::<()>();
+    let (_done, ended) = std::sync::mpsc::sync_channel::<()>(1);
     // By a clock that does not stand still: a connection that wakes itself keeps the other one from
     // moving.
     std::thread::spawn(move || {
