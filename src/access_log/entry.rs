@@ -213,6 +213,8 @@ impl Entry {
             // The last one is the one that matters.
             self.attempts.pop();
         }
+        // Most requests need no second one, and many are under way at once.
+        self.attempts.reserve_exact(1);
         self.attempts.push(Attempt {
             region,
             endpoint,
