@@ -195,8 +195,8 @@ impl Entry {
     }
 
     /// The deployment that answers.
-    pub fn deployment(&mut self, name: &Rc<Name>) {
-        self.deployment = Some(Rc::clone(name));
+    pub fn deployment(&mut self, name: Rc<Name>) {
+        self.deployment = Some(name);
     }
 
     /// What was decided, and by which table.

@@ -59,7 +59,7 @@ impl Ticket {
                 Err(_) => routing::deployment(table, asked.host, asked.path),
             };
             if let Some(name) = index.and_then(|index| view.deployment_name(index)) {
-                entry.deployment(name);
+                entry.deployment(Rc::clone(name));
             }
         });
     }

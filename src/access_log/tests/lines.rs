@@ -42,7 +42,7 @@ pub(super) fn everything(entry: &mut Entry, headers: &HeaderMap, names: &[Rc<Nam
     entry.client("2001:db8::1".parse().unwrap());
     entry.country(Some("DE".parse().unwrap()));
     entry.tenant("acme");
-    entry.deployment(deployment);
+    entry.deployment(Rc::clone(deployment));
     entry.decided("rule", Some("eu_users"), 7);
     entry.attempt(Rc::clone(us), Rc::clone(first));
     entry.connected(Duration::from_millis(1));
@@ -223,7 +223,7 @@ proptest! {
             entry.trace_id(&trace);
             entry.tenant(&tenant);
             entry.decided("rule", Some(&rule), 1);
-            entry.deployment(&name(&deployment));
+            entry.deployment(name(&deployment));
             entry.attempt(name(&region), name(&endpoint));
             entry.sent(sent);
         });
