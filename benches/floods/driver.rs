@@ -19,13 +19,18 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum as _};
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::time::{Instant, sleep};
 
 use attack::Attack;
 use attacker::{Plan, Seen};
 use origin::InHand;
 use process::Process;
-use verdict::Suffering;
+use verdict::{Round, Suffering};
 use victim::{Ports, Protocol, Victim};
 
 /// Between an attack and the calm before the next one.
@@ -63,6 +68,9 @@ struct Options {
     /// How long the calm before it lasts
     #[arg(long, default_value_t = 10)]
     calm: u64,
+    /// How often each attack and the calm before it are measured; of the slowdowns the median counts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
     /// Connections that attack at once
     #[arg(long, default_value_t = 4)]
     connections: u32,
@@ -101,17 +109,17 @@ fn run(options: &Options) -> io::Result<bool> {
     let (web, grpc) = (origin::listen(options.web)?, origin::listen(options.grpc)?);
     let attacked = origin::listen(options.attacked)?;
     // What victims use has threads of its own, and goes before what attacks.
-    background(0, async move {
+    background(Urgency::Normal, async move {
         let (web, grpc) = tokio::join!(origin::web(web, InHand::default()), origin::grpc(grpc));
         web.and(grpc)
     });
     let counted = in_hand.clone();
-    background(10, async move { origin::web(attacked, counted).await });
+    background(Urgency::Idle, async move { origin::web(attacked, counted).await });
     let victims: Vec<_> = Protocol::ALL.map(Victim::new).into();
     let ports = Ports { http1: options.http1, http2: options.http2 };
     let rate = options.rate;
     for victim in victims.clone() {
-        background(0, async move {
+        background(Urgency::Normal, async move {
             victim.live(ports, rate).await;
             Ok(())
         });
@@ -120,16 +128,36 @@ fn run(options: &Options) -> io::Result<bool> {
     runtime.block_on(phases(options, &victims, &in_hand))
 }
 
-/// A thread of its own for some work, less urgent the greater `nice` is.
-fn background(nice: i32, work: impl Future<Output = io::Result<()>> + Send + 'static) {
+/// Who goes first where threads want the same core.
+#[derive(Clone, Copy, PartialEq)]
+enum Urgency {
+    Normal,
+    /// Has what is left, and gives it back at once: attackers are other machines in truth, they must
+    /// not take a victim's processor. `nice` does not do: who woke up waits for the slice that runs.
+    Idle,
+}
+
+/// A thread of its own for some work.
+fn background(urgency: Urgency, work: impl Future<Output = io::Result<()>> + Send + 'static) {
     thread::spawn(move || {
-        // On Linux this is the thread's, not the process's. Without it the numbers are worse, no more.
-        let _ = rustix::process::nice(nice);
+        if urgency == Urgency::Idle {
+            give_way();
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Err(error) = runtime.and_then(|runtime| runtime.block_on(work)) {
             eprintln!("error: {error}");
         }
     });
+}
+
+/// Makes this thread run when nothing else wants to.
+fn give_way() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) =
+        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+    {
+        eprintln!("warning: attackers are as urgent as victims, latencies mean little: {error:?}");
+    }
 }
 
 /// Calm, attack, rest, and again.
@@ -142,7 +170,13 @@ async fn phases(options: &Options, victims: &[Victim], in_hand: &InHand) -> io::
     sleep(REST).await;
     let chosen = if options.only.is_empty() { Attack::value_variants() } else { &options.only };
     for &attack in chosen {
-        let result = measure(options, attack, victims, in_hand, &ids).await;
+        let mut result = measure(options, attack, victims, in_hand, &ids).await;
+        for _ in 1..options.rounds {
+            if result.alive {
+                sleep(REST).await;
+                result.add(measure(options, attack, victims, in_hand, &ids).await);
+            }
+        }
         let faults = result.faults(options.floor_ms);
         good &= faults.is_empty();
         if options.json {
@@ -191,7 +225,7 @@ async fn measure(
             pause: Duration::from_millis(options.pause_ms),
         };
         let (ids, seen) = (Arc::clone(ids), Arc::clone(&seen));
-        background(19, async move {
+        background(Urgency::Idle, async move {
             attacker::attack(plan, ids, seen).await;
             Ok(())
         });
@@ -222,7 +256,10 @@ async fn measure(
         busy: busy.map_or(0.0, |(after, before)| (after - before) / seconds),
         alive: process.resident().is_some(),
         victims: victims
-            .map(|((victim, calm), flood)| Suffering { protocol: victim.protocol, calm, flood })
+            .map(|((victim, calm), flood)| Suffering {
+                protocol: victim.protocol,
+                rounds: vec![Round { calm, flood }],
+            })
             .collect(),
     }
 }

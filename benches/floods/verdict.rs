@@ -15,11 +15,66 @@ const MEMORY: u64 = 64 << 20;
 /// Requests that one attacking connection may have in hand at the origin.
 const IN_HAND: u64 = 100;
 
-/// One victim, before and during.
-pub(crate) struct Suffering {
-    pub(crate) protocol: Protocol,
+/// One victim, before and during an attack.
+pub(crate) struct Round {
     pub(crate) calm: Outcome,
     pub(crate) flood: Outcome,
+}
+
+/// One victim in all rounds of an attack.
+pub(crate) struct Suffering {
+    pub(crate) protocol: Protocol,
+    pub(crate) rounds: Vec<Round>,
+}
+
+impl Suffering {
+    /// Percent of the exchanges beside the attack that went well, in the worst round.
+    fn success(&self) -> f64 {
+        self.rounds.iter().map(|round| round.flood.success()).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The round whose 99th percentile grew by the median factor, of two in the middle the worse:
+    /// what a machine's other users do to some rounds is not the attack's.
+    fn median(&self) -> Option<&Round> {
+        let mut rounds: Vec<_> = self.rounds.iter().collect();
+        rounds.sort_by(|one, other| one.slowdown().total_cmp(&other.slowdown()));
+        rounds.get(rounds.len() / 2).copied()
+    }
+
+    /// The 99th percentiles in milliseconds, calm and beside the attack, of the median round.
+    fn slowest(&self) -> (f64, f64) {
+        self.median().map_or((f64::NAN, f64::NAN), Round::slowest)
+    }
+
+    /// Sums over all rounds, latencies of the median round, the slowdown of each.
+    fn json(&self) -> Value {
+        let sum = |count: fn(&Round) -> u64| self.rounds.iter().map(count).sum::<u64>();
+        let of = |outcome: fn(&Round) -> &Outcome, percent| {
+            self.median().map_or(f64::NAN, |round| outcome(round).percentile(percent))
+        };
+        let last = self.rounds.iter().rev().find_map(|round| round.flood.last_failure.as_deref());
+        let slowdowns: Vec<_> = self.rounds.iter().map(Round::slowdown).collect();
+        json!({
+            "exchanges": sum(|round| round.flood.micros.len() as u64),
+            "failures": sum(|round| round.flood.failures),
+            "calm_failures": sum(|round| round.calm.failures),
+            "success_percent": self.success(), "last_failure": last, "slowdowns": slowdowns,
+            "calm_p50_ms": of(|round| &round.calm, 50.0), "calm_p99_ms": of(|round| &round.calm, 99.0),
+            "p50_ms": of(|round| &round.flood, 50.0), "p99_ms": of(|round| &round.flood, 99.0),
+            "max_ms": of(|round| &round.flood, 100.0),
+        })
+    }
+}
+
+impl Round {
+    fn slowest(&self) -> (f64, f64) {
+        (self.calm.percentile(99.0), self.flood.percentile(99.0))
+    }
+
+    fn slowdown(&self) -> f64 {
+        let (calm, flood) = self.slowest();
+        flood / calm
+    }
 }
 
 /// All that was seen of one attack.
@@ -45,22 +100,52 @@ pub(crate) struct Result {
 }
 
 impl Result {
+    /// Takes in another round of the same attack.
+    pub(crate) fn add(&mut self, other: Self) {
+        let whole = self.seconds + other.seconds;
+        self.busy = (self.busy * self.seconds + other.busy * other.seconds) / whole;
+        self.seconds = whole;
+        self.connections += other.connections;
+        self.refused += other.refused;
+        self.ended += other.ended;
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+        self.answers += other.answers;
+        self.resets += other.resets;
+        for (code, count) in other.goaways {
+            *self.goaways.entry(code).or_default() += count;
+        }
+        self.in_hand = (self.in_hand.0.max(other.in_hand.0), self.in_hand.1 + other.in_hand.1);
+        self.memory = self.memory.max(other.memory);
+        self.alive = other.alive;
+        for (victim, other) in self.victims.iter_mut().zip(other.victims) {
+            victim.rounds.extend(other.rounds);
+        }
+    }
+
     /// What is too much, in words; none: it passed.
     pub(crate) fn faults(&self, floor_ms: f64) -> Vec<String> {
         let mut faults = Vec::new();
         if !self.alive {
             faults.push("the proxy is gone".to_owned());
         }
-        for Suffering { protocol, calm, flood } in &self.victims {
-            let name = protocol.name();
-            let (success, before, during) =
-                (flood.success(), calm.percentile(99.0), flood.percentile(99.0));
-            if success < SUCCESS || flood.micros.is_empty() {
-                let why = flood.last_failure.as_deref().unwrap_or("no exchange");
-                faults.push(format!("{name}: {success:.2} % went well ({why})"));
+        for victim in &self.victims {
+            let (name, success) = (victim.protocol.name(), victim.success());
+            let (calm, flood) = victim.slowest();
+            if success < SUCCESS || victim.rounds.iter().any(|round| round.flood.micros.is_empty())
+            {
+                let last = victim
+                    .rounds
+                    .iter()
+                    .rev()
+                    .find_map(|round| round.flood.last_failure.as_deref());
+                faults.push(format!(
+                    "{name}: {success:.2} % went well ({})",
+                    last.unwrap_or("no exchange")
+                ));
             }
-            if during >= (SLOWER * before).max(floor_ms) || before.is_nan() {
-                faults.push(format!("{name}: p99 {during:.2} ms, calm {before:.2} ms"));
+            if flood >= (SLOWER * calm).max(floor_ms) || calm.is_nan() {
+                faults.push(format!("{name}: p99 {flood:.2} ms, calm {calm:.2} ms"));
             }
         }
         if self.memory > MEMORY {
@@ -76,19 +161,7 @@ impl Result {
         let victims: serde_json::Map<_, _> = self
             .victims
             .iter()
-            .map(|victim| {
-                let Suffering { protocol, calm, flood } = victim;
-                (
-                    protocol.name().to_owned(),
-                    json!({
-                        "exchanges": flood.micros.len(), "failures": flood.failures,
-                        "success_percent": flood.success(), "last_failure": flood.last_failure,
-                        "calm_p50_ms": calm.percentile(50.0), "calm_p99_ms": calm.percentile(99.0),
-                        "p50_ms": flood.percentile(50.0), "p99_ms": flood.percentile(99.0),
-                        "max_ms": flood.percentile(100.0), "calm_failures": calm.failures,
-                    }),
-                )
-            })
+            .map(|victim| (victim.protocol.name().to_owned(), victim.json()))
             .collect();
         json!({
             "attack": self.attack, "faults": self.faults(floor_ms), "seconds": self.seconds,
@@ -116,9 +189,9 @@ impl Result {
             self.memory >> 20,
             100.0 * self.busy,
         );
-        for Suffering { calm, flood, .. } in &self.victims {
-            let (calm, p99) = (calm.percentile(99.0), flood.percentile(99.0));
-            line.push_str(&format!("{:>8.2} {calm:>6.2} >{p99:>7.2}", flood.success()));
+        for victim in &self.victims {
+            let (calm, flood) = victim.slowest();
+            line.push_str(&format!("{:>8.2} {calm:>6.2} >{flood:>7.2}", victim.success()));
         }
         let faults = self.faults(floor_ms);
         line.push_str(if faults.is_empty() { "  pass" } else { "  FAIL" });

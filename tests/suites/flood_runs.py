@@ -4,6 +4,7 @@ Starts the proxy with one worker on a core of its own where there are two, and t
 program says into cases. How an attack looks is in `benches/floods/`.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -26,10 +27,28 @@ def run(report, binary, work, certificates, options):
     names = re.findall(r"^\s+- ([a-z_]+):", subprocess.run(
         [program, "--help"], capture_output=True, text=True).stdout, re.M)
     left = options.only.split(",") if options.only else names
-    while left:
-        done = _start(report, binary, work, certificates, program, left, options)
-        # Attacks that ended with the proxy's end are not tried again.
-        left = left[max(done, 1):]
+    with one_queue():
+        while left:
+            done = _start(report, binary, work, certificates, program, left, options)
+            # Attacks that ended with the proxy's end are not tried again.
+            left = left[max(done, 1):]
+
+
+@contextlib.contextmanager
+def one_queue():
+    """Lets priorities count among all processes: where the kernel divides time among sessions first, attackers
+    that give way to victims still take a slice from the kernel's own threads, which bring the victims' packets."""
+    setting = pathlib.Path("/proc/sys/kernel/sched_autogroup_enabled")
+    try:
+        before = setting.read_text()
+        setting.write_text("0")
+    except OSError:  # Not root, or no such kernel: latencies are worse, no more.
+        yield
+        return
+    try:
+        yield
+    finally:
+        setting.write_text(before)
 
 
 def _start(report, binary, work, certificates, program, names, options):
@@ -42,7 +61,7 @@ def _start(report, binary, work, certificates, program, names, options):
         pin(proxy, cores[:1], options.nice)
         command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(),
                    "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
-                   "--calm", max(3, min(10, options.seconds)),
+                   "--calm", max(3, min(15, options.seconds)), "--rounds", options.repeat,
                    "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
                    "--ticks-per-second", os.sysconf("SC_CLK_TCK"), "--json"]
         driver = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True,
@@ -71,21 +90,23 @@ def place(thread, cores, nice):
     os.sched_setaffinity(thread, cores)
     if nice:
         os.setpriority(os.PRIO_PROCESS, thread, nice)
-        # Where the kernel divides time among sessions first, the session's share counts.
-        group = pathlib.Path(f"/proc/{thread or 'self'}/autogroup")
-        if group.exists():
-            group.write_text(str(nice))
 
 
 def _add(report, result):
     goaways = " ".join(f"{code}x{count}" for code, count in result["goaways"].items()) or "none"
     victims = ", ".join(
         f"{name} {victim['success_percent']:.2f} % p99 {shown(victim['calm_p99_ms'])}>{shown(victim['p99_ms'])}"
+        f"{all_of(victim['slowdowns'])}"
         for name, victim in sorted(result["victims"].items()))
     detail = (f"{'; '.join(result['faults']) + ' | ' if result['faults'] else ''}GOAWAY {goaways}; "
               f"{result['frames']} frames, {result['connections']} connections, +{result['memory_bytes'] >> 20} MiB, "
               f"{result['in_hand_most']} in hand, {100 * result['busy']:.0f} % cpu; {victims}")
     report.add(result["attack"], not result["faults"], detail, **result)
+
+
+def all_of(slowdowns):
+    """By what factor each round was slower, where there is more than one."""
+    return f" (x {' '.join(f'{factor:.1f}' for factor in slowdowns if factor)})" if len(slowdowns) > 1 else ""
 
 
 def shown(milliseconds):

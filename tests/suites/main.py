@@ -25,6 +25,8 @@ def options():
     parser.add_argument("--json", action="store_true", help="JSON on standard output in place of tables")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="directory for tools and results")
     parser.add_argument("--seconds", type=int, default=30, help="how long each flood lasts [30]")
+    parser.add_argument("--repeat", type=int, default=1,
+                        help="how often each flood is measured; of the slowdowns the median counts [1]")
     parser.add_argument("--nice", type=int, default=0,
                         help="of proxy and victims during floods: below 0 where others use the machine [0]")
     parser.add_argument("--rounds", type=int, default=30, help="minutes that `soak` lasts [30]")
