@@ -23,8 +23,9 @@ pub struct Connection {
     pub watch: Rc<Watch>,
     /// The other end.
     pub peer: Rc<Peer>,
-    /// What it becomes when its client and an origin agree on another protocol.
-    tunnel: RefCell<Option<Tunnel>>,
+    /// What it becomes when its client and an origin agree on another protocol. Boxed: few do, and every
+    /// stream has room for it.
+    tunnel: RefCell<Option<Box<Tunnel>>>,
     /// What a request on it is.
     pub(super) work: Work,
 }
@@ -52,12 +53,12 @@ impl Connection {
 
     /// Lets the connection become a tunnel once its response head has been written.
     pub(super) fn become_tunnel(&self, tunnel: Tunnel) {
-        *self.tunnel.borrow_mut() = Some(tunnel);
+        *self.tunnel.borrow_mut() = Some(Box::new(tunnel));
     }
 
     /// What the connection has become, for its driver; asks once.
     pub fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.borrow_mut().take()
+        self.tunnel.borrow_mut().take().map(|tunnel| *tunnel)
     }
 
     /// Logs a request of it that has ended with this status after so long.

@@ -168,8 +168,9 @@ impl Forward {
     async fn attempts(&mut self) -> Outcome {
         self.count_decision();
         let mut last = ErrorReason::Unreachable;
-        // What an endpoint has declined with, in case there is no other one.
-        let mut declined: Option<Answer> = None;
+        // What an endpoint has declined with, in case there is no other one. Boxed, so that the many
+        // requests that have none have no room for it.
+        let mut declined: Option<Box<Answer>> = None;
         while let Some(target) = self.target(&mut last) {
             if let Some(answer) = declined.take() {
                 answer.abandon();
@@ -182,7 +183,7 @@ impl Forward {
                     if !self.is_declined(&answer.response) || !self.may_go_on() || !self.restart() {
                         return Ok(answer);
                     }
-                    declined = Some(answer);
+                    declined = Some(Box::new(answer));
                     self.ticket.note(|entry| entry.attempt_ended("declined", None));
                 }
                 Err(failed) => {
@@ -201,7 +202,7 @@ impl Forward {
             }
             self.look_again()?;
         }
-        declined.ok_or_else(|| match self.is_over(Instant::now()) {
+        declined.map(|answer| *answer).ok_or_else(|| match self.is_over(Instant::now()) {
             true => ErrorReason::UpstreamTimeout,
             false => last,
         })

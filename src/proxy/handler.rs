@@ -22,6 +22,7 @@ use super::headers::{RHUMB_HOPS, RequestId, prepare_request};
 use super::hops::{Way, pass};
 use super::host::HostName;
 use super::identify::{Asked, identify};
+use super::later::Later;
 use super::present::Present;
 use super::receive::{Arriving, expects_continue};
 use super::redirect;
@@ -42,23 +43,30 @@ type Refused = Box<Response<ResponseBody>>;
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 ///
+/// Nothing is done before the future is asked: a client may have taken the request back by then.
+///
 /// # Errors
 ///
 /// None.
-pub async fn handle(
+pub fn handle(
     connection: Rc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    let (peer, version) = (Rc::clone(&connection.peer), request.version());
-    let mut response = match begin(&connection, request) {
-        Ok(mut forward) => {
-            let outcome = forward.run().await;
-            forward.respond(outcome)
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    Later::new(move || {
+        let (peer, version) = (Rc::clone(&connection.peer), request.version());
+        let begun = begin(&connection, request);
+        async move {
+            let mut response = match begun {
+                Ok(mut forward) => {
+                    let outcome = forward.run().await;
+                    forward.respond(outcome)
+                }
+                Err(response) => *response,
+            };
+            finish(&peer, version, &mut response);
+            Ok(response)
         }
-        Err(response) => *response,
-    };
-    finish(&peer, version, &mut response);
-    Ok(response)
+    })
 }
 
 /// All that is done before an origin hears of the request. Nothing in it waits.
@@ -306,4 +314,19 @@ fn refuse_told(
         tell(response.headers_mut(), line, None);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn future_size<F>(_: impl FnOnce(Rc<Connection>, Request<Incoming>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every stream has one, and every connection of HTTP/1.1: what few requests need is boxed.
+    #[test]
+    fn a_request_has_no_room_for_what_few_need() {
+        assert!(future_size(handle) <= 768, "{}", future_size(handle));
+    }
 }

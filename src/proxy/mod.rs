@@ -32,6 +32,7 @@ mod hops;
 mod host;
 mod identify;
 mod kept;
+mod later;
 mod metered;
 mod noted;
 mod patience;

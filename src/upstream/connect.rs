@@ -1,11 +1,14 @@
 //! Making one connection to an endpoint, within its time, and starting what moves its bytes.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::task::AbortHandle;
 
 use super::dial::{Caller, DialError, Protocol, Route};
@@ -108,12 +111,27 @@ where
         .handshake(TokioIo::new(Counted::new(stream)))
         .await
         .map_err(|source| DialError::Http(source.into()))?;
-    let connection = connection.with_upgrades();
-    let task = tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            // The request that was on it has been told; nobody else needs to know.
-            tracing::trace!(%error, "upstream connection ended");
-        }
-    });
+    let task = tokio::task::spawn_local(Serving { connection: connection.with_upgrades() });
     Ok(Made::Http1(sender, Wire(Some(task.abort_handle()))))
+}
+
+pin_project! {
+    /// The task of a connection. Not an `async` block, which would have room for it twice.
+    struct Serving<C> {
+        #[pin]
+        connection: C,
+    }
+}
+
+impl<C: Future<Output = hyper::Result<()>>> Future for Serving<C> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().connection.poll(cx).map(|ended| {
+            if let Err(error) = ended {
+                // The request that was on it has been told; nobody else needs to know.
+                tracing::trace!(%error, "upstream connection ended");
+            }
+        })
+    }
 }

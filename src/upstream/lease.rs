@@ -1,11 +1,15 @@
 //! A connection in use by one request, or a stream of one.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
+use pin_project_lite::pin_project;
 
 use super::carried::{Brake, Carried};
 use super::connect::Wire;
@@ -16,8 +20,13 @@ use super::pool::{Endpoint, Idle, Outstanding};
 use super::session::Session;
 
 /// What one request sends and receives over, counted as outstanding until it is dropped.
+///
+/// A pointer: it goes through many hands, each of which would copy it.
 #[derive(Debug)]
-pub struct Lease<B> {
+pub struct Lease<B>(Box<Held<B>>);
+
+#[derive(Debug)]
+struct Held<B> {
     // Dropped first: whoever waits for the stream finds the load as it is.
     way: Way<B>,
     outstanding: Outstanding<B>,
@@ -65,7 +74,7 @@ impl<B> Lease<B> {
         reused: bool,
     ) -> Self {
         let way = Way::Http1 { sender, wire, born, caller };
-        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused, made: !reused }
+        Self::new(way, endpoint, reused, !reused)
     }
 
     /// A stream of a session that has room.
@@ -81,39 +90,44 @@ impl<B> Lease<B> {
             brake: None,
             received,
         });
-        Self { way, outstanding: Outstanding::new(Rc::clone(endpoint)), reused, made }
+        Self::new(way, endpoint, reused, made)
+    }
+
+    fn new(way: Way<B>, endpoint: &Rc<Endpoint<B>>, reused: bool, made: bool) -> Self {
+        let outstanding = Outstanding::new(Rc::clone(endpoint));
+        Self(Box::new(Held { way, outstanding, reused, made }))
     }
 
     /// Whether other requests went over this connection before.
     pub fn reused(&self) -> bool {
-        self.reused
+        self.0.reused
     }
 
     /// Whether the connection was made for this request, or for it first.
     pub fn is_first(&self) -> bool {
-        self.made
+        self.0.made
     }
 
     /// A connection that was made for this request after all.
     pub(super) fn fresh(mut self) -> Self {
-        (self.reused, self.made) = (false, true);
+        (self.0.reused, self.0.made) = (false, true);
         self
     }
 
     /// Whether HTTP/2 is spoken on it.
     pub fn is_http2(&self) -> bool {
-        matches!(self.way, Way::Http2(_))
+        matches!(self.0.way, Way::Http2(_))
     }
 
     /// The endpoint it leads to.
     pub fn endpoint(&self) -> &Rc<Endpoint<B>> {
-        self.outstanding.endpoint()
+        self.0.outstanding.endpoint()
     }
 
     /// The request on it waited in vain. A connection on which nothing at all has come since gets no
     /// further requests: it may be dead, and nobody would notice for a while.
     pub fn doubt(&self) {
-        if let Way::Http2(stream) = &self.way
+        if let Way::Http2(stream) = &self.0.way
             && stream.session.received() == stream.received
         {
             stream.session.retire();
@@ -122,7 +136,7 @@ impl<B> Lease<B> {
 
     /// The connection is not HTTP any more: what holds its upgraded form has it now.
     pub fn upgraded(&mut self) {
-        if let Way::Http1 { wire, .. } = &mut self.way {
+        if let Way::Http1 { wire, .. } = &mut self.0.way {
             wire.release();
         }
     }
@@ -130,7 +144,7 @@ impl<B> Lease<B> {
     /// Gives the connection back for the next request. Only after an exchange that ended cleanly:
     /// the request was sent to its end and the response read to its end.
     pub fn give_back(self, now: Instant) {
-        let Self { way, outstanding, .. } = self;
+        let Held { way, outstanding, .. } = *self.0;
         match way {
             // What has become something else is no connection for requests.
             Way::Http1 { wire, .. } if wire.is_released() => {}
@@ -159,37 +173,55 @@ where
         &mut self,
         mut request: Request<B>,
     ) -> impl Future<Output = Result<Response<Incoming>, SendError<B>>> + use<B> {
-        let sent = match &mut self.way {
-            Way::Http1 { sender, .. } => Sent::Http1(sender.try_send_request(request)),
+        match &mut self.0.way {
+            Way::Http1 { sender, .. } => Sent::Http1 { exchange: sender.try_send_request(request) },
             Way::Http2(stream) => match http2_head::prepare(&mut request, stream.endpoint.url()) {
                 true => {
                     let request = stream.carry(request);
-                    Sent::Http2(stream.session.sender().borrow_mut().try_send_request(request))
+                    let mut sender = stream.session.sender().borrow_mut();
+                    Sent::Http2 { exchange: sender.try_send_request(request) }
                 }
-                false => Sent::Not(request),
+                false => Sent::Not { request: Some(request) },
             },
-        };
-        async move {
-            match sent {
-                Sent::Http1(exchange) => {
-                    exchange.await.map_err(|error| SendError::of(error, |body| body))
-                }
-                Sent::Http2(exchange) => exchange.await.map_err(|error| {
-                    let mut error = SendError::of(error, Carried::into_body);
-                    error.with_message(http2_head::restore);
-                    error
-                }),
-                Sent::Not(request) => Err(SendError::unspeakable(request)),
-            }
         }
     }
 }
 
-/// An exchange that has begun.
-enum Sent<A, C, R> {
-    Http1(A),
-    Http2(C),
-    Not(R),
+pin_project! {
+    /// An exchange that has begun. Not an `async` block, which would have room for it twice.
+    #[project = SentProjected]
+    enum Sent<A, C, B> {
+        Http1 { #[pin] exchange: A },
+        Http2 { #[pin] exchange: C },
+        /// The request has no form in the protocol that is spoken. `None`: this was said.
+        Not { request: Option<Request<B>> },
+    }
+}
+
+impl<A, C, B> Future for Sent<A, C, B>
+where
+    A: Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>>,
+    C: Future<Output = Result<Response<Incoming>, TrySendError<Request<Carried<B>>>>>,
+    B: Body,
+{
+    type Output = Result<Response<Incoming>, SendError<B>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            SentProjected::Http1 { exchange } => {
+                exchange.poll(cx).map_err(|error| SendError::of(error, |body| body))
+            }
+            SentProjected::Http2 { exchange } => exchange.poll(cx).map_err(|error| {
+                let mut error = SendError::of(error, Carried::into_body);
+                error.with_message(http2_head::restore);
+                error
+            }),
+            SentProjected::Not { request } => match request.take() {
+                Some(request) => Poll::Ready(Err(SendError::unspeakable(request))),
+                None => Poll::Pending,
+            },
+        }
+    }
 }
 
 impl<B> Stream<B>
