@@ -99,6 +99,9 @@ pub const PARK_AFTER: Duration = Duration::from_millis(200);
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The same in bytes.
 pub const LINGER_BYTES: usize = 1 << 20;
+/// The same of a client that floods; what it sends behind that is not taken, until
+/// [`LINGER_TIMEOUT`] is over.
+pub const FLOOD_LINGER_BYTES: usize = 16 << 10;
 /// An HTTP/2 client that was told to go has so long to finish what is not under way any more.
 pub const GOAWAY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an origin may keep an `Expect: 100-continue` client waiting before its body is asked for.

@@ -6,7 +6,7 @@
 //! nobody unpacks TLS that nobody will read, and the state of a session that is closed on one
 //! side, with data on the other, cannot keep anybody busy.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::Poll;
@@ -20,7 +20,22 @@ use crate::model::limits;
 /// Writes `last`, says that this was it, and waits a little for the client to go.
 pub(super) async fn part<S: Socket>(transport: Transport<S>, last: &[u8]) {
     // Boxed, so that connections that go on have no room for it.
-    Box::pin(leave(transport, last)).await;
+    Box::pin(leave(transport, last, Patience::Takes)).await;
+}
+
+/// The same for a client that floods: hardly anything of what it still sends is taken. Its own window
+/// holds it up then; who closed at once would have it back at once.
+pub(super) async fn cut<S: Socket>(transport: Transport<S>, last: &[u8]) {
+    Box::pin(leave(transport, last, Patience::Holds)).await;
+}
+
+/// What becomes of what a client still sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It is thrown away, up to a limit that ends the connection.
+    Takes,
+    /// A little of it is thrown away, and what follows waits in the kernel until time is over.
+    Holds,
 }
 
 /// Ends a connection whose client does not take what was written to it: nobody keeps that for it.
@@ -28,37 +43,53 @@ pub(super) fn abandon<S: Socket>(transport: Transport<S>) {
     transport.into_socket().forget();
 }
 
-async fn leave<S: Socket>(mut transport: Transport<S>, last: &[u8]) {
+async fn leave<S: Socket>(mut transport: Transport<S>, last: &[u8], patience: Patience) {
     let saying = async {
         transport.write_all(last).await?;
         transport.shutdown().await
     };
     // A client that takes nothing has itself to blame.
     if let Ok(Ok(())) = timeout(limits::LINGER_TIMEOUT, saying).await {
-        linger(transport.into_socket()).await;
+        linger(transport.into_socket(), patience).await;
     }
 }
 
 /// Throws away what still comes, as long as the limits allow.
-async fn linger<S: Socket>(mut socket: S) {
-    let mut rest = limits::LINGER_BYTES;
-    let all = poll_fn(|cx| {
+async fn linger<S: Socket>(socket: S, patience: Patience) {
+    // Time is over: the client has had its chance.
+    let _ = timeout(limits::LINGER_TIMEOUT, async {
+        match patience {
+            Patience::Takes => drop(throw_away(socket, limits::LINGER_BYTES).await),
+            Patience::Holds => {
+                let kept = throw_away(socket, limits::FLOOD_LINGER_BYTES).await;
+                if kept.is_some() {
+                    pending::<()>().await;
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// The socket, if there is more on it than so many bytes; `None`: the client is gone.
+async fn throw_away<S: Socket>(mut socket: S, mut rest: usize) -> Option<S> {
+    let more = poll_fn(|cx| {
         let mut space = [MaybeUninit::uninit(); 4096];
         loop {
             let mut buf = ReadBuf::uninit(&mut space);
             match Pin::new(&mut socket).poll_read(cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
                 Poll::Ready(Ok(())) => {
                     let count = buf.filled().len();
                     rest = rest.saturating_sub(count);
                     if count == 0 || rest == 0 {
-                        return Poll::Ready(());
+                        return Poll::Ready(count > 0);
                     }
                 }
             }
         }
-    });
-    // Time is over: the client has had its chance.
-    let _ = timeout(limits::LINGER_TIMEOUT, all).await;
+    })
+    .await;
+    more.then_some(socket)
 }

@@ -25,7 +25,7 @@ use self::streams::{Executor, Streams};
 use self::windows::Windows;
 use self::wire::Wire;
 use super::door::Terms;
-use super::goodbye::{abandon, part};
+use super::goodbye::{abandon, cut, part};
 use super::keeper::{Keeper, Timer};
 use super::protocol::PREFACE;
 use super::transport::{Socket, Transport};
@@ -73,10 +73,11 @@ pub(super) async fn converse<S: Socket>(
     let gone = wire.ended();
     let calm = matches!(end, End::Flood(_));
     let Some((transport, rest)) = wire.into_parts(calm) else { return };
-    if end == End::Stalled {
-        abandon(transport);
-    } else if !gone && end != End::Broken {
-        part(transport, &rest).await;
+    match end {
+        End::Stalled => abandon(transport),
+        End::Told(_) | End::Flood(_) if !gone => cut(transport, &rest).await,
+        End::Said | End::Silent if !gone => part(transport, &rest).await,
+        _ => {}
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::fixture::{Client, PREFACE, World, run};
 
@@ -156,6 +157,32 @@ fn requests_that_are_taken_back_are_cut() {
             assert!(stream < 2_000, "it is not cut");
         }
         assert_eq!(world.metric("rhumb_floods_total"), 1.0);
+    });
+}
+
+/// Who floods on is held up by its own window, instead of being read or coming back at once.
+#[test]
+fn of_a_flood_that_goes_on_hardly_anything_is_taken() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let flood = frame(PING, 0, 0, &[0; 8]).repeat(600);
+        client.send(&flood).await;
+        let goaway = client.until(GOAWAY).await.unwrap();
+        assert_eq!(goaway.payload[7], ENHANCE_YOUR_CALM);
+        let (told, mut sent) = (Instant::now(), 0);
+        while client.stream.write_all(&flood).await.is_ok() {
+            sent += flood.len();
+            assert!(sent < 128 << 10, "128 KiB were taken, of which 64 are on the way");
+        }
+        client.task.await.unwrap();
+        assert_eq!(
+            told.elapsed().as_millis() / 100,
+            10,
+            "it was let go {:?} after",
+            told.elapsed()
+        );
     });
 }
 
