@@ -47,6 +47,10 @@ struct Options {
     /// Port on which it speaks HTTP/2 with prior knowledge
     #[arg(long)]
     http2: u16,
+    /// Port of another proxy, which is attacked first: what victims suffer then is the machine's doing,
+    /// and what they suffer later is compared with it
+    #[arg(long)]
+    decoy: Option<u16>,
     /// Process to look at
     #[arg(long)]
     pid: u32,
@@ -196,7 +200,7 @@ async fn phases(options: &Options, victims: &[Victim], in_hand: &InHand) -> io::
     Ok(good)
 }
 
-/// One attack and the calm before it.
+/// One attack, and the time before it that it is compared with.
 async fn measure(
     options: &Options,
     attack: Attack,
@@ -206,30 +210,24 @@ async fn measure(
 ) -> verdict::Result {
     let process = Process(options.pid);
     let outcomes = || victims.iter().map(Victim::take).collect::<Vec<_>>();
+    let calm = Duration::from_secs(options.calm);
     outcomes();
-    sleep(Duration::from_secs(options.calm)).await;
-    let calm = outcomes();
+    sleep(calm).await;
+    let mut before_it = outcomes();
+    if let Some(decoy) = options.decoy {
+        assault(options, attack, decoy, Instant::now() + calm, ids);
+        sleep(calm).await;
+        before_it = outcomes();
+        sleep(REST).await;
+        outcomes();
+    }
     in_hand.take();
     let before = process.resident().unwrap_or(0);
     let busy_before = process.busy(options.ticks_per_second);
 
     let start = Instant::now();
     let end = start + Duration::from_secs(options.seconds);
-    let seen = Arc::new(Seen::default());
-    for _ in 0..options.connections {
-        let plan = Plan {
-            attack,
-            port: options.http2,
-            authority: "one.test".to_owned(),
-            end,
-            pause: Duration::from_millis(options.pause_ms),
-        };
-        let (ids, seen) = (Arc::clone(ids), Arc::clone(&seen));
-        background(Urgency::Idle, async move {
-            attacker::attack(plan, ids, seen).await;
-            Ok(())
-        });
-    }
+    let seen = assault(options, attack, options.http2, end, ids);
     let mut most = before;
     while Instant::now() < end {
         sleep(LOOK).await;
@@ -238,7 +236,7 @@ async fn measure(
     let seconds = start.elapsed().as_secs_f64();
     let busy = process.busy(options.ticks_per_second).zip(busy_before);
     let floods = outcomes();
-    let victims = victims.iter().zip(calm).zip(floods);
+    let victims = victims.iter().zip(before_it).zip(floods);
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     verdict::Result {
         attack: attack.to_possible_value().map_or(String::new(), |name| name.get_name().to_owned()),
@@ -262,4 +260,30 @@ async fn measure(
             })
             .collect(),
     }
+}
+
+/// Attacks a port over all connections until `end`.
+fn assault(
+    options: &Options,
+    attack: Attack,
+    port: u16,
+    end: Instant,
+    ids: &Arc<AtomicU64>,
+) -> Arc<Seen> {
+    let seen = Arc::new(Seen::default());
+    for _ in 0..options.connections {
+        let plan = Plan {
+            attack,
+            port,
+            authority: "one.test".to_owned(),
+            end,
+            pause: Duration::from_millis(options.pause_ms),
+        };
+        let (ids, seen) = (Arc::clone(ids), Arc::clone(&seen));
+        background(Urgency::Idle, async move {
+            attacker::attack(plan, ids, seen).await;
+            Ok(())
+        });
+    }
+    seen
 }

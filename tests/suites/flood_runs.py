@@ -57,11 +57,13 @@ def _start(report, binary, work, certificates, program, names, options):
     origins = {"web": web, "sockets": web, "grpc": grpc, "one": attacked}
     cores = sorted(os.sched_getaffinity(0))
     done = 0
-    with stage.Stage(binary, work / "floods", certificates, origins, workers=1) as proxy:
+    with (stage.Stage(binary, work / "floods", certificates, origins, workers=1) as proxy,
+          stage.Stage(binary, work / "decoy", certificates, origins, workers=1) as decoy):
         pin(proxy, cores[:1], options.nice)
-        command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(),
+        give_way(decoy, cores[:1])
+        command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(), "--decoy", decoy.h2c,
                    "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
-                   "--calm", max(3, min(15, options.seconds)), "--rounds", options.repeat,
+                   "--calm", max(3, min(10, options.seconds)), "--rounds", options.repeat,
                    "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
                    "--ticks-per-second", os.sysconf("SC_CLK_TCK"), "--json"]
         driver = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True,
@@ -78,11 +80,23 @@ def _start(report, binary, work, certificates, program, names, options):
     return done
 
 
+def threads(proxy):
+    """All threads of a proxy."""
+    return [int(thread) for pid in {proxy.process.pid, proxy.worker_pid()}
+            for thread in os.listdir(f"/proc/{pid}/task")]
+
+
 def pin(proxy, cores, nice):
     """Gives all of the proxy's threads a core."""
-    for pid in {proxy.process.pid, proxy.worker_pid()}:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            place(int(thread), cores, nice)
+    for thread in threads(proxy):
+        place(thread, cores, nice)
+
+
+def give_way(proxy, cores):
+    """Has the proxy run on these cores when nothing else wants to."""
+    for thread in threads(proxy):
+        place(thread, cores, 0)
+        os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def place(thread, cores, nice):
