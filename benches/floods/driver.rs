@@ -8,6 +8,7 @@ mod attacker;
 mod frame;
 mod origin;
 mod process;
+mod urgency;
 mod verdict;
 mod victim;
 
@@ -19,17 +20,13 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum as _};
-use thread_priority::ThreadPriority;
-use thread_priority::unix::{
-    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
-};
 use tokio::time::{Instant, sleep};
 
 use attack::Attack;
 use attacker::{Plan, Seen};
 use origin::InHand;
 use process::Process;
+use urgency::Urgency;
 use verdict::{Round, Suffering};
 use victim::{Ports, Protocol, Victim};
 
@@ -132,36 +129,15 @@ fn run(options: &Options) -> io::Result<bool> {
     runtime.block_on(phases(options, &victims, &in_hand))
 }
 
-/// Who goes first where threads want the same core.
-#[derive(Clone, Copy, PartialEq)]
-enum Urgency {
-    Normal,
-    /// Has what is left, and gives it back at once: attackers are other machines in truth, they must
-    /// not take a victim's processor. `nice` does not do: who woke up waits for the slice that runs.
-    Idle,
-}
-
 /// A thread of its own for some work.
 fn background(urgency: Urgency, work: impl Future<Output = io::Result<()>> + Send + 'static) {
     thread::spawn(move || {
-        if urgency == Urgency::Idle {
-            give_way();
-        }
+        urgency.take();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Err(error) = runtime.and_then(|runtime| runtime.block_on(work)) {
             eprintln!("error: {error}");
         }
     });
-}
-
-/// Makes this thread run when nothing else wants to.
-fn give_way() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    if let Err(error) =
-        set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
-    {
-        eprintln!("warning: attackers are as urgent as victims, latencies mean little: {error:?}");
-    }
 }
 
 /// Calm, attack, rest, and again.
