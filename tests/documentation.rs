@@ -213,11 +213,11 @@ fn the_limits_are_those_of_the_program() {
             seconds(limits::PARK_AFTER),
         ),
         ("what a client still sends behind its last answer", bytes(limits::LINGER_BYTES as u64)),
+        ("the same, in time", seconds(limits::LINGER_TIMEOUT)),
         (
-            "the same of one that floods; the rest waits unread",
+            "the same of a client that floods; what follows waits unread",
             bytes(limits::FLOOD_LINGER_BYTES as u64),
         ),
-        ("the same, in time", seconds(limits::LINGER_TIMEOUT)),
         ("open streams of an HTTP/2 connection", count(limits::STREAMS_PER_CONNECTION.into())),
         ("window of an HTTP/2 stream", bytes(limits::STREAM_WINDOW.into())),
         ("window of an HTTP/2 connection", bytes(limits::CONNECTION_WINDOW.into())),

@@ -13,6 +13,7 @@ mod verdict;
 mod victim;
 
 use std::io::{self, Write as _};
+use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,8 +45,7 @@ struct Options {
     /// Port on which it speaks HTTP/2 with prior knowledge
     #[arg(long)]
     http2: u16,
-    /// Port of another proxy, which is attacked first: what victims suffer then is the machine's doing,
-    /// and what they suffer later is compared with it
+    /// Port of another proxy, which is attacked first: what victims suffer then is the machine's doing
     #[arg(long)]
     decoy: Option<u16>,
     /// Process to look at
@@ -176,7 +176,7 @@ async fn phases(options: &Options, victims: &[Victim], in_hand: &InHand) -> io::
     Ok(good)
 }
 
-/// One attack, and the time before it that it is compared with.
+/// One attack, the calm before it, and the attack on a decoy between them.
 async fn measure(
     options: &Options,
     attack: Attack,
@@ -186,14 +186,15 @@ async fn measure(
 ) -> verdict::Result {
     let process = Process(options.pid);
     let outcomes = || victims.iter().map(Victim::take).collect::<Vec<_>>();
-    let calm = Duration::from_secs(options.calm);
+    let before_it = Duration::from_secs(options.calm);
     outcomes();
-    sleep(calm).await;
-    let mut before_it = outcomes();
+    sleep(before_it).await;
+    let calm = outcomes();
+    let mut decoyed = Vec::new();
     if let Some(decoy) = options.decoy {
-        assault(options, attack, decoy, Instant::now() + calm, ids);
-        sleep(calm).await;
-        before_it = outcomes();
+        assault(options, attack, decoy, Instant::now() + before_it, ids);
+        sleep(before_it).await;
+        decoyed = outcomes();
         sleep(REST).await;
         outcomes();
     }
@@ -212,7 +213,8 @@ async fn measure(
     let seconds = start.elapsed().as_secs_f64();
     let busy = process.busy(options.ticks_per_second).zip(busy_before);
     let floods = outcomes();
-    let victims = victims.iter().zip(before_it).zip(floods);
+    let decoyed = decoyed.into_iter().map(Some).chain(iter::repeat_with(|| None));
+    let victims = victims.iter().zip(calm).zip(decoyed).zip(floods);
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     verdict::Result {
         attack: attack.to_possible_value().map_or(String::new(), |name| name.get_name().to_owned()),
@@ -230,9 +232,9 @@ async fn measure(
         busy: busy.map_or(0.0, |(after, before)| (after - before) / seconds),
         alive: process.resident().is_some(),
         victims: victims
-            .map(|((victim, calm), flood)| Suffering {
+            .map(|(((victim, calm), decoy), flood)| Suffering {
                 protocol: victim.protocol,
-                rounds: vec![Round { calm, flood }],
+                rounds: vec![Round { calm, decoy, flood }],
             })
             .collect(),
     }

@@ -15,22 +15,29 @@ const MEMORY: u64 = 64 << 20;
 /// Requests that one attacking connection may have in hand at the origin.
 const IN_HAND: u64 = 100;
 
-/// One victim, before and during an attack.
-pub(crate) struct Round {
-    pub(crate) calm: Outcome,
-    pub(crate) flood: Outcome,
-}
-
 /// One victim in all rounds of an attack.
 pub(crate) struct Suffering {
     pub(crate) protocol: Protocol,
     pub(crate) rounds: Vec<Round>,
 }
 
+/// One victim, before and during an attack.
+pub(crate) struct Round {
+    pub(crate) calm: Outcome,
+    /// While the same attackers attack somebody else: what the machine makes of it.
+    pub(crate) decoy: Option<Outcome>,
+    pub(crate) flood: Outcome,
+}
+
 impl Suffering {
     /// Percent of the exchanges beside the attack that went well, in the worst round.
     fn success(&self) -> f64 {
         self.rounds.iter().map(|round| round.flood.success()).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Why the last exchange failed that did.
+    fn last_failure(&self) -> Option<&str> {
+        self.rounds.iter().rev().find_map(|round| round.flood.last_failure.as_deref())
     }
 
     /// The round whose 99th percentile grew by the median factor, of two in the middle the worse:
@@ -49,19 +56,22 @@ impl Suffering {
     /// Sums over all rounds, latencies of the median round, the slowdown of each.
     fn json(&self) -> Value {
         let sum = |count: fn(&Round) -> u64| self.rounds.iter().map(count).sum::<u64>();
-        let of = |outcome: fn(&Round) -> &Outcome, percent| {
-            self.median().map_or(f64::NAN, |round| outcome(round).percentile(percent))
+        let of = |outcome: fn(&Round) -> Option<&Outcome>, percent| {
+            self.median().and_then(outcome).map_or(f64::NAN, |outcome| outcome.percentile(percent))
         };
-        let last = self.rounds.iter().rev().find_map(|round| round.flood.last_failure.as_deref());
         let slowdowns: Vec<_> = self.rounds.iter().map(Round::slowdown).collect();
         json!({
             "exchanges": sum(|round| round.flood.micros.len() as u64),
             "failures": sum(|round| round.flood.failures),
             "calm_failures": sum(|round| round.calm.failures),
-            "success_percent": self.success(), "last_failure": last, "slowdowns": slowdowns,
-            "calm_p50_ms": of(|round| &round.calm, 50.0), "calm_p99_ms": of(|round| &round.calm, 99.0),
-            "p50_ms": of(|round| &round.flood, 50.0), "p99_ms": of(|round| &round.flood, 99.0),
-            "max_ms": of(|round| &round.flood, 100.0),
+            "success_percent": self.success(), "last_failure": self.last_failure(),
+            "slowdowns": slowdowns,
+            "calm_p50_ms": of(|round| Some(&round.calm), 50.0),
+            "calm_p99_ms": of(|round| Some(&round.calm), 99.0),
+            "decoy_p99_ms": of(|round| round.decoy.as_ref(), 99.0),
+            "p50_ms": of(|round| Some(&round.flood), 50.0),
+            "p99_ms": of(|round| Some(&round.flood), 99.0),
+            "max_ms": of(|round| Some(&round.flood), 100.0),
         })
     }
 }
@@ -134,15 +144,8 @@ impl Result {
             let (calm, flood) = victim.slowest();
             if success < SUCCESS || victim.rounds.iter().any(|round| round.flood.micros.is_empty())
             {
-                let last = victim
-                    .rounds
-                    .iter()
-                    .rev()
-                    .find_map(|round| round.flood.last_failure.as_deref());
-                faults.push(format!(
-                    "{name}: {success:.2} % went well ({})",
-                    last.unwrap_or("no exchange")
-                ));
+                let why = victim.last_failure().unwrap_or("no exchange");
+                faults.push(format!("{name}: {success:.2} % went well ({why})"));
             }
             if flood >= (SLOWER * calm).max(floor_ms) || calm.is_nan() {
                 faults.push(format!("{name}: p99 {flood:.2} ms, calm {calm:.2} ms"));
@@ -209,4 +212,67 @@ pub(crate) fn heading() -> String {
         line.push_str(&format!("{:>24}", format!("{} % p99 calm > ms", protocol.name())));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred exchanges of so many milliseconds.
+    fn exchanges(milliseconds: u64) -> Outcome {
+        Outcome { micros: vec![milliseconds * 1_000; 100], ..Outcome::default() }
+    }
+
+    fn round(calm: u64, decoy: Option<u64>, flood: u64) -> Round {
+        let (calm, flood) = (exchanges(calm), exchanges(flood));
+        Round { calm, decoy: decoy.map(exchanges), flood }
+    }
+
+    fn result(rounds: Vec<Round>) -> Result {
+        Result {
+            attack: "ping".to_owned(),
+            seconds: 1.0,
+            connections: 1,
+            refused: 0,
+            ended: 1,
+            frames: 1,
+            bytes: 1,
+            answers: 0,
+            resets: 0,
+            goaways: BTreeMap::new(),
+            in_hand: (0, 0),
+            memory: 0,
+            busy: 0.0,
+            alive: true,
+            victims: vec![Suffering { protocol: Protocol::Grpc, rounds }],
+        }
+    }
+
+    #[test]
+    fn twice_the_calm_is_too_much_whatever_a_decoy_costs() {
+        assert!(result(vec![round(10, None, 19)]).faults(0.0).is_empty());
+        for decoy in [None, Some(40)] {
+            let faults = result(vec![round(10, decoy, 20)]).faults(0.0);
+            assert_eq!(faults, ["grpc: p99 20.00 ms, calm 10.00 ms"]);
+        }
+        assert!(result(vec![round(10, None, 20)]).faults(25.0).is_empty(), "below the floor");
+    }
+
+    #[test]
+    fn of_several_rounds_the_median_slowdown_counts_and_the_worst_of_all_else() {
+        let mut all = result(vec![round(10, None, 60)]);
+        for (calm, flood) in [(10, 11), (20, 30)] {
+            all.add(result(vec![round(calm, None, flood)]));
+        }
+        assert!(all.faults(0.0).is_empty(), "1.5 of 1.1, 1.5 and 6");
+        all.add(result(vec![round(10, None, 21)]));
+        assert_eq!(all.faults(0.0), ["grpc: p99 21.00 ms, calm 10.00 ms"], "two in the middle");
+        let mut lost = result(vec![round(10, None, 10)]);
+        lost.memory = MEMORY + (1 << 20);
+        lost.in_hand = (IN_HAND + 1, 500);
+        lost.victims[0].rounds[0].flood.failures = 1;
+        lost.add(result(vec![round(10, None, 10)]));
+        let faults = lost.faults(0.0);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+    }
 }

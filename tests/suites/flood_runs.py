@@ -61,7 +61,8 @@ def _start(report, binary, work, certificates, program, names, options):
           stage.Stage(binary, work / "decoy", certificates, origins, workers=1) as decoy):
         pin(proxy, cores[:1], options.nice)
         give_way(decoy, cores[:1])
-        command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--pid", proxy.worker_pid(), "--decoy", decoy.h2c,
+        command = [program, "--http1", proxy.clear, "--http2", proxy.h2c, "--decoy", decoy.h2c,
+                   "--pid", proxy.worker_pid(),
                    "--web", web, "--grpc", grpc, "--attacked", attacked, "--seconds", options.seconds,
                    "--calm", max(3, min(10, options.seconds)), "--rounds", options.repeat,
                    "--connections", CONNECTIONS, "--pause-ms", PAUSE_MS, "--only", ",".join(names),
@@ -110,6 +111,7 @@ def _add(report, result):
     goaways = " ".join(f"{code}x{count}" for code, count in result["goaways"].items()) or "none"
     victims = ", ".join(
         f"{name} {victim['success_percent']:.2f} % p99 {shown(victim['calm_p99_ms'])}>{shown(victim['p99_ms'])}"
+        f" (decoy {shown(victim['decoy_p99_ms'])})"
         f"{all_of(victim['slowdowns'])}"
         for name, victim in sorted(result["victims"].items()))
     detail = (f"{'; '.join(result['faults']) + ' | ' if result['faults'] else ''}GOAWAY {goaways}; "

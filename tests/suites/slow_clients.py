@@ -23,8 +23,6 @@ import web
 EACH = 100
 # How much later than its limit an end may be seen on a busy machine.
 SLACK = 3.0
-# How long an answer may take that a client does not read.
-PATIENCE = 60.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SLOWHTTPTEST = {"slow headers": ["-H", "-i", "5"], "slow body": ["-B", "-i", "5", "-s", "8192"],
@@ -80,15 +78,12 @@ def unfinished_body():
 class Slow:
     """A kind of slow client: what it sends at first, what it keeps sending, and when it has to be over.
 
-    `over` says what an end is: of the connection, or of the stream (RST_STREAM or an answer). Time counts from
-    the connection's start, but for those who do not take an answer (`reads`, `answered`): from when they were
-    given what there is of it, however long a busy machine takes for that.
+    `over` says what an end is: of the connection, or of the stream (RST_STREAM or an answer).
     """
 
-    def __init__(self, port, limit, first=b"", more=b"", every=2.0, tls=None, reads=True, over="connection",
-                 answered=False):
+    def __init__(self, port, limit, first=b"", more=b"", every=2.0, tls=None, reads=True, over="connection"):
         self.port, self.limit, self.first, self.more, self.every = port, limit, first, more, every
-        self.tls, self.reads, self.over, self.answered = tls, reads, over, answered
+        self.tls, self.reads, self.over = tls, reads, over
 
     async def suffer(self):
         """Connects and waits; how many seconds it was let."""
@@ -99,46 +94,34 @@ class Slow:
                 limit=1 << 12), 10)
         except OSError as error:
             return f"not even connected: {error}"
-        writer.write(self.first)
-        sending = asyncio.ensure_future(self._keep_sending(writer))
         try:
-            return await (self._read(reader, start) if self.reads else self._ignore(writer, start))
+            return await asyncio.wait_for(self._wait(reader, writer, start), self.limit + SLACK)
         except asyncio.TimeoutError:
             return "still there"
         finally:
-            sending.cancel()
             writer.transport.abort()
 
-    async def _read(self, reader, start):
-        """Takes what comes, until the end."""
-        heard, waits = b"", self.answered
+    async def _wait(self, reader, writer, start):
+        writer.write(self.first)
+        sending = asyncio.ensure_future(self._keep_sending(writer))
         try:
-            while piece := await asyncio.wait_for(reader.read(1 << 12), self._left(start, waits)):
+            if not self.reads:
+                ours = writer.get_extra_info("sockname")[1]
+                # Until it is accepted, nobody owns it either.
+                await asyncio.sleep(2)
+                while held(self.port, ours):
+                    await asyncio.sleep(1)
+                return time.monotonic() - start
+            heard = b""
+            while piece := await reader.read(1 << 12):
                 heard = (heard + piece)[-(1 << 16):]
                 if self.over == "stream" and ended(heard):
                     break
-                if waits and 1 in frames(heard):
-                    start, waits = time.monotonic(), False
         except OSError:
             pass
+        finally:
+            sending.cancel()
         return time.monotonic() - start
-
-    async def _ignore(self, writer, start):
-        """Takes nothing, until the proxy has no end of the connection any more."""
-        ours, had, waits = writer.get_extra_info("sockname")[1], 0, True
-        # Until it is accepted, nobody owns it either.
-        await asyncio.sleep(2)
-        while (queued := held(self.port, ours)) is not None:
-            if queued > had:
-                start, had, waits = time.monotonic(), queued, False
-            if self._left(start, waits) <= 0:
-                raise asyncio.TimeoutError
-            await asyncio.sleep(1)
-        return time.monotonic() - start
-
-    def _left(self, start, waits):
-        """Seconds until it should be over."""
-        return start + (PATIENCE if waits else self.limit + SLACK) - time.monotonic()
 
     async def _keep_sending(self, writer):
         while True:
@@ -149,28 +132,15 @@ class Slow:
 
 
 def held(port, client):
-    """How much waits for a client that does not read, if the proxy still has its end of the connection: an end
-    behind bytes that nobody reads cannot be seen at the other end. In the kernel's table a socket without an
-    owner has no inode."""
+    """Whether the proxy still has its end of a connection: an end that waits behind bytes that nobody
+    reads cannot be seen at the other end. In the kernel's table a socket without an owner has no inode."""
     global table, looked
     if time.monotonic() - looked > 0.5:
         with open("/proc/net/tcp") as file:
             rows = [line.split() for line in file.readlines()[1:]]
-        ends = {(port_of(row[1]), port_of(row[2])): row for row in rows}
-        table = {end: int(row[4].partition(":")[0], 16) + received(ends.get(end[::-1]))
-                 for end, row in ends.items() if row[9] != "0"}
+        table = {(int(row[1][-4:], 16), int(row[2][-4:], 16)) for row in rows if row[9] != "0"}
         looked = time.monotonic()
-    return table.get((port, client))
-
-
-def port_of(address):
-    """The port of an address in the kernel's table."""
-    return int(address[-4:], 16)
-
-
-def received(row):
-    """Bytes that a socket has and that nobody has read."""
-    return int(row[4].partition(":")[2], 16) if row else 0
+    return (port, client) in table
 
 
 def unread(port):
@@ -178,26 +148,22 @@ def unread(port):
     the proxy still has its end of them or not."""
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in file.readlines()[1:]]
-    own = [row for row in rows if port_of(row[1]) == port]
+    own = [row for row in rows if int(row[1][-4:], 16) == port]
     return sum(int(row[4].partition(":")[0], 16) > 1 << 12 for row in own)
 
 
-table, looked = {}, 0.0
-
-
-def frames(heard):
-    """Kinds of frames of HTTP/2 with whether they end their stream; what is read here is small enough to be whole."""
-    kinds, place = {}, 0
-    while place + 9 <= len(heard):
-        kind, flags = heard[place + 3], heard[place + 4]
-        kinds[kind] = kinds.get(kind, False) or kind in (3, 7) or (kind in (0, 1) and flags & 1 == 1)
-        place += 9 + int.from_bytes(heard[place:place + 3], "big")
-    return kinds
+table, looked = set(), 0.0
 
 
 def ended(heard):
-    """Whether frames of HTTP/2 tell of a stream's end."""
-    return any(frames(heard).values())
+    """Whether frames of HTTP/2 tell of a stream's end; what is read here is small enough to be whole."""
+    place = 0
+    while place + 9 <= len(heard):
+        kind, flags = heard[place + 3], heard[place + 4]
+        if kind in (3, 7) or (kind in (0, 1) and flags & 1):
+            return True
+        place += 9 + int.from_bytes(heard[place:place + 3], "big")
+    return False
 
 
 def kinds(proxy):
@@ -233,10 +199,9 @@ def kinds(proxy):
                                    b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"),
         "an HTTP/2 body that stops": Slow(proxy.h2c, 30, unfinished_body(), over="stream"),
         "an answer that is not read": Slow(proxy.clear, 30, b"GET /large HTTP/1.1\r\nHost: web.test\r\n\r\n", reads=False),
-        "an HTTP/2 window that stays shut": Slow(proxy.h2c, 30, request_without_window(), over="stream",
-                                                 answered=True),
+        "an HTTP/2 window that stays shut": Slow(proxy.h2c, 30, request_without_window(), over="stream"),
         "an HTTP/2 window that opens by drops": Slow(proxy.h2c, 32, request_without_window(), opening_a_crack(),
-                                                     over="stream", answered=True),
+                                                     over="stream"),
         "kept alive and idle": Slow(proxy.clear, 60, b"GET /small HTTP/1.1\r\nHost: web.test\r\n\r\n"),
     }
 

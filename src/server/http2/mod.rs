@@ -75,9 +75,10 @@ pub(super) async fn converse<S: Socket>(
     let Some((transport, rest)) = wire.into_parts(calm) else { return };
     match end {
         End::Stalled => abandon(transport),
-        End::Told(_) | End::Flood(_) if !gone => cut(transport, &rest).await,
-        End::Said | End::Silent if !gone => part(transport, &rest).await,
-        _ => {}
+        End::Broken => {}
+        _ if gone => {}
+        End::Told(_) | End::Flood(_) => cut(transport, &rest).await,
+        End::Said | End::Silent => part(transport, &rest).await,
     }
 }
 
