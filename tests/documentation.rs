@@ -219,6 +219,11 @@ fn the_limits_are_those_of_the_program() {
             bytes(limits::FLOOD_LINGER_BYTES as u64),
         ),
         ("open streams of an HTTP/2 connection", count(limits::STREAMS_PER_CONNECTION.into())),
+        (
+            "streams of HTTP/2 that a worker begins before it looks at its sockets; the rest of a \
+             connection's begin with them",
+            count(limits::STREAMS_PER_PORTION.into()),
+        ),
         ("window of an HTTP/2 stream", bytes(limits::STREAM_WINDOW.into())),
         ("window of an HTTP/2 connection", bytes(limits::CONNECTION_WINDOW.into())),
         ("table that heads of HTTP/2 are packed with", bytes(limits::HEADER_TABLE_BYTES.into())),

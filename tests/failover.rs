@@ -271,6 +271,8 @@ fn failing() -> (Origin, Origin, Proxy) {
     let deployment = "routing_strategy: failover\n\
          health_check: { path: /health, interval_seconds: 300, timeout_seconds: 1 }\n";
     let proxy = two_regions(us.address, eu.address, deployment);
+    // The first check comes with the start: it must not meet what a test makes of the origin.
+    until("the first check", || us.checks() > 0);
     (us, eu, proxy)
 }
 

@@ -13,7 +13,8 @@ use crate::bounded_file;
 use crate::config::{self, Config, ConfigError, FileWatch, Loaded, Overridden, Overrides};
 use crate::geo::{self, Age, Databases};
 use crate::model::{Continent, Country, limits};
-use crate::routing::{LatencyTable, Tables};
+use crate::routing::{EndpointIds, LatencyTable, Plan, Table, Tables};
+use crate::snapshot::Snapshot;
 use crate::tls::Tls;
 use crate::tokens::{Keys, KeysError};
 
@@ -55,6 +56,27 @@ impl Bundle {
     pub(super) fn with_tls(self) -> Result<Self, LoadError> {
         let tls = Arc::new(Tls::load(&self.config, None)?);
         Ok(Self { tls, ..self })
+    }
+
+    /// What the data plane reads when it goes by this table.
+    pub(super) fn snapshot(&self, table: Arc<Table>) -> Snapshot {
+        Snapshot {
+            table,
+            config: Arc::clone(&self.config),
+            tls: Arc::clone(&self.tls),
+            geo: Arc::clone(&self.geo),
+            trust: Arc::new(self.config.client.clone()),
+            keys: Arc::clone(&self.keys),
+            hops: self.config.hops.clone(),
+            shadow: None,
+        }
+    }
+
+    /// What it would read if all regions were healthy.
+    pub fn healthy(&self) -> Snapshot {
+        let sources = self.tables.sources(continent_of);
+        let plan = Plan::compile(&self.config, sources, &mut EndpointIds::default());
+        self.snapshot(Arc::new(Table::healthy(1, Arc::new(plan))))
     }
 
     /// The same, with every file under watch before it is read, so that no change is missed.

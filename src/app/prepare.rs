@@ -56,7 +56,7 @@ impl App {
 
         let names = first_answers(&config, None, epoch).await;
         let policy = policy(&bundle, &names, epoch);
-        let shared = Shared::new(first_snapshot(&policy, &bundle));
+        let shared = Shared::new(bundle.snapshot(Arc::clone(policy.table())));
         let access_log = AccessLogThread::start(config.access_log.as_deref(), &shared.registry)?;
         let (controller, handle) = shared.controller(&bundle, policy, names, epoch);
         let watch_pressure = pressure::Watch::new(&shared.live, &shared.gauge, worker_count);
@@ -176,20 +176,6 @@ fn policy(bundle: &Bundle, names: &Book, epoch: Instant) -> Policy {
     let tables = Tables { places: names.places(), ..bundle.tables.clone() };
     Policy::new(Arc::clone(&bundle.config), tables, continent_of, epoch.elapsed())
         .counting_from(unix_seconds() as u64)
-}
-
-fn first_snapshot(policy: &Policy, bundle: &Bundle) -> Snapshot {
-    let config = &bundle.config;
-    Snapshot {
-        table: Arc::clone(policy.table()),
-        config: Arc::clone(config),
-        tls: Arc::clone(&bundle.tls),
-        geo: Arc::clone(&bundle.geo),
-        trust: Arc::new(config.client.clone()),
-        keys: Arc::clone(&bundle.keys),
-        hops: config.hops.clone(),
-        shadow: None,
-    }
 }
 
 fn unix_seconds() -> f64 {

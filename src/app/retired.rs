@@ -46,34 +46,17 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::app::{Bundle, continent_of};
-    use crate::routing::{EndpointIds, Table};
-    use crate::snapshot::Snapshot;
-
-    fn snapshot(bundle: &Bundle) -> Snapshot {
-        let sources = bundle.tables.sources(continent_of);
-        let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
-        Snapshot {
-            table: Arc::new(Table::healthy(1, Arc::new(plan))),
-            config: Arc::clone(&bundle.config),
-            tls: Arc::clone(&bundle.tls),
-            geo: Arc::clone(&bundle.geo),
-            trust: Arc::new(bundle.config.client.clone()),
-            keys: Arc::clone(&bundle.keys),
-            hops: bundle.config.hops.clone(),
-            shadow: None,
-        }
-    }
+    use crate::app::Bundle;
 
     #[test]
     fn what_a_worker_still_holds_is_kept_until_it_does_not() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rhumb.yaml");
         let bundle = Bundle::load(&example).unwrap();
-        let live = Arc::new(Live::new(snapshot(&bundle)));
+        let live = Arc::new(Live::new(bundle.healthy()));
         let mut retired = Retired::new(Arc::clone(&live));
         let worker = live.load();
         let gone = Arc::downgrade(&worker.table.plan);
-        live.store(snapshot(&bundle));
+        live.store(bundle.healthy());
         retired.sweep();
         assert_eq!(retired.old.len(), 1, "the plan, and not the databases, which are the same");
         drop(worker);

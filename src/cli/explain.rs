@@ -5,12 +5,11 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use crate::app::{Bundle, continent_of};
+use crate::app::Bundle;
 use crate::inquiry::{HeaderValues, Inquiry, Suppose};
 use crate::measure::Observed;
-use crate::routing::{EndpointIds, Plan, Shift, Table};
+use crate::routing::{Plan, Shift};
 use crate::snapshot::Snapshot;
 
 /// Longest line of a batch.
@@ -159,18 +158,7 @@ pub fn run(args: &ExplainArgs) -> ExitCode {
 /// The snapshot that `rhumb run` would start with: everything healthy.
 fn snapshot(config: &Path) -> Result<Snapshot, String> {
     let bundle = Bundle::load(config).map_err(|error| super::report_load_error(&error))?;
-    let mut ids = EndpointIds::default();
-    let plan = Plan::compile(&bundle.config, bundle.tables.sources(continent_of), &mut ids);
-    Ok(Snapshot {
-        table: Arc::new(Table::healthy(1, Arc::new(plan))),
-        config: Arc::clone(&bundle.config),
-        tls: bundle.tls,
-        geo: bundle.geo,
-        trust: Arc::new(bundle.config.client.clone()),
-        keys: bundle.keys,
-        hops: bundle.config.hops.clone(),
-        shadow: None,
-    })
+    Ok(bundle.healthy())
 }
 
 fn single(snapshot: &Snapshot, args: &ExplainArgs) -> io::Result<bool> {

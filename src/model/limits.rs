@@ -206,6 +206,8 @@ pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub const PLACES_PER_WORKER: usize = 16_384;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
+/// Streams of HTTP/2 that a worker begins before it looks at what origins have answered.
+pub const STREAMS_PER_PORTION: u32 = 32;
 /// Bytes that one HTTP/2 stream's client may send before they are passed on.
 pub const STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of a connection together.

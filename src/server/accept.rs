@@ -12,6 +12,7 @@ use tokio::task::spawn_local;
 use super::client::{self, Arrival};
 use super::crowd::{Counted, Crowd};
 use super::door::{Door, Terms};
+use super::intake::Intake;
 use super::open::OpenConnections;
 use super::refusals::Refusals;
 use crate::model::{ConnectionRefusal, limits};
@@ -30,6 +31,7 @@ pub(super) struct Hall {
     /// Connections that there are descriptors for, whatever is configured.
     pub(super) most: usize,
     pub(super) refusals: Rc<Refusals>,
+    pub(super) intake: Rc<Intake>,
 }
 
 /// Accepts until it is told to stop.

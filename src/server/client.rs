@@ -16,6 +16,7 @@ use super::accept::Hall;
 use super::crowd::Counted;
 use super::door::{Security, Terms};
 use super::goodbye::part;
+use super::intake::Place;
 use super::keeper::Keeper;
 use super::protocol::{Protocol, recognise};
 use super::transport::{Ahead, Socket, Transport};
@@ -53,7 +54,10 @@ pub(super) async fn serve<S: Socket>(stream: S, mut arrival: Arrival) {
     });
     match protocol {
         Protocol::Http1 => http1::converse(transport, &connection, &mut keeper, &terms).await,
-        Protocol::Http2 => http2::converse(transport, &connection, &mut keeper, &terms).await,
+        Protocol::Http2 => {
+            let place = Place::new(&hall.intake);
+            http2::converse(transport, &connection, &mut keeper, &terms, place).await;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! ```text
 //! workers ─ worker ─ accept ─ client ┬ introduction ─ handshake ─ protocol ┬ http1 ┬ goodbye
 //!              door, crowd, refusals └ keeper: deadlines of every phase    └ http2 ┘
+//!                                                                       intake
 //! ```
 
 mod accept;
@@ -14,6 +15,7 @@ mod goodbye;
 mod handshake;
 mod http1;
 mod http2;
+mod intake;
 mod introduction;
 mod keeper;
 mod listener;

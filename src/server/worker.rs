@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_local};
 use super::accept::{Hall, accept};
 use super::crowd::Crowd;
 use super::door::Door;
+use super::intake::Intake;
 use super::open::{Left, OpenConnections};
 use super::orders::{Drain, Order, Share};
 use super::refusals::Refusals;
@@ -65,6 +66,7 @@ struct Post {
     /// Connections that there are descriptors for.
     most: usize,
     refusals: Rc<Refusals>,
+    intake: Rc<Intake>,
     desks: Vec<Desk>,
     /// Listeners that are being closed.
     closing: JoinSet<()>,
@@ -117,6 +119,7 @@ impl Worker {
             open,
             most: shares.connections,
             refusals,
+            intake: Intake::start(),
             desks: Vec::new(),
             closing: JoinSet::new(),
         };
@@ -174,6 +177,7 @@ impl Post {
             crowd: Arc::clone(&self.crowd),
             most: self.most,
             refusals: Rc::clone(&self.refusals),
+            intake: Rc::clone(&self.intake),
         });
         Ok((listener, hall))
     }

@@ -58,7 +58,7 @@ impl Exporter {
     pub fn start(parts: ExporterParts) -> io::Result<Self> {
         let (stop, stopping) = watch::channel(false);
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let work = Work { parts, version: None, target: None, batch: Vec::new(), stopping };
+        let work = Work::new(parts, stopping);
         let thread = thread::Builder::new()
             .name("rhumb-traces".to_owned())
             .spawn(move || run(runtime, work.run()))?;
@@ -80,8 +80,9 @@ pub(super) fn run(runtime: Runtime, work: impl Future<Output = ()>) {
     runtime.shutdown_background();
 }
 
-struct Work {
+pub(super) struct Work {
     parts: ExporterParts,
+    scope: InstrumentationScope,
     /// Of the snapshot that was looked at last.
     version: Option<u64>,
     target: Option<Target>,
@@ -93,7 +94,6 @@ struct Work {
 struct Target {
     settings: Tracing,
     tls: Option<Arc<ClientConfig>>,
-    scope: InstrumentationScope,
     /// `None`: the settings cannot be used, and that has been said.
     exporter: Option<Otlp>,
     said: Arc<Said>,
@@ -102,26 +102,35 @@ struct Target {
 }
 
 impl Work {
+    pub(super) fn new(parts: ExporterParts, stopping: watch::Receiver<bool>) -> Self {
+        let scope = InstrumentationScope::builder("rhumb");
+        let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
+        Self { parts, scope, version: None, target: None, batch: Vec::new(), stopping }
+    }
+
     async fn run(mut self) {
         loop {
             self.adopt();
             if !self.wait().await {
                 break;
             }
-            while self.collect() && !*self.stopping.borrow() {
-                let full = self.batch.len() >= limits::TRACE_BATCH;
-                self.send(None).await;
-                if !full {
-                    break;
-                }
-                // There is probably more, perhaps for another receiver.
-                self.adopt();
-            }
+            self.deliver().await;
         }
         let end = Instant::now() + limits::TRACE_GOODBYE;
         loop {
             self.send(Some(end)).await;
             if !self.collect() {
+                break;
+            }
+        }
+    }
+
+    /// Sends what there is, batch by batch.
+    pub(super) async fn deliver(&mut self) {
+        while self.collect() && !*self.stopping.borrow() {
+            let full = self.batch.len() >= limits::TRACE_BATCH;
+            self.send(None).await;
+            if !full {
                 break;
             }
         }
@@ -144,7 +153,7 @@ impl Work {
     }
 
     /// Looks whether the configuration says something else than before.
-    fn adopt(&mut self) {
+    pub(super) fn adopt(&mut self) {
         let version = self.parts.live.version();
         if self.version.replace(version) == Some(version) {
             return;
@@ -171,16 +180,7 @@ impl Work {
 
     /// Makes a batch of what is there; false: there is nothing.
     fn collect(&mut self) -> bool {
-        let (now, batch) = (Moment::now(), &mut self.batch);
-        let Some(Target { scope, .. }) = &self.target else {
-            let mut lost = 0;
-            self.parts.traces.collect(|record| {
-                lost += record.spans();
-                true
-            });
-            self.parts.registry.traces.unsent.add(lost);
-            return false;
-        };
+        let (now, batch, scope) = (Moment::now(), &mut self.batch, &self.scope);
         self.parts.traces.collect(|record| {
             spans::push(batch, record, scope, now);
             batch.len() < limits::TRACE_BATCH
@@ -190,9 +190,18 @@ impl Work {
 
     /// Sends the batch, or drops it; `end`: by when at the latest.
     async fn send(&mut self, end: Option<Instant>) {
+        // Only now, when it has been collected: what was recorded under a new configuration goes
+        // where that says, and is not dropped because the one before had no receiver.
+        self.adopt();
         let batch = std::mem::take(&mut self.batch);
         let (count, series) = (batch.len() as u64, &self.parts.registry.traces);
-        let Some(target) = self.target.as_mut().filter(|_| count > 0) else { return };
+        if count == 0 {
+            return;
+        }
+        let Some(target) = &mut self.target else {
+            series.unsent.add(count);
+            return;
+        };
         let sent = target.send(batch, end, &mut self.stopping).await;
         let rejected = target.said.take_rejected().min(count);
         match sent {
@@ -217,10 +226,8 @@ impl Target {
         let exporter = exporter(settings, receiver, snapshot).map_err(|error| {
             tracing::error!(%error, "traces cannot be sent; is a variable OTEL_EXPORTER_OTLP_* set?");
         });
-        let scope = InstrumentationScope::builder("rhumb");
-        let scope = scope.with_version(env!("CARGO_PKG_VERSION")).build();
         let (settings, exporter) = (settings.clone(), exporter.ok());
-        Self { settings, tls, scope, exporter, said, told: None }
+        Self { settings, tls, exporter, said, told: None }
     }
 
     async fn send(

@@ -73,9 +73,13 @@ def _start(report, binary, work, certificates, program, names, options):
             for line in driver.stdout:
                 _add(report, json.loads(line))
                 done += 1
+            code = driver.wait()
         finally:
             driver.kill()
             driver.wait()
+        # 1: an attack did what none may, as its line says. All else is no result.
+        if code not in (0, 1):
+            report.add(names[min(done, len(names) - 1)], False, f"{program} ended with {code}")
         if proxy.kind == "rhumb" and proxy.alive():
             report.add("what the proxy counted", "pass", counted(proxy.admin))
     return done

@@ -220,8 +220,9 @@ fn serve(stream: TcpStream, number: u64, shared: &Arc<Shared>, name: &str) -> io
     let mut before = 0;
     while let Some(head) = Head::read(&mut reader)? {
         if head.start == "GET /health HTTP/1.1" {
-            shared.checks.fetch_add(1, SeqCst);
+            // Before it counts: a check that was counted is answered as the origin was then.
             let status = if shared.healthy.load(SeqCst) { "200 OK" } else { "500 Sick" };
+            shared.checks.fetch_add(1, SeqCst);
             write!(reader.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")?;
             continue;
         }

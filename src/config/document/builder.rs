@@ -20,8 +20,7 @@ pub(in crate::config) fn build(text: &str, env: &Environment<'_>) -> Document {
         env,
         stack: Vec::new(),
         anchors: HashMap::new(),
-        nodes: 0,
-        text_bytes: 0,
+        counts: Counts::default(),
         root: None,
         documents: 0,
         problems: Vec::new(),
@@ -79,12 +78,18 @@ struct Size {
     height: usize,
 }
 
+/// The tree after aliases were expanded, and what the anchors keep.
+#[derive(Default)]
+struct Counts {
+    nodes: usize,
+    text_bytes: u64,
+}
+
 struct Builder<'e> {
     env: &'e Environment<'e>,
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
-    nodes: usize,
-    text_bytes: u64,
+    counts: Counts,
     root: Option<Node>,
     documents: usize,
     problems: Vec<SyntaxProblem>,
@@ -234,9 +239,10 @@ impl Builder<'_> {
             let help = "an alias may only stand after the end of what it repeats";
             return Err(Stop::new(at, "an alias refers to what it is part of".to_owned(), help));
         };
-        let (mut node, size) = (node.clone(), *size);
+        // Before it is copied: what is too much is never made.
         self.check_depth(self.stack.len() + size.height, at)?;
-        self.count(size, at)?;
+        self.counts.add(*size, at)?;
+        let mut node = node.clone();
         if self.expects_key() {
             if !matches!(node.value, Value::Text(_)) {
                 let help = "a key is a name, such as `regions:`";
@@ -251,11 +257,11 @@ impl Builder<'_> {
     /// Counts a finished value, keeps it for aliases, and puts it where it belongs.
     fn add(&mut self, value: Value, anchor: usize, at: Position) -> Result<(), Stop> {
         let bytes = if let Value::Text(text) = &value { text.len() as u64 } else { 0 };
-        self.count(Size { nodes: 1, bytes, height: 0 }, at)?;
+        self.counts.add(Size { nodes: 1, bytes, height: 0 }, at)?;
         let node = Node { id: NodeId::ROOT, at, value };
         if anchor != 0 {
             let size = measure(&node);
-            self.count(size, at)?;
+            self.counts.add(size, at)?;
             self.anchors.insert(anchor, Anchored { node: node.clone(), size });
         }
         self.place(node);
@@ -280,9 +286,10 @@ impl Builder<'_> {
         let message = format!("this is nested more than {CONFIG_DEPTH} levels deep");
         Err(Stop::new(at, message, "no configuration needs that; look for an unclosed bracket"))
     }
+}
 
-    /// What is counted is the tree after aliases were expanded, and what the anchors keep.
-    fn count(&mut self, size: Size, at: Position) -> Result<(), Stop> {
+impl Counts {
+    fn add(&mut self, size: Size, at: Position) -> Result<(), Stop> {
         self.nodes = self.nodes.saturating_add(size.nodes);
         self.text_bytes = self.text_bytes.saturating_add(size.bytes);
         if self.nodes > CONFIG_NODES {

@@ -12,7 +12,7 @@ use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use hyper::server::conn::http2;
@@ -26,6 +26,7 @@ use self::windows::Windows;
 use self::wire::Wire;
 use super::door::Terms;
 use super::goodbye::{abandon, cut, part};
+use super::intake::Place;
 use super::keeper::{Keeper, Timer};
 use super::protocol::PREFACE;
 use super::transport::{Socket, Transport};
@@ -57,13 +58,15 @@ pub(super) async fn converse<S: Socket>(
     connection: &Rc<Connection>,
     keeper: &mut Keeper,
     terms: &Terms,
+    place: Place,
 ) {
     let windows = Rc::new(RefCell::new(Windows::new()));
     let wire = {
         let account = Account::new(PREFACE.len(), keeper.watch.look(), Rc::clone(&windows));
         Wire::new(transport, Rc::clone(&keeper.watch), account)
     };
-    let end = Box::pin(serve(wire.clone(), windows, connection, keeper, &terms.limits)).await;
+    let end =
+        Box::pin(serve(wire.clone(), windows, connection, keeper, &terms.limits, place)).await;
     let series = &connection.worker.series;
     match end {
         End::Told(kind) | End::Flood(kind) => series.flooded(kind),
@@ -105,11 +108,13 @@ async fn serve<S: Socket>(
     connection: &Rc<Connection>,
     keeper: &mut Keeper,
     terms: &ClientLimits,
+    place: Place,
 ) -> End {
     let watch = Rc::clone(&keeper.watch);
     let streams = Rc::new(Streams::new(Rc::clone(connection), terms.streams_per_connection));
     let service = service_fn(|request| {
         wire.accepted();
+        place.begun();
         let stream = streams.begin();
         let watch = Rc::clone(&stream.watch);
         // Boxed, because hyper and the executor hand it on a few times before it begins.
@@ -122,19 +127,22 @@ async fn serve<S: Socket>(
     let mut driver = Driver { watch, wire, streams, windows, leaving: false, head_by: None };
     let end = poll_fn(|cx| {
         driver.watch.remember(cx.waker());
-        loop {
+        ready!(place.poll_turn(cx));
+        let worked = loop {
             if driver.must_leave() {
                 conn.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(result) = conn.as_mut().poll(cx) {
-                return Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error, wire)));
+                break Poll::Ready(result.err().map_or(End::Said, |error| end_of(&error, wire)));
             }
             match driver.poll_rest(cx, &mut keeper.timer) {
-                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(Some(end)) => break Poll::Ready(end),
                 Poll::Ready(None) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break Poll::Pending,
             }
-        }
+        };
+        place.done();
+        worked
     })
     .await;
     streams.end();

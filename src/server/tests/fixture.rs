@@ -13,15 +13,15 @@ use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
 use crate::access_log::Lines;
-use crate::app::{Bundle, continent_of};
+use crate::app::Bundle;
 use crate::measure::Networks;
 use crate::metrics::{Page, Registry};
 use crate::proxy::{Watch, WorkerContext, WorkerParts};
-use crate::routing::{EndpointIds, Plan, Table};
 use crate::server::accept::Hall;
 use crate::server::client::{Arrival, serve};
 use crate::server::crowd::Crowd;
 use crate::server::door::Door;
+use crate::server::intake::Intake;
 use crate::server::open::OpenConnections;
 use crate::server::refusals::Refusals;
 use crate::server::transport::Socket;
@@ -90,6 +90,7 @@ impl World {
             crowd: Arc::new(Crowd::default()),
             most: usize::MAX,
             refusals: Rc::new(Refusals::new(1)),
+            intake: Intake::start(),
         });
         Self { dir, live, registry, hall, certificate: issued.cert.der().clone() }
     }
@@ -170,18 +171,8 @@ fn read(dir: &TempDir, fields: &str, limits: &str) -> Snapshot {
     let path = dir.path().join("rhumb.yaml");
     std::fs::write(&path, yaml).unwrap();
     let bundle = Bundle::load(&path).unwrap_or_else(|error| panic!("{error}"));
-    let sources = bundle.tables.sources(continent_of);
-    let plan = Plan::compile(&bundle.config, sources, &mut EndpointIds::default());
-    Snapshot {
-        table: Arc::new(Table::healthy(1, Arc::new(plan))),
-        config: Arc::clone(&bundle.config),
-        tls: Arc::new(Tls::load(&bundle.config, None).unwrap()),
-        geo: Arc::clone(&bundle.geo),
-        trust: Arc::new(bundle.config.client.clone()),
-        keys: Arc::clone(&bundle.keys),
-        hops: bundle.config.hops.clone(),
-        shadow: None,
-    }
+    let tls = Arc::new(Tls::load(&bundle.config, None).unwrap());
+    Snapshot { tls, ..bundle.healthy() }
 }
 
 impl Client {
