@@ -19,7 +19,7 @@ fn world() -> (Origin, Origin, Proxy) {
         .trusting()
         .deployment(
             "routing_strategy: failover\n\
-             health_check: { path: /health, interval_seconds: 1, timeout_seconds: 1 }",
+             health_check: { path: /health, interval_seconds: 1, timeout_seconds: 60 }",
         )
         .start();
     (us, eu, proxy)

@@ -422,7 +422,7 @@ fn without_automatic_failover_a_region_stays_in() {
     let (us, eu) = (Origin::named("us"), Origin::named("eu"));
     us.set_healthy(false);
     let deployment = "routing_strategy: failover\n\
-         health_check: { path: /health, interval_seconds: 0.05, timeout_seconds: 1 }\n\
+         health_check: { path: /health, interval_seconds: 0.05, timeout_seconds: 60 }\n\
          failover: { auto_failover_enabled: false }";
     let proxy = two_regions(us.address, eu.address, deployment);
     proxy.until_state("us", "degraded");
@@ -435,7 +435,7 @@ fn without_automatic_failover_a_region_stays_in() {
 #[test]
 fn deployments_that_check_the_same_share_the_check() {
     let us = Origin::named("us");
-    let check = "health_check: { path: /health, interval_seconds: 0.2, timeout_seconds: 1 }";
+    let check = "health_check: { path: /health, interval_seconds: 0.2, timeout_seconds: 60 }";
     let proxy = Setup::over(&[("us", us.address)])
         .deployment(&format!("path_prefix: /a\n{check}"))
         .deployment(&format!("path_prefix: /b\n{check}"))

@@ -105,7 +105,7 @@ fn large_bodies_pass_at_the_pace_of_the_slower_side() {
 #[test]
 fn checks_speak_to_an_endpoint_as_requests_do() {
     let origin = Http2Origin::start("us", Manners::default());
-    let check = "health_check: { interval_seconds: 0.05, timeout_seconds: 1 }";
+    let check = "health_check: { interval_seconds: 0.05, timeout_seconds: 60 }";
     let yaml = Setup::empty().region("us", &[origin.address]).deployment(check).yaml();
     let proxy = Proxy::start(&yaml.replace("http://127", "h2c://127"));
     until("some checks", || origin.checks() > 3);

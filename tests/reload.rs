@@ -190,7 +190,7 @@ fn regions_that_come_and_go_under_load_fail_no_request() {
 #[test]
 fn a_region_that_is_down_stays_down_over_a_reload() {
     let world = World::new();
-    let check = "health_check: { path: /health, interval_seconds: 1, timeout_seconds: 1 }";
+    let check = "health_check: { path: /health, interval_seconds: 1, timeout_seconds: 60 }";
     let yaml = |strategy: &str| {
         world.setup().deployment(&format!("routing_strategy: {strategy}\n{check}")).yaml()
     };

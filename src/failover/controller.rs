@@ -3,132 +3,28 @@
 //! A task of the control thread. All that thinks is in `policy`; here are the channels, the clock,
 //! the log and the store. If it ends, requests keep flowing on the last table.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::config::{Config, diff};
 use crate::geo::Databases;
 use crate::health::{Monitor, ProbeReport};
 use crate::metrics::Registry;
 use crate::model::{EndpointSignal, RegionState, limits};
-use crate::names::{Answered, Book, NameReport};
+use crate::names::{Answered, Book};
 use crate::routing::{Table, Tables};
 use crate::shadow::{Candidate, Seat};
 use crate::snapshot::{Live, Snapshot};
 use crate::tls::Tls;
 use crate::tokens::Keys;
 
+use super::command::{Command, Handle};
 use super::event::{Event, EventLog};
 use super::naming::Naming;
 use super::policy::{Effect, Input, Policy};
-
-/// What the controller is asked to do.
-#[derive(Debug)]
-pub enum Command {
-    /// Files were read anew and are all valid.
-    Adopt {
-        /// The configuration.
-        config: Arc<Config>,
-        /// The tables that belong to it; those that were not read anew are the same as before.
-        tables: Tables,
-        /// The databases that belong to it, when they were read anew.
-        geo: Option<Arc<Databases>>,
-        /// The keys that belong to it; the same as before if they were not read anew.
-        keys: Arc<Keys>,
-        /// What handshakes need; the same as before if no file of it was read anew.
-        tls: Arc<Tls>,
-        /// First answers of names that are new.
-        names: Book,
-    },
-    /// Files were read anew and are not valid; the last good ones stay.
-    Reject {
-        /// `config`, `latency`, `tenants`, `keys`, `tls` or `geoip`.
-        file: &'static str,
-        /// What is wrong, for people.
-        report: String,
-    },
-    /// Other databases than before are too old to be asked.
-    Age(Arc<Databases>),
-    /// A candidate to try beside the live configuration was read or refused, or there is to be none.
-    Shadow(Option<Result<Arc<Candidate>, String>>),
-    /// Somebody wants to know whether it gets to what it is sent.
-    Ping(oneshot::Sender<()>),
-    /// Somebody wants to know how things are.
-    Status(oneshot::Sender<Status>),
-}
-
-/// How things are.
-#[derive(Debug)]
-pub struct Status {
-    /// The table in use.
-    pub table: Arc<Table>,
-    /// The configuration it was compiled from.
-    pub config: Arc<Config>,
-    /// More about each region, by deployment and region in the order of the table's plan.
-    pub regions: Vec<Vec<RegionStatus>>,
-    /// The names of endpoints.
-    pub names: Vec<NameReport>,
-    /// The latest events, oldest first.
-    pub events: Vec<Event>,
-    /// Time since the process's epoch.
-    pub uptime: Duration,
-}
-
-/// What is known of a region beyond its state.
-#[derive(Clone, Debug, Serialize)]
-pub struct RegionStatus {
-    /// How long it has been in its state.
-    pub in_state_seconds: f64,
-    /// Its endpoints; empty without checks.
-    pub endpoints: Vec<EndpointStatus>,
-}
-
-/// What the checks of an endpoint know.
-#[derive(Clone, Debug, Serialize)]
-pub struct EndpointStatus {
-    /// What it is called.
-    pub url: String,
-    /// Where it is, as far as is known.
-    pub address: Option<SocketAddr>,
-    /// Whether it may be chosen.
-    pub up: bool,
-    /// Failed checks in a row.
-    pub failures: u32,
-    /// Passed checks in a row.
-    pub successes: u32,
-    /// Usual duration of a check.
-    pub check_ms: Option<f64>,
-    /// The latest failure, however long ago.
-    pub last_failure: Option<String>,
-}
-
-/// How to reach the controller from other threads.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    /// Commands from files and operators.
-    pub commands: mpsc::Sender<Command>,
-    /// What requests met. Senders drop rather than wait when it is full.
-    pub signals: mpsc::Sender<EndpointSignal>,
-}
-
-impl Handle {
-    /// Asks for the status; `None` when the controller is gone.
-    pub async fn status(&self) -> Option<Status> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Status(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// Waits until the controller has done what it was sent; false when it is gone.
-    pub async fn is_there(&self) -> bool {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Ping(reply)).await.is_ok() && answer.await.is_ok()
-    }
-}
+use super::status::Status;
 
 /// What a controller is made of.
 #[derive(Debug)]
@@ -312,7 +208,10 @@ impl Controller {
             }
             Command::Status(reply) => {
                 // The same.
-                let _ = reply.send(self.status());
+                let uptime = self.epoch.elapsed();
+                let names = self.names.report(uptime);
+                let status = Status::of(&self.policy, names, &self.events, uptime);
+                let _ = reply.send(status);
                 None
             }
         }
@@ -436,39 +335,6 @@ impl Controller {
             log!(warn);
         }
         self.events.push(event);
-    }
-
-    fn status(&self) -> Status {
-        let uptime = self.epoch.elapsed();
-        let plan = &self.policy.table().plan;
-        let regions = plan.deployments.iter().enumerate().map(|(d, deployment)| {
-            (0..deployment.regions.len()).map(|r| self.region_status(d, r, uptime)).collect()
-        });
-        Status {
-            table: Arc::clone(self.policy.table()),
-            config: Arc::clone(self.policy.config()),
-            regions: regions.collect(),
-            names: self.names.report(uptime),
-            events: self.events.iter().cloned().collect(),
-            uptime,
-        }
-    }
-
-    fn region_status(&self, d: usize, r: usize, uptime: Duration) -> RegionStatus {
-        let since = self.policy.since(d, r).unwrap_or(uptime);
-        let endpoints = self.policy.checks_of(d, r).map(|(endpoint, check, up)| EndpointStatus {
-            url: endpoint.url.to_string(),
-            address: endpoint.address,
-            up,
-            failures: check.failures(),
-            successes: check.successes(),
-            check_ms: check.usual_duration().map(|usual| usual.as_micros() as f64 / 1e3),
-            last_failure: check.last_failure().map(ToString::to_string),
-        });
-        RegionStatus {
-            in_state_seconds: uptime.saturating_sub(since).as_millis() as f64 / 1e3,
-            endpoints: endpoints.collect(),
-        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! Nothing else in the program stores a table. What makes an endpoint healthy is `health`; how a
 //! table decides is `routing`.
 
+mod command;
 mod controller;
 mod event;
 mod members;
@@ -17,7 +18,10 @@ mod naming;
 mod policy;
 #[cfg(test)]
 mod simulation;
+mod status;
 
-pub use controller::{Command, Controller, ControllerParts, Handle, Status};
+pub use command::{Command, Handle};
+pub use controller::{Controller, ControllerParts};
 pub use event::{Cause, Event, EventLog};
 pub use policy::{CheckedEndpoint, Effect, Input, Policy};
+pub use status::Status;

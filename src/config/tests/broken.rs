@@ -1,7 +1,9 @@
 //! Broken files, and exactly what is said of them: line, field, and part of the message.
 
+mod deployment;
 mod edge;
 mod residency;
+mod rules;
 mod secrets;
 mod steering;
 
@@ -9,6 +11,9 @@ use super::super::Severity;
 use super::{BASE, read, with_deployment, with_line};
 
 type Expected = &'static [(u32, &'static str, &'static str)];
+
+/// One error: its field and a part of its message.
+type Row = (&'static str, &'static str, &'static str);
 
 fn check(text: &str, expected: Expected) {
     let Err(errors) = read(text) else { panic!("accepted:\n{text}") };
@@ -22,6 +27,17 @@ fn check(text: &str, expected: Expected) {
         assert_eq!((found.0, found.1), (expected.0, expected.1), "{text}\n{found:?}");
         assert!(found.2.contains(expected.2), "{text}\n{found:?}");
     }
+}
+
+#[track_caller]
+fn check_one(text: &str, path: &str, part: &str) {
+    let Err(errors) = read(text) else { panic!("accepted:\n{text}") };
+    let found: Vec<_> = errors.iter().filter(|e| e.severity == Severity::Error).collect();
+    let shown: Vec<_> = found.iter().map(|e| (e.path.as_str(), e.message.as_str())).collect();
+    assert_eq!(found.len(), 1, "{text}\n{shown:#?}");
+    assert_eq!(found[0].path, path, "{text}\n{shown:?}");
+    assert!(found[0].message.contains(part), "{text}\n{shown:?}");
+    assert!(found[0].line > 0, "{text}");
 }
 
 #[test]
@@ -186,144 +202,6 @@ fn lines_of_the_file() {
         };
         check(&text, expected);
     }
-}
-
-#[test]
-fn fields_of_a_deployment() {
-    let cases: &[(&str, Expected)] = &[
-        ("    hosts: []", &[(15, "deployments[0].hosts", "is empty")]),
-        ("    hosts: [a, A]", &[(15, "deployments[0].hosts[1]", "listed twice")]),
-        ("    hosts: [\"*\"]", &[(15, "deployments[0].hosts[0]", "not a host")]),
-        ("    hosts: [\"a:80\"]", &[(15, "deployments[0].hosts[0]", "not a host")]),
-        ("    path_prefix: v1", &[(15, "deployments[0].path_prefix", "does not start")]),
-        ("    path_prefix: /a//b", &[(15, "deployments[0].path_prefix", "empty or dotted")]),
-        ("    path_prefix: /a/../b", &[(15, "deployments[0].path_prefix", "empty or dotted")]),
-        ("    path_prefix: /a?b", &[(15, "deployments[0].path_prefix", "query")]),
-        ("    path_prefix: /ä", &[(15, "deployments[0].path_prefix", "character")]),
-        (
-            "    routing_strategy: latncy",
-            &[(15, "deployments[0].routing_strategy", "not one of the choices")],
-        ),
-        (
-            "    retries: { budget_percent: 20 }",
-            &[(15, "deployments[0].retries.budget_percent", "not built")],
-        ),
-        ("    retries: { attempts: 8 }", &[(15, "deployments[0].retries.attempts", "from 0 to 7")]),
-        (
-            "    failover: { failback: auto }",
-            &[(15, "deployments[0].failover.failback", "not built")],
-        ),
-        (
-            "    failover: { failover_threshold: 0 }",
-            &[(15, "deployments[0].failover.failover_threshold", "from 1")],
-        ),
-        (
-            "    failover: { auto_failover_enabled: yes }",
-            &[(15, "deployments[0].failover.auto_failover_enabled", "expected true or false")],
-        ),
-        (
-            "    timeouts: { connect_seconds: 0 }",
-            &[(15, "deployments[0].timeouts.connect_seconds", "range")],
-        ),
-        (
-            "    when_all_down: panic",
-            &[(15, "deployments[0].when_all_down", "not one of the choices")],
-        ),
-        ("    regions: { ap: {} }", &[(15, "deployments[0].regions.ap", "no region `ap`")]),
-        (
-            "    regions: { us: { weight: -1 } }",
-            &[(15, "deployments[0].regions.us.weight", "from 0")],
-        ),
-        (
-            "    regions: { us: { weight: 1, endpoints: [] } }",
-            &[(15, "deployments[0].regions.us.endpoints", "is empty")],
-        ),
-        ("    regions: { us: 70 }", &[(15, "deployments[0].regions.us", "expected a mapping")]),
-        (
-            "    routing_strategy: weighted\n    regions: { us: { weight: 0 }, eu: { weight: 0 } }",
-            &[(16, "deployments[0].regions", "above 0")],
-        ),
-        ("    name: again", &[(15, "", "`name` is written twice")]),
-        ("  - { name: api, primary_region: us }", &[(15, "deployments[1].name", "listed twice")]),
-        ("  -", &[(15, "deployments[1]", "expected a mapping, found nothing")]),
-    ];
-    for (fields, expected) in cases {
-        check(&with_deployment(fields), expected);
-    }
-}
-
-#[test]
-fn fields_of_a_rule() {
-    let rule = "deployments[0].routing_rules[0]";
-    let cases: &[(&str, &str, &str)] = &[
-        ("target_regions: [us]", ".id", "`id` is missing"),
-        ("id: a", ".target_regions", "`target_regions` is missing"),
-        ("id: a, target_regions: []", ".target_regions", "is empty"),
-        ("id: a, target_regions: [ap]", ".target_regions[0]", "no region `ap`"),
-        (
-            "id: a, target_regions: [us], fallback_regions: [ap]",
-            ".fallback_regions[0]",
-            "no region",
-        ),
-        ("id: a, target_regions: [us], priority: high", ".priority", "whole number"),
-        ("id: a, target_regions: [us], priority: 9000000000", ".priority", "range"),
-        ("id: a, target_regions: [us], enabled: 1", ".enabled", "true or false"),
-        ("id: a, target_regions: [us], source_countries: []", ".source_countries", "is empty"),
-        (
-            "id: a, target_regions: [us], source_countries: [DE, de]",
-            ".source_countries[1]",
-            "listed twice",
-        ),
-        (
-            "id: a, target_regions: [us], source_countries: [EUR]",
-            ".source_countries[0]",
-            "not a country",
-        ),
-        ("id: a, target_regions: [us], header_conditions: {}", ".header_conditions", "is empty"),
-        (
-            "id: a, target_regions: [us], header_conditions: { x: 1 }",
-            ".header_conditions.x",
-            "found the number 1",
-        ),
-        (
-            "id: a, target_regions: [us], header_conditions: { x: ' a' }",
-            ".header_conditions.x",
-            "never match",
-        ),
-        (
-            "id: a, target_regions: [us], header_conditions: { x: \"a\\n\" }",
-            ".header_conditions.x",
-            "no header can have",
-        ),
-        (
-            "id: a, target_regions: [us], header_conditions: { x y: a }",
-            ".header_conditions[\"x y\"]",
-            "cannot be the name",
-        ),
-        (
-            "id: a, target_regions: [us], header_conditions: { x: a, X: b }",
-            ".header_conditions.X",
-            "listed twice",
-        ),
-        (
-            "id: a, target_regions: [us], weights: { eu: 1 }",
-            ".weights.eu",
-            "not one of the rule's targets",
-        ),
-        ("id: a, target_regions: [us], weights: { us: 0 }", ".weights", "above 0"),
-        ("id: a, target_regions: [us], weights: { us: 1.5 }", ".weights.us", "whole number"),
-        ("id: a, target_regions: [us], weights: {}", ".weights", "is empty"),
-    ];
-    for (fields, path, part) in cases {
-        let text = with_deployment(&format!("    routing_rules: [{{ {fields} }}]"));
-        let error = read(&text).unwrap_err().into_iter().find(|e| e.severity == Severity::Error);
-        let error = error.unwrap();
-        assert_eq!((error.line, error.path), (15, format!("{rule}{path}")), "{fields}");
-        assert!(error.message.contains(part), "{fields}: {}", error.message);
-    }
-    let twice =
-        "    routing_rules: [{ id: a, target_regions: [us] }, { id: a, target_regions: [us] }]";
-    check(&with_deployment(twice), &[(15, "deployments[0].routing_rules[1].id", "listed twice")]);
 }
 
 #[test]
