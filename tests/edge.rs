@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use http::HeaderValue;
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,6 +157,39 @@ fn many_requests_at_once_on_one_connection() {
     });
     assert!(answers.len() == 300 && answers.iter().all(|answer| answer == "us"));
     assert_eq!(world.origin.count(), 300);
+    assert_eq!(world.proxy.metric("rhumb_floods_total", &[]), 0.0);
+}
+
+#[test]
+fn many_long_heads_at_once_are_all_understood() {
+    let world = World::new(TLS);
+    let value = |number: usize| format!("{number}-").repeat(8_000 / format!("{number}-").len());
+    run(async {
+        let connector = world.authority.client(&["h2"]);
+        let tls = shake(&connector, tcp(world.proxy.addresses[1]).await, "a.test").await;
+        let clear = http2(tcp(world.proxy.addresses[0]).await).await;
+        for (sender, scheme) in [(clear, "http"), (http2(tls).await, "https")] {
+            let asking = (0..100).map(|number| {
+                let mut sender = sender.clone();
+                tokio::spawn(async move {
+                    sender.ready().await.unwrap();
+                    let mut request = get(&format!("{scheme}://a.test/{number}"));
+                    let value = HeaderValue::try_from(value(number)).unwrap();
+                    request.headers_mut().insert("x-long", value);
+                    text(sender.send_request(request).await.unwrap()).await
+                })
+            });
+            for answer in asking.collect::<Vec<_>>() {
+                assert_eq!(answer.await.unwrap(), "us");
+            }
+        }
+    });
+    let seen = world.origin.requests();
+    assert_eq!(seen.len(), 200);
+    for seen in seen {
+        let number = seen.head.word(1)[1..].parse().unwrap();
+        assert_eq!(seen.head.get("x-long"), Some(value(number).as_str()));
+    }
     assert_eq!(world.proxy.metric("rhumb_floods_total", &[]), 0.0);
 }
 

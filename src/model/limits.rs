@@ -206,8 +206,15 @@ pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub const PLACES_PER_WORKER: usize = 16_384;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
-/// Streams of HTTP/2 that a worker begins before it looks at what origins have answered.
+/// Streams of HTTP/2 that a worker begins before it looks at its sockets, and that one connection may
+/// begin at once.
 pub const STREAMS_PER_PORTION: u32 = 32;
+/// How many that are of a connection that is new.
+pub const STREAMS_AT_FIRST: u32 = 8;
+/// How many of one that takes its requests back.
+pub const STREAMS_AT_LEAST: u32 = 4;
+/// Bytes of heads that it takes from one connection before it does; of bodies four times as much.
+pub const HEAD_BYTES_PER_PORTION: u32 = 64 << 10;
 /// Bytes that one HTTP/2 stream's client may send before they are passed on.
 pub const STREAM_WINDOW: u32 = 64 << 10;
 /// The same for all streams of a connection together.

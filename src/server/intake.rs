@@ -1,8 +1,9 @@
-//! How much new work a worker begins at a time: a portion of streams, then a look at its sockets.
+//! How much a worker takes in at a time from clients of HTTP/2: a portion, then a look at its sockets.
 //!
 //! Sixteen clients with 32 requests each would otherwise have all 512 begun before the first answer of
-//! an origin is looked at, and each step of each of them would find its memory cold. Connections take
-//! turns, first come first; what is why is in `docs/decisions/size-of-requests.md`.
+//! an origin is looked at, and each step of each of them would find its memory cold; and whoever sends
+//! thousands of frames at once would keep everybody waiting. Connections take turns, first come first;
+//! what is why is in `docs/decisions/size-of-requests.md`.
 //!
 //! This is no limit: however long origins take, nothing but one look at the sockets comes between two
 //! portions.
@@ -64,8 +65,8 @@ impl Intake {
         }
     }
 
-    fn begun(&self) {
-        self.left.set(self.left.get().saturating_sub(1));
+    fn begun(&self, streams: u32) {
+        self.left.set(self.left.get().saturating_sub(streams));
     }
 
     /// Wakes the first in line that is still there.
@@ -124,9 +125,14 @@ impl Place {
         Poll::Pending
     }
 
-    /// One more of its streams has begun.
-    pub(super) fn begun(&self) {
-        self.intake.begun();
+    /// So many of its streams have begun.
+    pub(super) fn begun(&self, streams: u32) {
+        self.intake.begun(streams);
+    }
+
+    /// There was as much else to do as a portion may be.
+    pub(super) fn took_all(&self) {
+        self.intake.begun(limits::STREAMS_PER_PORTION);
     }
 
     /// It has done what there was to do.
@@ -171,7 +177,7 @@ mod tests {
         let (intake, said, place) = (Rc::clone(intake), Rc::clone(said), Place::new(intake));
         spawn_local(async move {
             poll_fn(|cx| place.poll_turn(cx)).await;
-            (0..streams).for_each(|_| intake.begun());
+            intake.begun(streams);
             said.borrow_mut().push(name);
             place.done();
         })
@@ -217,7 +223,7 @@ mod tests {
     #[test]
     fn whoever_leaves_the_line_holds_nobody_up() {
         on_a_worker(async |intake, said| {
-            (0..limits::STREAMS_PER_PORTION).for_each(|_| intake.begun());
+            intake.begun(limits::STREAMS_PER_PORTION);
             let cx = &mut Context::from_waker(Waker::noop());
             let waiting = [(); 3].map(|()| Place::new(&intake));
             assert!(waiting.iter().all(|place| place.poll_turn(cx).is_pending()));
@@ -247,7 +253,7 @@ mod tests {
             for _ in 0..limits::STREAMS_PER_PORTION {
                 assert!(places.iter().all(|place| place.poll_turn(cx).is_ready()));
                 places.iter().for_each(Place::done);
-                intake.begun();
+                intake.begun(1);
             }
             assert!(places[0].poll_turn(cx).is_pending());
         });

@@ -18,6 +18,7 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::streams::Streams;
 use super::windows::Windows;
 use crate::model::limits;
 use crate::proxy::{ResponseBody, Watch};
@@ -31,13 +32,19 @@ pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
         future: F,
+        streams: Rc<Streams>,
         watched: Option<(Rc<Watch>, Rc<RefCell<Windows>>)>,
     }
 }
 
 impl<F> Answering<F> {
-    pub(super) fn new(future: F, watch: Rc<Watch>, windows: Rc<RefCell<Windows>>) -> Self {
-        Self { future, watched: Some((watch, windows)) }
+    pub(super) fn new(
+        future: F,
+        streams: &Rc<Streams>,
+        watch: Rc<Watch>,
+        windows: Rc<RefCell<Windows>>,
+    ) -> Self {
+        Self { future, streams: Rc::clone(streams), watched: Some((watch, windows)) }
     }
 }
 
@@ -46,6 +53,10 @@ impl<F: Future<Output = Result<Response<ResponseBody>, Infallible>>> Future for 
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if this.streams.holding() {
+            // hyper goes on to see whether the client has taken the request back.
+            return Poll::Pending;
+        }
         let answer = ready!(this.future.poll(cx));
         let watched = this.watched.take();
         Poll::Ready(answer.map(|answer| answer.map(|body| WatchedBody::new(body, watched))))

@@ -7,7 +7,7 @@
 //! hundred. h2 keeps watch over what only it can see: errors that make it take streams back, heads
 //! in pieces, resets of streams that nobody has accepted yet.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -26,6 +26,8 @@ const SENT: u32 = 1;
 const BYTES: u32 = 512;
 /// A head that became no request.
 const REFUSED: u32 = 2;
+/// Bytes of it that cost 1 more: it was unpacked in vain.
+const REFUSED_BYTES: u32 = 1 << 10;
 /// Window updates that a new stream may bring with it: libraries of gRPC open the window of each call
 /// right behind its head, long before anything of it is answered.
 const UPDATES: u32 = 4;
@@ -42,6 +44,8 @@ pub(super) struct Account {
     /// Learn of what passes here.
     windows: Rc<RefCell<Windows>>,
     credit: u32,
+    /// Streams that may begin at once.
+    pace: u32,
     /// When time was last turned into credit.
     since: Instant,
     /// What was spent on each kind since the account was last full.
@@ -51,6 +55,10 @@ pub(super) struct Account {
     last_stream: u32,
     /// Heads of new streams that have not become requests yet.
     heads: u32,
+    /// Bytes of the head that came last, or is still coming.
+    head_bytes: u32,
+    /// The same of all that came before it since somebody settled.
+    heads_bytes: u32,
     /// Window updates that cost nothing.
     updates: u32,
     /// The frame that came last is part of a head.
@@ -68,11 +76,14 @@ impl Account {
             sent: FrameScan::after(0),
             windows,
             credit: limits::FLOOD_CREDIT,
+            pace: limits::STREAMS_AT_FIRST,
             since: now,
             spent: [0; Flood::ALL.len()],
             bytes: 0,
             last_stream: 0,
             heads: 0,
+            head_bytes: 0,
+            heads_bytes: 0,
             updates: 0,
             head: false,
             head_goes_on: false,
@@ -95,23 +106,44 @@ impl Account {
         self.last_stream
     }
 
+    /// How many streams may begin at once: one more for each that has been answered, one less for each
+    /// that the client has taken back.
+    pub(super) fn pace(&self) -> u32 {
+        self.pace
+    }
+
     /// Whether a frame to the client may begin.
     pub(super) fn at_boundary(&self) -> bool {
         self.sent.at_boundary()
     }
 
-    /// Takes in what the client sent. What it is found to be doing too much of is the end of the
-    /// connection. `now` is asked only when the credit is used up.
-    pub(super) fn received(&mut self, bytes: &[u8], now: impl Fn() -> Instant) -> Option<Flood> {
+    /// Takes in what the client sent, for as many frames as there is room for, and tells how many bytes
+    /// of it. What it is found to be doing too much of is the end of the connection. `now` is asked
+    /// only when the credit is used up.
+    pub(super) fn received(
+        &mut self,
+        bytes: &[u8],
+        room: &Cell<u32>,
+        now: impl Fn() -> Instant,
+    ) -> (usize, Option<Flood>) {
         let mut scan = std::mem::replace(&mut self.received, FrameScan::after(0));
         let mut flood = None;
-        scan.push(bytes, |piece| match piece {
-            Piece::Head(frame) if flood.is_none() => flood = self.weigh(frame, &now),
-            Piece::Head(_) => {}
-            Piece::Increment(..) | Piece::Setting(..) => self.windows.borrow_mut().received(piece),
-        });
+        let count = scan.push_while(
+            bytes,
+            || room.get() > 0,
+            |piece| match piece {
+                Piece::Head(frame) if flood.is_none() => {
+                    room.set(room.get().saturating_sub(effort(frame)));
+                    flood = self.weigh(frame, &now);
+                }
+                Piece::Head(_) => {}
+                Piece::Increment(..) | Piece::Setting(..) => {
+                    self.windows.borrow_mut().received(piece);
+                }
+            },
+        );
         self.received = scan;
-        flood
+        (count, flood)
     }
 
     /// Takes in what was sent to the client.
@@ -132,6 +164,7 @@ impl Account {
         match frame.kind {
             DATA | HEADERS if frame.has(END_STREAM) => {
                 self.earn(ANSWERED);
+                self.pace = (self.pace + 1).min(limits::STREAMS_PER_PORTION);
                 self.moved(frame.length);
             }
             DATA => {
@@ -147,14 +180,21 @@ impl Account {
         self.heads = self.heads.saturating_sub(1);
     }
 
-    /// All that has been received has been looked at: heads that have become no request by now
-    /// never will.
+    /// All that has been received has been looked at: complete heads that have become no request by
+    /// now never will. Bytes are those of all that came with them.
     pub(super) fn settle(&mut self, now: impl Fn() -> Instant) -> Option<Flood> {
-        let refused = std::mem::take(&mut self.heads);
+        let mid_head = self.mid_head();
+        let mut bytes = std::mem::take(&mut self.heads_bytes);
+        if !mid_head {
+            bytes = bytes.saturating_add(std::mem::take(&mut self.head_bytes));
+        }
+        let under_way = u32::from(mid_head).min(self.heads);
+        let refused = std::mem::replace(&mut self.heads, under_way) - under_way;
         if refused == 0 {
             return None;
         }
-        self.spend(Flood::HeaderList, refused.saturating_mul(REFUSED), &now)
+        let cost = refused.saturating_mul(REFUSED).saturating_add(bytes / REFUSED_BYTES);
+        self.spend(Flood::HeaderList, cost, &now)
     }
 
     fn weigh(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Option<Flood> {
@@ -162,6 +202,11 @@ impl Account {
         self.head = matches!(frame.kind, HEADERS | CONTINUATION);
         if self.head {
             self.head_goes_on = !frame.has(END_HEADERS);
+            if frame.kind == HEADERS {
+                let before = std::mem::take(&mut self.head_bytes);
+                self.heads_bytes = self.heads_bytes.saturating_add(before);
+            }
+            self.head_bytes = self.head_bytes.saturating_add(frame.length);
         }
         let (kind, cost) = match frame.kind {
             HEADERS => {
@@ -186,7 +231,10 @@ impl Account {
                 return None;
             }
             WINDOW_UPDATE => (Flood::WindowUpdate, 2),
-            RST_STREAM => (Flood::RapidReset, 2),
+            RST_STREAM => {
+                self.pace = (self.pace - 1).max(limits::STREAMS_AT_LEAST);
+                (Flood::RapidReset, 2)
+            }
             CONTINUATION => (Flood::Continuation, 4),
             PRIORITY => (Flood::Priority, 1),
             // Unknown kinds are passed over by everybody (section 4.1), but not for nothing.
@@ -241,6 +289,16 @@ impl Account {
     }
 }
 
+/// What working on a frame takes of [a portion](limits::HEAD_BYTES_PER_PORTION).
+fn effort(frame: Frame) -> u32 {
+    match frame.kind {
+        HEADERS | CONTINUATION => frame.length,
+        DATA => frame.length / 4,
+        // Nobody has credit for many of the others.
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -265,7 +323,7 @@ mod tests {
 
         fn send(&mut self, frame: &[u8]) -> Option<Flood> {
             let now = self.now;
-            self.account.received(frame, || now)
+            self.account.received(frame, &Cell::new(u32::MAX), || now).1
         }
 
         fn settle(&mut self) -> Option<Flood> {
@@ -372,6 +430,71 @@ mod tests {
             client.settle()
         });
         assert_eq!(cut, Some(Flood::HeaderList));
+    }
+
+    #[test]
+    fn heads_that_were_unpacked_in_vain_cost_by_their_length() {
+        let refused = |length: u32| {
+            let mut client = Client::new();
+            (0..1_000).position(|_| {
+                client.stream += 2;
+                client.send(&bytes(length, HEADERS, 0x4, client.stream));
+                client.settle().is_some()
+            })
+        };
+        assert_eq!(refused(100), Some(200));
+        assert_eq!(refused(10_000), Some(36), "2 and 9 each");
+    }
+
+    #[test]
+    fn a_long_head_that_comes_in_pieces_is_not_taken_for_one_that_was_refused() {
+        let mut client = Client::new();
+        for _ in 0..1_000 {
+            client.stream += 2;
+            let head = bytes(30_000, HEADERS, 0x4, client.stream);
+            for piece in head.chunks(8_192) {
+                assert_eq!(client.send(piece), None);
+                if piece.len() < 8_192 {
+                    client.account.accepted();
+                }
+                assert_eq!(client.settle(), None);
+            }
+        }
+        assert_eq!(client.account.credit, limits::FLOOD_CREDIT);
+    }
+
+    #[test]
+    fn no_more_is_taken_than_there_is_room_for_to_the_end_of_a_frame() {
+        let mut client = Client::new();
+        let room = Cell::new(100);
+        let head = bytes(60, HEADERS, 0x5, 3);
+        let (three, now) = (head.repeat(3), client.now);
+        assert_eq!(client.account.received(&three, &room, || now), (2 * head.len(), None));
+        assert_eq!(client.account.received(&head, &room, || now), (0, None), "until there is room");
+        room.set(1);
+        let (begun, rest) = head.split_at(40);
+        assert_eq!(client.account.received(begun, &room, || now), (40, None));
+        assert_eq!(
+            client.account.received(rest, &room, || now),
+            (rest.len(), None),
+            "what has begun"
+        );
+        assert_eq!(client.account.received(&head, &room, || now), (0, None));
+    }
+
+    #[test]
+    fn answers_quicken_the_pace_and_what_is_taken_back_slows_it_down() {
+        let mut client = Client::new();
+        assert_eq!(client.account.pace(), limits::STREAMS_AT_FIRST);
+        for _ in 0..100 {
+            client.ask();
+            client.answer(10);
+        }
+        assert_eq!(client.account.pace(), limits::STREAMS_PER_PORTION);
+        for _ in 0..100 {
+            client.send(&bytes(4, RST_STREAM, 0, 1));
+        }
+        assert_eq!(client.account.pace(), limits::STREAMS_AT_LEAST);
     }
 
     #[test]

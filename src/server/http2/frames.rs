@@ -100,13 +100,25 @@ impl FrameScan {
     }
 
     /// Moves over the next bytes and tells what ends in them.
-    pub(super) fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece)) {
+    pub(super) fn push(&mut self, bytes: &[u8], each: impl FnMut(Piece)) {
+        self.push_while(bytes, || true, each);
+    }
+
+    /// The same, but no further than to the end of a frame once it is not to go on. How many bytes
+    /// that was.
+    pub(super) fn push_while(
+        &mut self,
+        all: &[u8],
+        go_on: impl Fn() -> bool,
+        mut each: impl FnMut(Piece),
+    ) -> usize {
+        let mut bytes = all;
         loop {
             let passed = self.skip.min(bytes.len());
             self.skip -= passed;
             bytes = bytes.get(passed..).unwrap_or_default();
-            if bytes.is_empty() {
-                return;
+            if bytes.is_empty() || self.at_boundary() && !go_on() {
+                return all.len() - bytes.len();
             }
             let size = match self.within {
                 None => HEAD_BYTES,
@@ -207,6 +219,35 @@ pub(super) mod tests {
     }
 
     proptest! {
+        #[test]
+        fn who_stops_stops_behind_the_frame_and_misses_nothing(
+            frames in prop::collection::vec((0u32..40, any::<u8>()), 1..8),
+            stop in 1usize..8,
+            from in 0usize..60,
+        ) {
+            let each: Vec<_> = frames.iter().map(|(length, kind)| bytes(*length, *kind, 0, 1)).collect();
+            let (all, ends) = each.iter().fold((Vec::new(), vec![0]), |(mut all, mut ends), frame| {
+                all.extend(frame);
+                ends.push(all.len());
+                (all, ends)
+            });
+            let (mut scan, seen) = (FrameScan::after(0), std::cell::Cell::new(0));
+            let count = |piece| {
+                if matches!(piece, Piece::Head(_)) {
+                    seen.set(seen.get() + 1);
+                }
+            };
+            // Some of it has come before, and perhaps more than it would have gone on for.
+            let from = from.min(all.len());
+            scan.push(&all[..from], count);
+            let under_way = ends.iter().position(|end| *end >= from).unwrap_or(0);
+            let went = scan.push_while(&all[from..], || seen.get() < stop, count);
+            prop_assert_eq!(from + went, ends[under_way.max(stop.min(each.len()))]);
+            scan.push(&all[from + went..], count);
+            prop_assert_eq!(seen.get(), each.len());
+            prop_assert!(scan.at_boundary());
+        }
+
         #[test]
         fn frames_are_found_however_the_bytes_arrive(
             frames in prop::collection::vec((0u32..40, any::<u8>(), any::<u8>(), any::<u32>()), 1..8),

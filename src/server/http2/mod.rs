@@ -114,12 +114,11 @@ async fn serve<S: Socket>(
     let streams = Rc::new(Streams::new(Rc::clone(connection), terms.streams_per_connection));
     let service = service_fn(|request| {
         wire.accepted();
-        place.begun();
         let stream = streams.begin();
         let watch = Rc::clone(&stream.watch);
         // Boxed, because hyper and the executor hand it on a few times before it begins.
         let answer = Box::write(Box::new_uninit(), proxy::handle(stream, request));
-        Answering::new(Box::into_pin(answer), watch, Rc::clone(&windows))
+        Answering::new(Box::into_pin(answer), &streams, watch, Rc::clone(&windows))
     });
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
@@ -141,6 +140,11 @@ async fn serve<S: Socket>(
                 Poll::Pending => break Poll::Pending,
             }
         };
+        place.begun(streams.let_begin(wire.pace()));
+        if wire.end_turn() {
+            place.took_all();
+            cx.waker().wake_by_ref();
+        }
         place.done();
         worked
     })

@@ -3,7 +3,8 @@
 //! hyper hands every stream to an executor right after it has called the service, so the waits of
 //! a request get from the one to the other through a cell. A stream that the client has taken back
 //! counts until its task has noticed and is gone: as long as it may have a request at an origin, no
-//! other has one in its place.
+//! other has one in its place. Those that come after a portion of them wait for the connection's next
+//! turn; until then all that can happen to them is that they are taken back.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -29,6 +30,12 @@ pub(super) struct Streams {
     /// Streams that are being worked on.
     running: Cell<u32>,
     most: u32,
+    /// Streams that have come since the last turn.
+    new: Cell<u32>,
+    /// How many may begin until the next turn.
+    may_begin: Cell<u32>,
+    /// One that has not begun is being polled.
+    holding: Cell<bool>,
     /// Streams whose client may be as slow as it likes.
     exempt: Cell<u32>,
     /// Streams that wait until they may be worked on.
@@ -45,6 +52,9 @@ impl Streams {
             seats: RefCell::default(),
             running: Cell::new(0),
             most,
+            new: Cell::new(0),
+            may_begin: Cell::new(0),
+            holding: Cell::new(false),
             exempt: Cell::new(0),
             line: RefCell::default(),
             soonest: Cell::default(),
@@ -56,7 +66,30 @@ impl Streams {
         let stream = self.connection.stream();
         self.connection.watch.shown().count_request();
         *self.next.borrow_mut() = Some(Rc::clone(&stream.watch));
+        self.new.set(self.new.get().saturating_add(1));
         Rc::new(stream)
+    }
+
+    /// At the end of a turn: lets so many of the streams that are there begin, and tells how many there
+    /// are of those.
+    pub(super) fn let_begin(&self, most: u32) -> u32 {
+        self.may_begin.set(most);
+        let waiting = self.wake_line();
+        self.new.take().saturating_add(waiting).min(most)
+    }
+
+    /// Wakes all that wait, because some may be gone; who finds no room gets in line again. How many
+    /// they were.
+    fn wake_line(&self) -> u32 {
+        let line = std::mem::take(&mut *self.line.borrow_mut());
+        let count = u32::try_from(line.len()).unwrap_or(u32::MAX);
+        line.into_iter().for_each(Waker::wake);
+        count
+    }
+
+    /// Whether what is polled now has to wait for its turn.
+    pub(super) fn holding(&self) -> bool {
+        self.holding.get()
     }
 
     /// Lets people who look at the connection know how many streams are open.
@@ -125,6 +158,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
         // What is not a stream that has just begun is the sending half of one that has become a
         // tunnel: it counts as a stream, and nobody else watches it.
         let watch = streams.next.borrow_mut().take();
+        let held = watch.is_some();
         let watch = watch.unwrap_or_else(|| {
             let watch = Watch::stream(&streams.connection.watch);
             watch.set_exempt(true);
@@ -135,7 +169,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
         }
         let place = streams.seats.borrow_mut().enter(Rc::clone(&watch));
         streams.tell();
-        let seat = Seat { place, watch, streams, running: false, exempt: false };
+        let seat = Seat { place, watch, streams, held, running: false, exempt: false };
         spawn_local(Stream { future, seat });
     }
 }
@@ -146,6 +180,8 @@ struct Seat {
     place: usize,
     watch: Rc<Watch>,
     streams: Rc<Streams>,
+    /// Whether it has to wait for a turn of its connection.
+    held: bool,
     running: bool,
     /// Whether it counts as exempt.
     exempt: bool,
@@ -154,15 +190,24 @@ struct Seat {
 impl Seat {
     /// Whether it may be worked on.
     fn is_on(&mut self, cx: &Context<'_>) -> bool {
-        let running = self.streams.running.get();
-        if !self.running && running < self.streams.most {
+        if self.running {
+            return true;
+        }
+        let Streams { running, most, may_begin, line, connection, .. } = &*self.streams;
+        let left = if self.held { may_begin.get() } else { 1 };
+        if left == 0 {
+            // What is in line needs a turn, and nobody else calls for one.
+            connection.watch.wake();
+        } else if running.get() < *most {
             self.running = true;
-            self.streams.running.set(running + 1);
+            running.set(running.get() + 1);
+            if self.held {
+                may_begin.set(left - 1);
+            }
+            return true;
         }
-        if !self.running {
-            self.streams.line.borrow_mut().push(cx.waker().clone());
-        }
-        self.running
+        line.borrow_mut().push(cx.waker().clone());
+        false
     }
 
     /// Counts it, if it has become one whose client may be as slow as it likes.
@@ -176,7 +221,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { place, watch, streams, running, exempt } = self;
+        let Self { place, watch, streams, running, exempt, .. } = self;
         streams.seats.borrow_mut().leave(*place);
         streams.tell();
         if *exempt {
@@ -184,9 +229,9 @@ impl Drop for Seat {
         }
         if *running {
             streams.running.set(streams.running.get().saturating_sub(1));
-            // All of them, because some may be gone; who finds no room gets in line again.
-            let line = std::mem::take(&mut *streams.line.borrow_mut());
-            line.into_iter().for_each(Waker::wake);
+            if streams.may_begin.get() > 0 {
+                streams.wake_line();
+            }
         }
         if streams.is_empty() {
             // Its last request told the time, unless it came to none.
@@ -220,7 +265,14 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
         }
         watch.remember(cx.waker());
         if !this.seat.is_on(cx) {
-            return Poll::Pending;
+            if !this.seat.held {
+                return Poll::Pending;
+            }
+            let streams = &this.seat.streams;
+            streams.holding.set(true);
+            let polled = this.future.poll(cx);
+            streams.holding.set(false);
+            return polled;
         }
         let polled = this.future.poll(cx);
         this.seat.note_exempt();

@@ -4,7 +4,7 @@
 //! frame, leaves in one piece when it is done (one system call, few TLS records), and a connection
 //! that is cut can still be told why after hyper's part has been dropped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -41,6 +41,10 @@ struct Inner<S> {
     transport: Transport<S>,
     watch: Rc<Watch>,
     account: Account,
+    /// Bytes that hyper may still be given in this turn.
+    room: Cell<u32>,
+    /// What has been read is more than that.
+    held: bool,
     /// What has been found out about the client.
     flood: Option<Flood>,
     out: Vec<u8>,
@@ -61,6 +65,8 @@ impl<S: Socket> Wire<S> {
             transport,
             watch,
             account,
+            room: Cell::new(limits::HEAD_BYTES_PER_PORTION),
+            held: false,
             flood: None,
             out: Vec::new(),
             left: 0,
@@ -72,6 +78,11 @@ impl<S: Socket> Wire<S> {
     /// A head has become a request.
     pub(super) fn accepted(&self) {
         self.0.borrow_mut().account.accepted();
+    }
+
+    /// How many streams may begin at once.
+    pub(super) fn pace(&self) -> u32 {
+        self.0.borrow().account.pace()
     }
 
     /// Whether the client's preface is complete.
@@ -90,6 +101,14 @@ impl<S: Socket> Wire<S> {
         let Inner { account, watch, flood, .. } = &mut *inner;
         *flood = flood.or_else(|| account.settle(|| watch.look()));
         *flood
+    }
+
+    /// A turn is over. Whether it has left something that has come for the next one, which nobody else
+    /// calls for.
+    pub(super) fn end_turn(&self) -> bool {
+        let mut inner = self.0.borrow_mut();
+        inner.room.set(limits::HEAD_BYTES_PER_PORTION);
+        std::mem::take(&mut inner.held)
     }
 
     /// Lets everything leave that hyper has written. `Ready(Ok(true))`: hyper has something to do
@@ -225,20 +244,30 @@ impl<S: Socket> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
-        let Inner { transport, account, watch, flood, ended, .. } = &mut *inner;
-        if flood.is_some() {
+        let Inner { transport, account, watch, room, held, flood, ended, .. } = &mut *inner;
+        if flood.is_some() || *held {
             // The driver is about to see it; it looks after each time that it lets hyper work.
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let read = ready!(Pin::new(transport).poll_read(cx, buf));
+        let read = ready!(Pin::new(&mut *transport).poll_read(cx, buf));
         *ended |= read.is_err() || buf.filled().len() == before && buf.remaining() > 0;
         let bytes = buf.filled().get(before..).unwrap_or_default();
-        *flood = account.received(bytes, || watch.look());
+        let (count, found) = account.received(bytes, room, || watch.look());
+        *flood = found;
         if flood.is_some() {
             // Nothing of a flood is worked on.
             buf.set_filled(before);
             return Poll::Pending;
+        }
+        let rest = bytes.get(count..).unwrap_or_default();
+        if !rest.is_empty() {
+            transport.give_back(rest);
+            *held = true;
+            buf.set_filled(before + count);
+            if count == 0 {
+                return Poll::Pending;
+            }
         }
         Poll::Ready(read)
     }

@@ -160,6 +160,30 @@ fn requests_that_are_taken_back_are_cut() {
     });
 }
 
+#[test]
+fn of_many_requests_at_once_some_begin_and_what_is_taken_back_meanwhile_never_does() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let streams = || (0..100).map(|number| number * 2 + 1);
+        client.send(streams().flat_map(request).collect::<Vec<_>>()).await;
+        while world.metric("rhumb_requests_total") == 0.0 {
+            tokio::task::yield_now().await;
+        }
+        let taken_back = streams().flat_map(|id| frame(RST_STREAM, 0, id, &[0, 0, 0, 8]));
+        client.send(taken_back.collect::<Vec<_>>()).await;
+        client.send(request(201)).await;
+        while client.until(HEADERS).await.unwrap().stream != 201 {}
+        let begun = world.metric("rhumb_requests_total");
+        assert!((2.0..=60.0).contains(&begun), "{begun} of 100 and one");
+        assert_eq!(world.metric("rhumb_floods_total"), 0.0);
+        drop(client.stream);
+        client.task.await.unwrap();
+        assert_eq!(world.metric("rhumb_requests_total"), begun);
+    });
+}
+
 /// Who floods on is held up by its own window, instead of being read or coming back at once.
 #[test]
 fn of_a_flood_that_goes_on_hardly_anything_is_taken() {
