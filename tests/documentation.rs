@@ -220,9 +220,23 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("open streams of an HTTP/2 connection", count(limits::STREAMS_PER_CONNECTION.into())),
         (
-            "streams of HTTP/2 that a worker begins before it looks at its sockets; the rest of a \
-             connection's begin with them",
+            "streams of HTTP/2 that a worker begins before it looks at its sockets, and that one \
+             connection may begin at once",
             count(limits::STREAMS_PER_PORTION.into()),
+        ),
+        (
+            "the same of a connection that is new; one more for each answer, one less for each \
+             request that it takes back",
+            count(limits::STREAMS_AT_FIRST.into()),
+        ),
+        (
+            "the same of a connection that takes its requests back",
+            count(limits::STREAMS_AT_LEAST.into()),
+        ),
+        (
+            "bytes of heads that a worker takes from an HTTP/2 connection before it looks at its \
+             sockets; of bodies four times as much",
+            bytes(limits::HEAD_BYTES_PER_PORTION.into()),
         ),
         ("window of an HTTP/2 stream", bytes(limits::STREAM_WINDOW.into())),
         ("window of an HTTP/2 connection", bytes(limits::CONNECTION_WINDOW.into())),

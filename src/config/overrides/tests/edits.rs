@@ -92,12 +92,18 @@ fn edited(node: &Node, here: &str, pointer: &str, replacement: &Json) -> String 
     }
 }
 
-/// What somebody would write in the file.
-fn written(kind: ValueKind, text: &str) -> Json {
+/// What somebody would write in the file in place of what is there now.
+fn written(kind: ValueKind, now: &Json, text: &str) -> Json {
+    let plain = |text: &str| build(text, &|_| None).root.unwrap().to_json();
     match kind {
-        ValueKind::List => text.split(',').map(|part| json!(part)).collect(),
+        // Elements are text unless the list takes numbers, too.
+        ValueKind::List => {
+            let numbers = now.as_array().is_some_and(|items| items.iter().any(Json::is_number));
+            let element = |part| if numbers { plain(part) } else { json!(part) };
+            text.split(',').map(element).collect()
+        }
         ValueKind::Text => json!(text),
-        ValueKind::Plain | ValueKind::Mixed => build(text, &|_| None).root.unwrap().to_json(),
+        ValueKind::Plain | ValueKind::Mixed => plain(text),
     }
 }
 
@@ -109,7 +115,8 @@ fn assert_like_edited(setting: &Setting, pointer: &str, root: &Node, text: &str)
             [Overridden { variable: setting.variable.clone(), path: setting.path.clone() }];
         assert_eq!(loaded.overridden, expected);
     }
-    let written = read(&edited(root, "", pointer, &written(setting.kind, text)), &[]);
+    let written = written(setting.kind, root.to_json().pointer(pointer).unwrap(), text);
+    let written = read(&edited(root, "", pointer, &written), &[]);
     // Printed only when they differ, because they are long.
     let (set, written) = (outcome(set), outcome(written));
     assert!(set == written, "{}={text}\n{set:#?}\n{written:#?}", setting.variable);
@@ -152,6 +159,16 @@ proptest! {
     ) {
         let (root, known) = example();
         let (setting, pointer) = which.get(&known);
+        assert_like_edited(setting, pointer, &root, &text);
+    }
+
+    #[test]
+    fn whatever_a_list_of_numbers_holds_it_does_what_an_edit_does(
+        text in prop_oneof!["AS[0-9]{1,6}", "-?[0-9]{1,12}", "[0-9]\\.[0-9]", "true", "[a-z]{3}"],
+    ) {
+        let (root, known) = example();
+        let asns = |(setting, _): &&(Setting, String)| setting.variable.ends_with("_SOURCE_ASNS");
+        let (setting, pointer) = known.iter().find(asns).unwrap();
         assert_like_edited(setting, pointer, &root, &text);
     }
 
