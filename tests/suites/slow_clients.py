@@ -24,8 +24,7 @@ import web
 
 EACH = 100
 # Over this time the clients of a kind come; the last are there before the first has to be gone. If 2,500
-# came at once, what they waited for at first would be this program, which has their handshakes to do and is
-# the origin as well.
+# came at once, what they waited for at first would be this program, which has their handshakes to do.
 COMING_SECONDS = 8.0
 # How much later than its limit an end may be seen on a busy machine.
 SLACK = 3.0
@@ -273,7 +272,7 @@ async def suffer(slow):
 def run(report, binary, work, certificates, options):
     """Our own, then slowhttptest's."""
     chosen = [name.strip() for name in options.only.split(",")] if options.only else None
-    with stage.Stage(binary, work / "slow", certificates, {"web": web.start()}) as proxy:
+    with stage.Stage(binary, work / "slow", certificates, {"web": web.start_apart()}) as proxy:
         slow = {name: kind for name, kind in kinds(proxy).items() if not chosen or name in chosen}
         if slow:
             victim = Victim(proxy.clear)
