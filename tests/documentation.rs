@@ -240,6 +240,10 @@ fn the_limits_are_those_of_the_program() {
         ),
         ("window of an HTTP/2 stream", bytes(limits::STREAM_WINDOW.into())),
         ("window of an HTTP/2 connection", bytes(limits::CONNECTION_WINDOW.into())),
+        (
+            "bytes for a client that the kernel takes before it could send them (Linux)",
+            bytes(limits::UNSENT_BYTES.into()),
+        ),
         ("table that heads of HTTP/2 are packed with", bytes(limits::HEADER_TABLE_BYTES.into())),
         ("streams that an HTTP/2 client's errors end", count(limits::RESET_STREAMS_LOCAL as u64)),
         (

@@ -204,6 +204,8 @@ pub const UPSTREAM_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Client addresses whose place one worker remembers.
 pub const PLACES_PER_WORKER: usize = 16_384;
+/// Bytes for a client that the kernel takes before it could send them.
+pub const UNSENT_BYTES: u32 = 128 << 10;
 /// Streams that one HTTP/2 connection may have open.
 pub const STREAMS_PER_CONNECTION: u32 = 100;
 /// Streams of HTTP/2 that a worker begins before it looks at its sockets, and that one connection may

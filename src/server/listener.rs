@@ -91,7 +91,7 @@ impl Bound {
             // Whoever passed it on may have bound it without listening, or with a short queue.
             let known = SockRef::from(socket);
             known.listen(limits::LISTEN_BACKLOG).map_err(error)?;
-            known.set_tcp_nodelay(true).map_err(error)?;
+            set_for_connections(&known).map_err(error)?;
             // Usually there is none. Whoever had it before may have turned clients away.
             let _ = known.detach_filter();
             address = socket.local_addr().map_err(error)?;
@@ -221,10 +221,19 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     socket.listen(limits::LISTEN_BACKLOG)?;
-    // Connections have it from the socket that they are accepted from.
-    socket.set_tcp_nodelay(true)?;
+    set_for_connections(&socket)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// What connections have from the socket that they are accepted from.
+fn set_for_connections(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    // Otherwise the kernel takes megabytes for a client that takes nothing, and more of them now and
+    // then, which looks like a client that takes something.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(limits::UNSENT_BYTES)?;
+    Ok(())
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
@@ -310,6 +319,24 @@ mod tests {
             assert!(accepted.nodelay().unwrap());
             assert_eq!(bound.destination(), Some(accepted.local_addr().unwrap()));
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn for_a_client_that_takes_nothing_the_kernel_takes_little() {
+        let bound = Bound::open(local(), 1, &[]).unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_recv_buffer_size(4 << 10).unwrap();
+        client.connect(&bound.address.into()).unwrap();
+        bound.sockets()[0].set_nonblocking(false).unwrap();
+        let (mut accepted, _) = bound.sockets()[0].accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let mut taken = 0;
+        while let Ok(more) = std::io::Write::write(&mut accepted, &[0; 64 << 10]) {
+            taken += more;
+            assert!(taken < 1 << 20, "{taken} bytes");
+        }
+        assert!(taken >= limits::UNSENT_BYTES as usize);
     }
 
     #[test]
