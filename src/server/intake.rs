@@ -3,7 +3,7 @@
 //! Sixteen clients with 32 requests each would otherwise have all 512 begun before the first answer of
 //! an origin is looked at, and each step of each of them would find its memory cold; and whoever sends
 //! thousands of frames at once would keep everybody waiting. Connections take turns, first come first;
-//! what is why is in `docs/decisions/size-of-requests.md`.
+//! why is in `docs/decisions/portions.md`.
 //!
 //! This is no limit: however long origins take, nothing but one look at the sockets comes between two
 //! portions.
@@ -125,18 +125,9 @@ impl Place {
         Poll::Pending
     }
 
-    /// So many of its streams have begun.
-    pub(super) fn begun(&self, streams: u32) {
+    /// It has done what there was to do, and this much of the portion with it.
+    pub(super) fn done(&self, streams: u32) {
         self.intake.begun(streams);
-    }
-
-    /// There was as much else to do as a portion may be.
-    pub(super) fn took_all(&self) {
-        self.intake.begun(limits::STREAMS_PER_PORTION);
-    }
-
-    /// It has done what there was to do.
-    pub(super) fn done(&self) {
         self.turn.at.set(At::Rest);
         self.intake.go_on();
     }
@@ -174,12 +165,11 @@ mod tests {
 
     /// Waits for its turn, and begins so many streams then.
     fn begin(intake: &Rc<Intake>, said: &Said, name: &'static str, streams: u32) -> JoinHandle<()> {
-        let (intake, said, place) = (Rc::clone(intake), Rc::clone(said), Place::new(intake));
+        let (said, place) = (Rc::clone(said), Place::new(intake));
         spawn_local(async move {
             poll_fn(|cx| place.poll_turn(cx)).await;
-            intake.begun(streams);
             said.borrow_mut().push(name);
-            place.done();
+            place.done(streams);
         })
     }
 
@@ -252,8 +242,7 @@ mod tests {
             let places = [(); 2].map(|()| Place::new(&intake));
             for _ in 0..limits::STREAMS_PER_PORTION {
                 assert!(places.iter().all(|place| place.poll_turn(cx).is_ready()));
-                places.iter().for_each(Place::done);
-                intake.begun(1);
+                places.iter().zip([0, 1]).for_each(|(place, streams)| place.done(streams));
             }
             assert!(places[0].poll_turn(cx).is_pending());
         });

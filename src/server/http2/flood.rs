@@ -12,9 +12,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY,
-    Piece, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    CONTINUATION, DATA, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY, Piece,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
+use super::heads::Heads;
+use super::pace::Pace;
 use super::windows::Windows;
 use crate::model::{Flood, limits};
 
@@ -44,27 +46,16 @@ pub(super) struct Account {
     /// Learn of what passes here.
     windows: Rc<RefCell<Windows>>,
     credit: u32,
-    /// Streams that may begin at once.
-    pace: u32,
+    pace: Pace,
     /// When time was last turned into credit.
     since: Instant,
     /// What was spent on each kind since the account was last full.
     spent: [u32; Flood::ALL.len()],
     /// Bytes of bodies that have not brought anything yet.
     bytes: u32,
-    last_stream: u32,
-    /// Heads of new streams that have not become requests yet.
-    heads: u32,
-    /// Bytes of the head that came last, or is still coming.
-    head_bytes: u32,
-    /// The same of all that came before it since somebody settled.
-    heads_bytes: u32,
+    heads: Heads,
     /// Window updates that cost nothing.
     updates: u32,
-    /// The frame that came last is part of a head.
-    head: bool,
-    /// A head is not complete, or at least its last frame is still to come.
-    head_goes_on: bool,
     frames: bool,
 }
 
@@ -76,17 +67,12 @@ impl Account {
             sent: FrameScan::after(0),
             windows,
             credit: limits::FLOOD_CREDIT,
-            pace: limits::STREAMS_AT_FIRST,
+            pace: Pace::default(),
             since: now,
             spent: [0; Flood::ALL.len()],
             bytes: 0,
-            last_stream: 0,
-            heads: 0,
-            head_bytes: 0,
-            heads_bytes: 0,
+            heads: Heads::default(),
             updates: 0,
-            head: false,
-            head_goes_on: false,
             frames: false,
         }
     }
@@ -98,18 +84,17 @@ impl Account {
 
     /// Whether the client is in the middle of a head.
     pub(super) fn mid_head(&self) -> bool {
-        self.head_goes_on || self.head && !self.received.at_boundary()
+        self.heads.under_way(self.received.at_boundary())
     }
 
     /// The newest stream of the client.
     pub(super) fn last_stream(&self) -> u32 {
-        self.last_stream
+        self.heads.newest_stream()
     }
 
-    /// How many streams may begin at once: one more for each that has been answered, one less for each
-    /// that the client has taken back.
+    /// How many streams may begin at once.
     pub(super) fn pace(&self) -> u32 {
-        self.pace
+        self.pace.streams()
     }
 
     /// Whether a frame to the client may begin.
@@ -164,7 +149,7 @@ impl Account {
         match frame.kind {
             DATA | HEADERS if frame.has(END_STREAM) => {
                 self.earn(ANSWERED);
-                self.pace = (self.pace + 1).min(limits::STREAMS_PER_PORTION);
+                self.pace.answered();
                 self.moved(frame.length);
             }
             DATA => {
@@ -177,19 +162,13 @@ impl Account {
 
     /// A head has become a request.
     pub(super) fn accepted(&mut self) {
-        self.heads = self.heads.saturating_sub(1);
+        self.heads.accepted();
     }
 
     /// All that has been received has been looked at: complete heads that have become no request by
     /// now never will. Bytes are those of all that came with them.
     pub(super) fn settle(&mut self, now: impl Fn() -> Instant) -> Option<Flood> {
-        let mid_head = self.mid_head();
-        let mut bytes = std::mem::take(&mut self.heads_bytes);
-        if !mid_head {
-            bytes = bytes.saturating_add(std::mem::take(&mut self.head_bytes));
-        }
-        let under_way = u32::from(mid_head).min(self.heads);
-        let refused = std::mem::replace(&mut self.heads, under_way) - under_way;
+        let (refused, bytes) = self.heads.settle(self.mid_head());
         if refused == 0 {
             return None;
         }
@@ -199,20 +178,10 @@ impl Account {
 
     fn weigh(&mut self, frame: Frame, now: &impl Fn() -> Instant) -> Option<Flood> {
         self.frames = true;
-        self.head = matches!(frame.kind, HEADERS | CONTINUATION);
-        if self.head {
-            self.head_goes_on = !frame.has(END_HEADERS);
-            if frame.kind == HEADERS {
-                let before = std::mem::take(&mut self.head_bytes);
-                self.heads_bytes = self.heads_bytes.saturating_add(before);
-            }
-            self.head_bytes = self.head_bytes.saturating_add(frame.length);
-        }
+        let opens = self.heads.note(frame);
         let (kind, cost) = match frame.kind {
             HEADERS => {
-                if frame.stream > self.last_stream {
-                    self.last_stream = frame.stream;
-                    self.heads = self.heads.saturating_add(1);
+                if opens {
                     self.updates = (self.updates + UPDATES).min(UPDATES_KEPT);
                 }
                 return None;
@@ -232,7 +201,7 @@ impl Account {
             }
             WINDOW_UPDATE => (Flood::WindowUpdate, 2),
             RST_STREAM => {
-                self.pace = (self.pace - 1).max(limits::STREAMS_AT_LEAST);
+                self.pace.taken_back();
                 (Flood::RapidReset, 2)
             }
             CONTINUATION => (Flood::Continuation, 4),
@@ -305,6 +274,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::frames::END_HEADERS;
     use super::super::frames::tests::bytes;
     use super::*;
 

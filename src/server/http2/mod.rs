@@ -3,6 +3,8 @@
 mod answer;
 mod flood;
 mod frames;
+mod heads;
+mod pace;
 mod streams;
 mod windows;
 mod wire;
@@ -140,12 +142,13 @@ async fn serve<S: Socket>(
                 Poll::Pending => break Poll::Pending,
             }
         };
-        place.begun(streams.let_begin(wire.pace()));
+        let mut portion = streams.let_begin(wire.pace());
         if wire.end_turn() {
-            place.took_all();
+            // There was as much else to do as a portion may be, and nobody else calls for the rest.
+            portion = limits::STREAMS_PER_PORTION;
             cx.waker().wake_by_ref();
         }
-        place.done();
+        place.done(portion);
         worked
     })
     .await;

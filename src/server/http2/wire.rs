@@ -103,8 +103,7 @@ impl<S: Socket> Wire<S> {
         *flood
     }
 
-    /// A turn is over. Whether it has left something that has come for the next one, which nobody else
-    /// calls for.
+    /// A turn is over. Whether it has left something that has come for the next one.
     pub(super) fn end_turn(&self) -> bool {
         let mut inner = self.0.borrow_mut();
         inner.room.set(limits::HEAD_BYTES_PER_PORTION);
