@@ -115,6 +115,16 @@ impl World {
         wrap: impl FnOnce(DuplexStream) -> S,
     ) -> Client {
         let (stream, near) = duplex(64 << 10);
+        self.connect_over(stream, wrap(near), source)
+    }
+
+    /// The same through a pipe that takes more at once than a worker does.
+    pub(super) fn connect_widely(&self) -> Client {
+        let (stream, near) = duplex(1 << 20);
+        self.connect_over(stream, near, "192.0.2.9:4444")
+    }
+
+    fn connect_over(&self, stream: DuplexStream, near: impl Socket, source: &str) -> Client {
         let watch = Rc::new(Watch::new(Instant::now().into_std()));
         let entered = self.hall.open.enter(&watch, &self.hall.worker);
         let arrival = Arrival {
@@ -125,7 +135,6 @@ impl World {
             hall: Rc::clone(&self.hall),
             counted: None,
         };
-        let near = wrap(near);
         let task = spawn_local(async move {
             serve(near, arrival).await;
             drop(entered);

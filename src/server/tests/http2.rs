@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::fixture::{Client, PREFACE, World, run};
+use crate::model::limits;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -181,6 +182,33 @@ fn of_many_requests_at_once_some_begin_and_what_is_taken_back_meanwhile_never_do
         drop(client.stream);
         client.task.await.unwrap();
         assert_eq!(world.metric("rhumb_requests_total"), begun);
+    });
+}
+
+/// Nobody but the connection itself calls for what it has left for its next turn.
+#[test]
+fn what_is_more_than_a_worker_takes_at_once_is_taken_without_anything_else_happening() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect_widely();
+        client.greet().await;
+        // Heads that become no request, for a field of HTTP/1.1 (RFC 9113 section 8.2.2).
+        let mut block = vec![0x82, 0x84, 0x86, 0x00, 10];
+        block.extend(b"connection");
+        block.extend([0x7f, 0x80 | ((8_000 - 127) & 0x7f) as u8, ((8_000 - 127) >> 7) as u8]);
+        block.extend([b'a'; 8_000]);
+        let heads = (0..12).flat_map(|number| frame(HEADERS, 0x5, number * 2 + 1, &block));
+        let bytes = heads.chain(frame(PING, 0, 0, b"the last")).collect::<Vec<_>>();
+        assert!(bytes.len() > limits::HEAD_BYTES_PER_PORTION as usize);
+        client.send(bytes).await;
+        let (mut resets, mut answered) = (0, false);
+        while resets < 12 || !answered {
+            let got = client.frame().await.unwrap();
+            resets += usize::from(got.kind == RST_STREAM);
+            answered |= got.kind == PING && got.payload == b"the last";
+        }
+        assert_eq!(client.seconds(), 0);
+        assert_eq!(world.metric("rhumb_floods_total"), 0.0);
     });
 }
 

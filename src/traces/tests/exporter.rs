@@ -64,8 +64,10 @@ async fn what_a_new_configuration_has_recorded_is_not_dropped_by_the_one_before(
     let tracing = format!("tracing: {{ otlp: {{ endpoint: \"http://{address}\" }}, sample: 1 }}");
     live.store(snapshot(&dir, &tracing));
     outlet.send(Box::new(record())).unwrap();
-    tokio::join!(work.deliver(), receive(listener));
+    let receiver = tokio::spawn(receive(listener));
+    work.deliver().await;
     assert_eq!((registry.traces.exported.get(), registry.traces.unsent.get()), (2, 0));
+    receiver.await.unwrap();
 
     // And without a receiver nothing is kept.
     live.store(snapshot(&dir, ""));
