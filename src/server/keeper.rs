@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Sleep;
 
 use crate::proxy::Watch;
@@ -81,8 +82,9 @@ impl Timer {
             // It knows whom to wake already: a task keeps its waker.
             return Poll::Pending;
         }
-        self.registered = true;
         loop {
+            // A task that has done enough for now is put off, and nobody is told whom to wake.
+            self.registered = has_budget_remaining();
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -91,6 +93,38 @@ impl Timer {
                 return Poll::Ready(now);
             }
             sleep.as_mut().reset(deadline.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use tokio::task::coop::consume_budget;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_was_put_off_fires_all_the_same() {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        for had_one in [false, true] {
+            let mut timer = Timer::default();
+            if had_one {
+                let before = deadline - Duration::from_millis(500);
+                poll_fn(|cx| timer.poll(cx, before)).await;
+            }
+            let mut tired = false;
+            let fires = poll_fn(|cx| {
+                while !tired && has_budget_remaining() {
+                    let _ = pin!(consume_budget()).poll(cx);
+                }
+                tired = true;
+                timer.poll(cx, deadline)
+            });
+            timeout(Duration::from_secs(60), fires).await.unwrap();
         }
     }
 }

@@ -11,14 +11,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::credit::Credit;
 use super::frames::{
-    CONTINUATION, DATA, END_STREAM, Frame, FrameScan, HEADERS, PADDED, PING, PRIORITY, Piece,
-    RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    CONTINUATION, DATA, END_STREAM, Frame, FrameScan, HEAD_BYTES, HEADERS, PADDED, PING, PRIORITY,
+    Piece, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use super::heads::Heads;
 use super::pace::Pace;
 use super::windows::Windows;
-use crate::model::{Flood, limits};
+use crate::model::Flood;
 
 /// What an answer brings.
 const ANSWERED: u32 = 4;
@@ -45,15 +46,20 @@ pub(super) struct Account {
     sent: FrameScan,
     /// Learn of what passes here.
     windows: Rc<RefCell<Windows>>,
-    credit: u32,
+    credit: Credit,
+    /// Of settings, which only time brings back: one frame of them can have any number of pieces of
+    /// answers sent, and these would bring it back.
+    settings: Credit,
     pace: Pace,
-    /// When time was last turned into credit.
-    since: Instant,
     /// What was spent on each kind since the account was last full.
     spent: [u32; Flood::ALL.len()],
     /// Bytes of bodies that have not brought anything yet.
     bytes: u32,
     heads: Heads,
+    /// The newest stream whose head has been looked at.
+    settled: u32,
+    /// Bodies of requests that may still come to their end.
+    bodies: u32,
     /// Window updates that cost nothing.
     updates: u32,
     frames: bool,
@@ -66,12 +72,14 @@ impl Account {
             received: FrameScan::after(preface),
             sent: FrameScan::after(0),
             windows,
-            credit: limits::FLOOD_CREDIT,
+            credit: Credit::full(now),
+            settings: Credit::full(now),
             pace: Pace::default(),
-            since: now,
             spent: [0; Flood::ALL.len()],
             bytes: 0,
             heads: Heads::default(),
+            settled: 0,
+            bodies: 0,
             updates: 0,
             frames: false,
         }
@@ -147,6 +155,8 @@ impl Account {
             self.windows.borrow_mut().sent(frame.length);
         }
         match frame.kind {
+            // What is answered before anybody has seen its head is a head that h2 has refused.
+            HEADERS if frame.has(END_STREAM) && frame.stream > self.settled => {}
             DATA | HEADERS if frame.has(END_STREAM) => {
                 self.earn(ANSWERED);
                 self.pace.answered();
@@ -168,7 +178,9 @@ impl Account {
     /// All that has been received has been looked at: complete heads that have become no request by
     /// now never will. Bytes are those of all that came with them.
     pub(super) fn settle(&mut self, now: impl Fn() -> Instant) -> Option<Flood> {
-        let (refused, bytes) = self.heads.settle(self.mid_head());
+        let mid_head = self.mid_head();
+        self.settled = self.last_stream().saturating_sub(mid_head.into());
+        let (refused, bytes) = self.heads.settle(mid_head);
         if refused == 0 {
             return None;
         }
@@ -180,13 +192,18 @@ impl Account {
         self.frames = true;
         let opens = self.heads.note(frame);
         let (kind, cost) = match frame.kind {
-            HEADERS => {
-                if opens {
-                    self.updates = (self.updates + UPDATES).min(UPDATES_KEPT);
-                }
+            HEADERS if opens => {
+                self.bodies = self.bodies.saturating_add((!frame.has(END_STREAM)).into());
+                self.updates = (self.updates + UPDATES).min(UPDATES_KEPT);
                 return None;
             }
-            DATA if frame.has(END_STREAM) => return None,
+            HEADERS | DATA if frame.has(END_STREAM) && self.bodies > 0 => {
+                self.bodies -= 1;
+                return None;
+            }
+            // Of a stream that is over: it is unpacked all the same.
+            HEADERS => (Flood::HeaderList, REFUSED + frame.length / REFUSED_BYTES),
+            DATA if frame.has(END_STREAM) => (Flood::EmptyData, 2),
             DATA if frame.length == 0 => (Flood::EmptyData, 2),
             DATA if frame.has(PADDED) && frame.length <= ALL_PADDING => (Flood::EmptyData, 2),
             DATA => {
@@ -194,7 +211,10 @@ impl Account {
                 return None;
             }
             PING => (Flood::Ping, 1),
-            SETTINGS => (Flood::Settings, 4),
+            SETTINGS => {
+                let paid = self.settings.spend(4, now);
+                return (!paid).then_some(Flood::Settings);
+            }
             WINDOW_UPDATE if self.updates > 0 => {
                 self.updates -= 1;
                 return None;
@@ -216,23 +236,8 @@ impl Account {
         if let Some(spent) = self.spent.get_mut(kind as usize) {
             *spent = spent.saturating_add(cost);
         }
-        if self.credit < cost {
-            let now = now();
-            let millis = now.saturating_duration_since(self.since).as_millis();
-            let brought = millis.saturating_mul(u128::from(limits::FLOOD_CREDIT_PER_SECOND)) / 1000;
-            if brought > 0 {
-                self.since = now;
-                let brought = u32::try_from(brought).unwrap_or(u32::MAX);
-                self.credit = self.credit.saturating_add(brought).min(limits::FLOOD_CREDIT);
-            }
-        }
-        match self.credit.checked_sub(cost) {
-            Some(rest) => {
-                self.credit = rest;
-                None
-            }
-            None => Some(self.worst()),
-        }
+        let paid = self.credit.spend(cost, now);
+        (!paid).then(|| self.worst())
     }
 
     /// What the credit went to, for the most part.
@@ -242,9 +247,7 @@ impl Account {
     }
 
     fn earn(&mut self, credit: u32) {
-        self.credit = self.credit.saturating_add(credit);
-        if self.credit >= limits::FLOOD_CREDIT {
-            self.credit = limits::FLOOD_CREDIT;
+        if self.credit.earn(credit) {
             self.spent = [0; Flood::ALL.len()];
         }
     }
@@ -258,13 +261,12 @@ impl Account {
     }
 }
 
-/// What working on a frame takes of [a portion](limits::HEAD_BYTES_PER_PORTION).
+/// What working on a frame takes of [a portion](crate::model::limits::HEAD_BYTES_PER_PORTION).
 fn effort(frame: Frame) -> u32 {
+    let bytes = frame.length + HEAD_BYTES as u32;
     match frame.kind {
-        HEADERS | CONTINUATION => frame.length,
-        DATA => frame.length / 4,
-        // Nobody has credit for many of the others.
-        _ => 0,
+        HEADERS | CONTINUATION => bytes,
+        _ => bytes / 4,
     }
 }
 
@@ -277,6 +279,7 @@ mod tests {
     use super::super::frames::END_HEADERS;
     use super::super::frames::tests::bytes;
     use super::*;
+    use crate::model::limits;
 
     struct Client {
         account: Account,
@@ -430,7 +433,7 @@ mod tests {
                 assert_eq!(client.settle(), None);
             }
         }
-        assert_eq!(client.account.credit, limits::FLOOD_CREDIT);
+        assert_eq!(client.account.credit.left(), limits::FLOOD_CREDIT);
     }
 
     #[test]

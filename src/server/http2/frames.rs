@@ -6,7 +6,7 @@
 use arrayvec::ArrayVec;
 
 /// Bytes of a frame's head.
-const HEAD_BYTES: usize = 9;
+pub(super) const HEAD_BYTES: usize = 9;
 /// Bytes of a window's increment.
 const INCREMENT_BYTES: usize = 4;
 /// Bytes of one setting.

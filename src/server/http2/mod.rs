@@ -1,9 +1,11 @@
 //! HTTP/2 with one client: hyper and h2 do the protocol, the driver here its time and its limits.
 
 mod answer;
+mod credit;
 mod flood;
 mod frames;
 mod heads;
+mod line;
 mod pace;
 mod streams;
 mod windows;
@@ -125,7 +127,7 @@ async fn serve<S: Socket>(
     let io = TokioIo::new(wire.clone());
     let mut conn = pin!(builder(&streams, terms).serve_connection(io, service));
     let (wire, streams, windows) = (&wire, &streams, &*windows);
-    let mut driver = Driver { watch, wire, streams, windows, leaving: false, head_by: None };
+    let mut driver = Driver { watch, wire, streams, windows, leaving: false, head: None };
     let end = poll_fn(|cx| {
         driver.watch.remember(cx.waker());
         ready!(place.poll_turn(cx));
@@ -164,8 +166,8 @@ struct Driver<'a, S> {
     windows: &'a RefCell<Windows>,
     /// The client has been told to open no more streams.
     leaving: bool,
-    /// Until when the head that the client has begun has to be complete.
-    head_by: Option<Instant>,
+    /// The newest stream, and until when the head that the client has begun has to be complete.
+    head: Option<(u32, Instant)>,
 }
 
 impl<S: Socket> Driver<'_, S> {
@@ -189,7 +191,8 @@ impl<S: Socket> Driver<'_, S> {
         self.note_idle();
         self.note_head();
         self.watch.set_exempt(self.streams.any_exempt());
-        let others = self.streams.soonest().into_iter().chain(self.head_by);
+        let head_by = self.head.map(|(_, by)| by);
+        let others = self.streams.soonest().into_iter().chain(head_by);
         let Some(deadline) = others.chain(self.watch.next_deadline()).min() else {
             return Poll::Pending;
         };
@@ -212,15 +215,15 @@ impl<S: Socket> Driver<'_, S> {
 
     /// A head that has begun has a deadline: no stream has one before there is a request.
     fn note_head(&mut self) {
-        self.head_by = match self.wire.mid_head() {
-            true => self.head_by.or_else(|| Some(self.watch.look() + limits::REQUEST_HEAD_TIMEOUT)),
-            false => None,
-        };
+        self.head = self.wire.mid_head().map(|stream| match self.head {
+            Some((same, by)) if same == stream => (stream, by),
+            _ => (stream, self.watch.look() + limits::REQUEST_HEAD_TIMEOUT),
+        });
     }
 
     /// A deadline has passed.
     fn passed(&mut self, now: Instant) -> Option<End> {
-        if self.head_by.is_some_and(|by| by <= now) {
+        if self.head.is_some_and(|(_, by)| by <= now) {
             return Some(End::Silent);
         }
         self.streams.look(now);

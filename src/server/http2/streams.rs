@@ -3,19 +3,20 @@
 //! hyper hands every stream to an executor right after it has called the service, so the waits of
 //! a request get from the one to the other through a cell. A stream that the client has taken back
 //! counts until its task has noticed and is gone: as long as it may have a request at an origin, no
-//! other has one in its place. Those that come after a portion of them wait for the connection's next
-//! turn; until then all that can happen to them is that they are taken back.
+//! other has one in its place. Those that come after a portion of them wait in line for the
+//! connection's next turns; until then all that can happen to them is that they are taken back.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use pin_project_lite::pin_project;
 use tokio::task::spawn_local;
 
+use super::line::Line;
 use crate::model::{Flood, limits};
 use crate::proxy::{Connection, Watch};
 use crate::server::seats::Seats;
@@ -32,14 +33,13 @@ pub(super) struct Streams {
     most: u32,
     /// Streams that have come since the last turn.
     new: Cell<u32>,
-    /// How many may begin until the next turn.
+    /// How many more may begin until the next turn.
     may_begin: Cell<u32>,
     /// One that has not begun is being polled.
     holding: Cell<bool>,
     /// Streams whose client may be as slow as it likes.
     exempt: Cell<u32>,
-    /// Streams that wait until they may be worked on.
-    line: RefCell<Vec<Waker>>,
+    line: RefCell<Line>,
     /// The first moment at which one of them has to look at the time.
     soonest: Cell<Option<Instant>>,
 }
@@ -61,7 +61,7 @@ impl Streams {
         }
     }
 
-    /// A new stream, for its service; its task begins at once.
+    /// A new stream, for its service.
     pub(super) fn begin(&self) -> Rc<Connection> {
         let stream = self.connection.stream();
         self.connection.watch.shown().count_request();
@@ -70,21 +70,32 @@ impl Streams {
         Rc::new(stream)
     }
 
-    /// At the end of a turn: lets so many of the streams that are there begin, and tells how many there
-    /// are of those.
+    /// At the end of a turn: lets so many of the streams that are there begin, those that have waited
+    /// before those that are new, and tells how many there are of those.
     pub(super) fn let_begin(&self, most: u32) -> u32 {
         self.may_begin.set(most);
-        let waiting = self.wake_line();
-        self.new.take().saturating_add(waiting).min(most)
+        let mut called = 0;
+        while !self.line.borrow().is_empty() && self.take_place() {
+            if let Some(waker) = self.line.borrow_mut().call() {
+                waker.wake();
+            }
+            called += 1;
+        }
+        if self.may_begin.get() == 0 && !self.line.borrow().is_empty() {
+            self.connection.watch.wake();
+        }
+        self.new.take().saturating_add(called).min(most)
     }
 
-    /// Wakes all that wait, because some may be gone; who finds no room gets in line again. How many
-    /// they were.
-    fn wake_line(&self) -> u32 {
-        let line = std::mem::take(&mut *self.line.borrow_mut());
-        let count = u32::try_from(line.len()).unwrap_or(u32::MAX);
-        line.into_iter().for_each(Waker::wake);
-        count
+    /// Takes one of the places of those that are worked on, if there is one.
+    fn take_place(&self) -> bool {
+        let (running, left) = (self.running.get(), self.may_begin.get());
+        let there_is = left > 0 && running < self.most;
+        if there_is {
+            self.running.set(running + 1);
+            self.may_begin.set(left - 1);
+        }
+        there_is
     }
 
     /// Whether what is polled now has to wait for its turn.
@@ -156,10 +167,11 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
     fn execute(&self, future: F) {
         let streams = Rc::clone(&self.0);
         // What is not a stream that has just begun is the sending half of one that has become a
-        // tunnel: it counts as a stream, and nobody else watches it.
+        // tunnel: it counts as a stream, which had its turn, and nobody else watches it.
         let watch = streams.next.borrow_mut().take();
-        let held = watch.is_some();
+        let stand = if watch.is_some() { Stand::New } else { Stand::On };
         let watch = watch.unwrap_or_else(|| {
+            streams.running.set(streams.running.get() + 1);
             let watch = Watch::stream(&streams.connection.watch);
             watch.set_exempt(true);
             Rc::new(watch)
@@ -169,7 +181,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Executor {
         }
         let place = streams.seats.borrow_mut().enter(Rc::clone(&watch));
         streams.tell();
-        let seat = Seat { place, watch, streams, held, running: false, exempt: false };
+        let seat = Seat { place, watch, streams, stand, exempt: false };
         spawn_local(Stream { future, seat });
     }
 }
@@ -180,34 +192,36 @@ struct Seat {
     place: usize,
     watch: Rc<Watch>,
     streams: Rc<Streams>,
-    /// Whether it has to wait for a turn of its connection.
-    held: bool,
-    running: bool,
+    stand: Stand,
     /// Whether it counts as exempt.
     exempt: bool,
 }
 
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    New,
+    /// In line, or called, with this number. Who has been called has a place among those that are
+    /// worked on.
+    InLine(u64),
+    On,
+}
+
 impl Seat {
-    /// Whether it may be worked on.
-    fn is_on(&mut self, cx: &Context<'_>) -> bool {
-        if self.running {
-            return true;
-        }
-        let Streams { running, most, may_begin, line, connection, .. } = &*self.streams;
-        let left = if self.held { may_begin.get() } else { 1 };
-        if left == 0 {
-            // What is in line needs a turn, and nobody else calls for one.
-            connection.watch.wake();
-        } else if running.get() < *most {
-            self.running = true;
-            running.set(running.get() + 1);
-            if self.held {
-                may_begin.set(left - 1);
+    /// Whether it has to wait for a turn of its connection.
+    fn waits(&mut self, cx: &Context<'_>) -> bool {
+        let streams = &self.streams;
+        let mut line = streams.line.borrow_mut();
+        self.stand = match self.stand {
+            Stand::InLine(number) if line.holds(number, cx.waker()) => return true,
+            Stand::New if !line.is_empty() || !streams.take_place() => {
+                // Nobody else calls for that turn.
+                streams.connection.watch.wake();
+                Stand::InLine(line.enter(cx.waker()))
             }
-            return true;
-        }
-        line.borrow_mut().push(cx.waker().clone());
-        false
+            Stand::New | Stand::InLine(_) | Stand::On => Stand::On,
+        };
+        self.stand != Stand::On
     }
 
     /// Counts it, if it has become one whose client may be as slow as it likes.
@@ -221,16 +235,22 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let Self { place, watch, streams, running, exempt, .. } = self;
+        let Self { place, watch, streams, stand, exempt } = self;
         streams.seats.borrow_mut().leave(*place);
         streams.tell();
         if *exempt {
             streams.exempt.set(streams.exempt.get().saturating_sub(1));
         }
-        if *running {
+        let had_place = match *stand {
+            Stand::New => false,
+            Stand::InLine(number) => !streams.line.borrow_mut().leave(number),
+            Stand::On => true,
+        };
+        if had_place {
             streams.running.set(streams.running.get().saturating_sub(1));
-            if streams.may_begin.get() > 0 {
-                streams.wake_line();
+            if !streams.line.borrow().is_empty() {
+                // Its next turn has a place for one of those.
+                streams.connection.watch.wake();
             }
         }
         if streams.is_empty() {
@@ -257,22 +277,24 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
+        let mut this = self.project();
         let watch = Rc::clone(&this.seat.watch);
         if watch.expired() {
             // Dropped, the stream is reset.
             return Poll::Ready(());
         }
         watch.remember(cx.waker());
-        if !this.seat.is_on(cx) {
-            if !this.seat.held {
-                return Poll::Pending;
-            }
+        let waited = matches!(this.seat.stand, Stand::InLine(_));
+        let waits = this.seat.waits(cx);
+        if waits || waited {
+            // What has been taken back meanwhile does not begin.
             let streams = &this.seat.streams;
             streams.holding.set(true);
-            let polled = this.future.poll(cx);
+            let polled = this.future.as_mut().poll(cx);
             streams.holding.set(false);
-            return polled;
+            if waits || polled.is_ready() {
+                return polled;
+            }
         }
         let polled = this.future.poll(cx);
         this.seat.note_exempt();

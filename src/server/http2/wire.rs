@@ -45,6 +45,8 @@ struct Inner<S> {
     room: Cell<u32>,
     /// What has been read is more than that.
     held: bool,
+    /// Hyper has asked for more since it was given something: it has looked at all of that.
+    asked: bool,
     /// What has been found out about the client.
     flood: Option<Flood>,
     out: Vec<u8>,
@@ -67,6 +69,7 @@ impl<S: Socket> Wire<S> {
             account,
             room: Cell::new(limits::HEAD_BYTES_PER_PORTION),
             held: false,
+            asked: false,
             flood: None,
             out: Vec::new(),
             left: 0,
@@ -90,16 +93,19 @@ impl<S: Socket> Wire<S> {
         self.0.borrow().account.begun()
     }
 
-    /// Whether the client is in the middle of a head.
-    pub(super) fn mid_head(&self) -> bool {
-        self.0.borrow().account.mid_head()
+    /// The newest stream, when the client is in the middle of a head.
+    pub(super) fn mid_head(&self) -> Option<u32> {
+        let Inner { account, .. } = &*self.0.borrow();
+        account.mid_head().then(|| account.last_stream())
     }
 
     /// What the client does too much of, once all that has come has been looked at.
     pub(super) fn flood(&self) -> Option<Flood> {
         let mut inner = self.0.borrow_mut();
-        let Inner { account, watch, flood, .. } = &mut *inner;
-        *flood = flood.or_else(|| account.settle(|| watch.look()));
+        let Inner { account, watch, asked, flood, .. } = &mut *inner;
+        if *asked && flood.is_none() {
+            *flood = account.settle(|| watch.look());
+        }
         *flood
     }
 
@@ -243,7 +249,8 @@ impl<S: Socket> AsyncRead for Wire<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
-        let Inner { transport, account, watch, room, held, flood, ended, .. } = &mut *inner;
+        let Inner { transport, account, watch, room, held, asked, flood, ended, .. } = &mut *inner;
+        *asked = true;
         if flood.is_some() || *held {
             // The driver is about to see it; it looks after each time that it lets hyper work.
             return Poll::Pending;
@@ -268,6 +275,7 @@ impl<S: Socket> AsyncRead for Wire<S> {
                 return Poll::Pending;
             }
         }
+        *asked = false;
         Poll::Ready(read)
     }
 }
