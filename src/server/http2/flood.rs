@@ -370,6 +370,8 @@ mod tests {
             (Flood::WindowUpdate, bytes(4, WINDOW_UPDATE, 0, 0)),
             (Flood::EmptyData, bytes(0, DATA, 0, 1)),
             (Flood::EmptyData, bytes(256, DATA, PADDED, 1)),
+            (Flood::EmptyData, bytes(0, DATA, END_STREAM, 1)),
+            (Flood::HeaderList, bytes(10, HEADERS, 0x5, 1)),
             (Flood::Continuation, bytes(1, CONTINUATION, 0, 1)),
             (Flood::RapidReset, bytes(4, RST_STREAM, 0, 1)),
         ] {
@@ -417,6 +419,49 @@ mod tests {
         };
         assert_eq!(refused(100), Some(200));
         assert_eq!(refused(10_000), Some(36), "2 and 9 each");
+    }
+
+    #[test]
+    fn a_body_comes_to_its_end_once() {
+        let mut client = Client::new();
+        for number in 0..1_000 {
+            client.stream += 2;
+            assert_eq!(client.send(&bytes(30, HEADERS, END_HEADERS, client.stream)), None);
+            client.account.accepted();
+            assert_eq!(client.settle(), None);
+            // By its last piece, or by trailers.
+            let kind = [DATA, HEADERS][number % 2];
+            assert_eq!(client.send(&bytes(0, kind, END_STREAM | END_HEADERS, client.stream)), None);
+            assert_eq!(client.account.credit.left(), limits::FLOOD_CREDIT);
+        }
+        assert_eq!(client.send(&bytes(0, DATA, END_STREAM, client.stream)), None);
+        assert_eq!(client.account.credit.left(), limits::FLOOD_CREDIT - 2);
+    }
+
+    #[test]
+    fn what_h2_answers_by_itself_brings_nothing() {
+        let mut client = Client::new();
+        let cut = (0..1_000).position(|_| {
+            client.stream += 2;
+            assert_eq!(client.send(&bytes(30, HEADERS, 0x5, client.stream)), None);
+            client.account.sent(&bytes(9, HEADERS, 0x5, client.stream));
+            client.settle().is_some()
+        });
+        assert_eq!(cut, Some(200));
+        assert_eq!(client.account.pace(), limits::STREAMS_AT_FIRST);
+    }
+
+    #[test]
+    fn settings_are_not_paid_for_by_the_pieces_of_answers_that_they_bring() {
+        let mut client = Client::new();
+        let cut = (0..1_000).position(|_| {
+            let cut = client.send(&bytes(6, SETTINGS, 0, 0));
+            (0..100).for_each(|_| client.account.sent(&bytes(1, DATA, 0, 3)));
+            cut == Some(Flood::Settings)
+        });
+        assert_eq!(cut, Some(100));
+        client.now += Duration::from_secs(4);
+        assert_eq!(client.send(&bytes(6, SETTINGS, 0, 0)), None);
     }
 
     #[test]

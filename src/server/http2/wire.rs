@@ -311,3 +311,41 @@ impl<S: Socket> AsyncWrite for Wire<S> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::Instant;
+
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::super::frames::HEADERS;
+    use super::super::frames::tests::bytes;
+    use super::super::windows::Windows;
+    use super::*;
+    use crate::server::transport::Ahead;
+
+    #[tokio::test]
+    async fn heads_that_h2_has_not_looked_at_yet_are_not_taken_for_refused_ones() {
+        let (mut client, near) = duplex(64 << 10);
+        let watch = Rc::new(Watch::new(Instant::now()));
+        let windows = Rc::new(RefCell::new(Windows::new()));
+        let account = Account::new(0, watch.look(), windows);
+        let mut wire = Wire::new(Transport::clear(Ahead::new(near)), watch, account);
+        let heads: Vec<_> =
+            (0..250).flat_map(|number| bytes(20, HEADERS, 0x5, number * 2 + 1)).collect();
+        client.write_all(&heads).await.unwrap();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut space = vec![0; heads.len()];
+        let mut buf = ReadBuf::new(&mut space);
+        assert!(Pin::new(&mut wire).poll_read(cx, &mut buf).is_ready());
+        assert_eq!(buf.filled().len(), heads.len());
+        // Something to be written comes first.
+        assert_eq!(wire.flood(), None);
+        for _ in 0..150 {
+            wire.accepted();
+        }
+        assert!(Pin::new(&mut wire).poll_read(cx, &mut ReadBuf::new(&mut [0])).is_pending());
+        assert_eq!(wire.flood(), None, "a hundred of them");
+    }
+}

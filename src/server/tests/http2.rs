@@ -185,6 +185,46 @@ fn of_many_requests_at_once_some_begin_and_what_is_taken_back_meanwhile_never_do
     });
 }
 
+#[test]
+fn who_waits_begins_before_who_comes_later() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let first = (0..100).flat_map(|number| request(number * 2 + 1));
+        client.send(first.collect::<Vec<_>>()).await;
+        let mut answered = Vec::new();
+        while answered.len() < 300 {
+            let got = client.frame().await.unwrap();
+            if got.kind == HEADERS {
+                answered.push(got.stream);
+                client.send(request(answered.len() as u32 * 2 + 199)).await;
+            }
+        }
+        assert!(answered.is_sorted(), "{answered:?}");
+        assert_eq!(world.metric("rhumb_floods_total"), 0.0);
+    });
+}
+
+/// Each of them takes less than the time that there is for one, all of them together more.
+#[test]
+fn every_head_has_a_time_of_its_own() {
+    run(async {
+        let world = World::new("", "");
+        let mut client = world.connect();
+        client.greet().await;
+        let all: Vec<_> = (0..4).flat_map(|number| request(number * 2 + 1)).collect();
+        for piece in all.chunks(request(1).len() - 3) {
+            client.send(piece).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        for stream in [1, 3, 5, 7] {
+            assert_eq!(client.until(HEADERS).await.unwrap().stream, stream);
+        }
+        assert!(client.seconds() >= 16);
+    });
+}
+
 /// Nobody but the connection itself calls for what it has left for its next turn.
 #[test]
 fn what_is_more_than_a_worker_takes_at_once_is_taken_without_anything_else_happening() {
