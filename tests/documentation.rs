@@ -226,16 +226,16 @@ fn the_limits_are_those_of_the_program() {
         ),
         (
             "the same of a connection that is new; one more for each answer, one less for each \
-             request that it takes back",
+             reset that it sends",
             count(limits::STREAMS_AT_FIRST.into()),
         ),
         (
-            "the same of a connection that takes its requests back",
+            "the same of a connection that takes its requests back, at least",
             count(limits::STREAMS_AT_LEAST.into()),
         ),
         (
             "bytes of heads that a worker takes from an HTTP/2 connection before it looks at its \
-             sockets; of bodies four times as much",
+             sockets; of all else four times as much",
             bytes(limits::HEAD_BYTES_PER_PORTION.into()),
         ),
         ("window of an HTTP/2 stream", bytes(limits::STREAM_WINDOW.into())),

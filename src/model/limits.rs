@@ -215,7 +215,7 @@ pub const STREAMS_PER_PORTION: u32 = 32;
 pub const STREAMS_AT_FIRST: u32 = 8;
 /// How many of one that takes its requests back.
 pub const STREAMS_AT_LEAST: u32 = 4;
-/// Bytes of heads that it takes from one connection before it does; of bodies four times as much.
+/// Bytes of heads that it takes from one connection before it does; of all else four times as much.
 pub const HEAD_BYTES_PER_PORTION: u32 = 64 << 10;
 /// Bytes that one HTTP/2 stream's client may send before they are passed on.
 pub const STREAM_WINDOW: u32 = 64 << 10;
